@@ -1,0 +1,70 @@
+#include "reference.h"
+
+#include <string.h>
+
+static const ikati_call_tensor *find_tensor(const ikati_call_tensor *tensors, uint32_t num,
+                                            const char *name) {
+    for (uint32_t i = 0; i < num; i++) {
+        if (strcmp(tensors[i].name, name) == 0) {
+            return &tensors[i];
+        }
+    }
+    return NULL;
+}
+
+const ikati_call_tensor *cpu_input(const cpu_call *call, const char *name) {
+    return find_tensor(call->inputs, call->num_inputs, name);
+}
+
+const ikati_call_tensor *cpu_output(const cpu_call *call, const char *name) {
+    return find_tensor(call->outputs, call->num_outputs, name);
+}
+
+// NULL if no value is known.
+static const ikati_call_setting *find_setting(const cpu_call *call, const char *name) {
+    for (uint32_t i = 0; i < call->num_settings; i++) {
+        const ikati_call_setting *setting = &call->settings[i];
+        if (strcmp(setting->name, name) == 0) {
+            return setting->given ? setting : NULL;
+        }
+    }
+    return NULL;
+}
+
+int64_t cpu_integer(const cpu_call *call, const char *name, int64_t fallback) {
+    const ikati_call_setting *setting = find_setting(call, name);
+    return setting ? setting->integer : fallback;
+}
+
+double cpu_number(const cpu_call *call, const char *name, double fallback) {
+    const ikati_call_setting *setting = find_setting(call, name);
+    return setting ? setting->number : fallback;
+}
+
+int64_t cpu_index(const ikati_call_tensor *tensor, int64_t i0, int64_t i1, int64_t i2, int64_t i3) {
+    const int64_t indices[4] = {i0, i1, i2, i3};
+    const ikat_tensor *layout = &tensor->tensor;
+    int64_t index = layout->offset;
+    for (uint32_t axis = 0; axis < layout->rank && axis < 4; axis++) {
+        index += layout->shape[axis] == 1 ? 0 : indices[axis] * layout->strides[axis];
+    }
+    return index;
+}
+
+void cpu_load_row(const ikati_call_tensor *tensor, int64_t index, int64_t count, double *out) {
+    for (int64_t i = 0; i < count; i++) {
+        out[i] = cpu_load(tensor, index + i);
+    }
+}
+
+void cpu_store_row(const ikati_call_tensor *tensor, int64_t index, int64_t count,
+                   const double *values) {
+    for (int64_t i = 0; i < count; i++) {
+        cpu_store(tensor, index + i, values[i]);
+    }
+}
+
+int64_t cpu_load_length(const ikati_call_tensor *tensor, int64_t b, int64_t maximum) {
+    const int64_t length = (int64_t)cpu_load(tensor, cpu_index(tensor, b, 0, 0, 0));
+    return length < 0 ? 0 : length > maximum ? maximum : length;
+}

@@ -1,0 +1,57 @@
+// What references share: tensors and settings of a call by name, elements as doubles.
+//
+// A reference is the spec page written down: the equations in double, over tensors with any
+// strides, each element loaded and stored through this header. It shares nothing with the lowering
+// of src/mechanisms/.
+
+#ifndef IKATI_REFERENCE_H
+#define IKATI_REFERENCE_H
+
+#include "../cpu.h"
+
+#include "../../../src/half.h"
+
+// NULL if the call does not have it.
+const ikati_call_tensor *cpu_input(const cpu_call *call, const char *name);
+const ikati_call_tensor *cpu_output(const cpu_call *call, const char *name);
+
+// The mechanism has the setting: its name is right. `fallback` is what counts where neither a value
+// nor a plain default was given.
+int64_t cpu_integer(const cpu_call *call, const char *name, int64_t fallback);
+double cpu_number(const cpu_call *call, const char *name, double fallback);
+
+// Element index of [i0, i1, i2, i3], counted from `data`; indices past the rank are ignored. An
+// axis of extent 1 repeats: its index may be anything ("B or 1").
+int64_t cpu_index(const ikati_call_tensor *tensor, int64_t i0, int64_t i1, int64_t i2, int64_t i3);
+
+// One element by its index.
+static inline double cpu_load(const ikati_call_tensor *tensor, int64_t index) {
+    switch (tensor->tensor.dtype) {
+    case IKAT_FLOAT32: return ((const float *)tensor->data)[index];
+    case IKAT_FLOAT16: return ikati_half_to_float(((const uint16_t *)tensor->data)[index]);
+    case IKAT_INT32: return ((const int32_t *)tensor->data)[index];
+    case IKAT_INT8: return ((const int8_t *)tensor->data)[index];
+    case IKAT_UINT8: return ((const uint8_t *)tensor->data)[index];
+    case IKAT_DTYPE_NONE: break;
+    }
+    return 0;
+}
+
+// Rounds to the tensor's type: float32 or float16.
+static inline void cpu_store(const ikati_call_tensor *tensor, int64_t index, double value) {
+    if (tensor->tensor.dtype == IKAT_FLOAT16) {
+        ((uint16_t *)tensor->data)[index] = ikati_double_to_half(value);
+    } else {
+        ((float *)tensor->data)[index] = (float)value;
+    }
+}
+
+// `count` elements along the innermost axis, whose stride is 1.
+void cpu_load_row(const ikati_call_tensor *tensor, int64_t index, int64_t count, double *out);
+void cpu_store_row(const ikati_call_tensor *tensor, int64_t index, int64_t count,
+                   const double *values);
+
+// A value of an int32 tensor of shape [B], within 0..maximum whatever it holds.
+int64_t cpu_load_length(const ikati_call_tensor *tensor, int64_t b, int64_t maximum);
+
+#endif

@@ -1,0 +1,53 @@
+# What is built. A part is on by default where the headers it needs are found; switched on by hand, they must be there.
+
+find_path(IKAT_VULKAN_INCLUDE vulkan/vulkan_core.h DOC "Folder of vulkan/vulkan_core.h")
+find_path(IKAT_OPENCL_INCLUDE CL/cl.h DOC "Folder of CL/cl.h")
+find_path(IKAT_CJSON_INCLUDE cjson/cJSON.h DOC "Folder of cjson/cJSON.h")
+find_library(IKAT_CJSON_LIBRARY cjson DOC "cJSON")
+find_path(IKAT_CMOCKA_INCLUDE cmocka.h DOC "Folder of cmocka.h")
+find_library(IKAT_CMOCKA_LIBRARY cmocka DOC "CMocka")
+find_program(IKAT_GLSLANG NAMES glslangValidator glslang DOC "Compiles GLSL to SPIR-V")
+mark_as_advanced(IKAT_VULKAN_INCLUDE IKAT_OPENCL_INCLUDE IKAT_CJSON_INCLUDE IKAT_CJSON_LIBRARY
+    IKAT_CMOCKA_INCLUDE IKAT_CMOCKA_LIBRARY IKAT_GLSLANG)
+
+# ikat_option(NAME "help" VARIABLE...): an option whose default is ON where all variables were found.
+function(ikat_option name help)
+    set(default ON)
+    set(missing "")
+    foreach(variable IN LISTS ARGN)
+        if(NOT ${variable})
+            set(default OFF)
+            list(APPEND missing ${variable})
+        endif()
+    endforeach()
+    if(missing AND NOT DEFINED CACHE{${name}})
+        list(JOIN missing ", " text)
+        message(STATUS "${name} is off: not found: ${text}")
+    endif()
+    option(${name} "${help}" ${default})
+    if(${name} AND missing)
+        list(JOIN missing ", " text)
+        message(FATAL_ERROR "${name} is on, but these were not found: ${text}")
+    endif()
+endfunction()
+
+ikat_option(IKAT_VULKAN "Vulkan backend" IKAT_VULKAN_INCLUDE IKAT_GLSLANG)
+ikat_option(IKAT_OPENCL "OpenCL backend" IKAT_OPENCL_INCLUDE)
+ikat_option(IKAT_CPU "CPU reference")
+ikat_option(IKAT_TOOLS "The command line, ikat" IKAT_CJSON_INCLUDE IKAT_CJSON_LIBRARY)
+
+option(IKAT_EXAMPLES "Example programs" ${PROJECT_IS_TOP_LEVEL})
+option(IKAT_INSTALL "Install rules" ${PROJECT_IS_TOP_LEVEL})
+option(IKAT_WERROR "Warnings are errors" OFF)
+option(BUILD_SHARED_LIBS "ikat::ikat is the shared library (the static one is built too, as ikat::static)" ON)
+if(PROJECT_IS_TOP_LEVEL)
+    ikat_option(IKAT_TESTS "Tests" IKAT_CMOCKA_INCLUDE IKAT_CMOCKA_LIBRARY)
+else()
+    option(IKAT_TESTS "Tests" OFF)
+endif()
+
+set(IKAT_SANITIZE "" CACHE STRING "Sanitizers for everything built: address,undefined or thread")
+
+if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
+    set(CMAKE_BUILD_TYPE Release CACHE STRING "Build type" FORCE)
+endif()

@@ -1,0 +1,91 @@
+// What mechanisms there are, and what each takes and gives. All of it is constant data.
+
+#ifndef IKAT_MECHANISM_H
+#define IKAT_MECHANISM_H
+
+#include <ikat/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef enum ikat_setting_type {
+    IKAT_SETTING_TEXT = 0, // in ikat_setting: any setting may be given as text and is parsed by its own type
+    IKAT_SETTING_INT,
+    IKAT_SETTING_FLOAT,
+} ikat_setting_type;
+
+// One input or output of a mechanism.
+//
+// shape     in the letters of types.h, "[B,H,N,D]"; alternatives are separated by " or "
+// dtype     in words: "float", the call's main type (float32 or float16); "float32", "int32", ...
+// optional  an input that may be absent, an output that is made only when asked for
+// values    what every element must be, "0..M" (bounds inclusive: integers or shape letters, letters may carry "+1" or "-1");
+//           NULL or empty: anything. Who has the values at hand checks them; kernels stay in bounds whatever a tensor holds
+typedef struct ikat_argument_info {
+    const char *name;
+    const char *shape;
+    const char *dtype;
+    const char *help;
+    bool optional;
+    const char *values;
+} ikat_argument_info;
+
+// One setting. `minimum` and `maximum` bound numbers; `default_text` is what help shows, and what is parsed where the
+// default is a plain value.
+typedef struct ikat_setting_info {
+    const char *name;
+    ikat_setting_type type;
+    const char *default_text;
+    double minimum;
+    double maximum;
+    const char *help;
+} ikat_setting_info;
+
+typedef struct ikat_mechanism_info {
+    const char *name;
+    const char *title;
+    const char *citation;
+    const char *family;
+    const char *cost; // in words: time and memory
+    const ikat_argument_info *inputs;
+    uint32_t num_inputs;
+    const ikat_argument_info *outputs; // the first is the main one
+    uint32_t num_outputs;
+    const ikat_setting_info *settings;
+    uint32_t num_settings;
+} ikat_mechanism_info;
+
+// Counts the mechanisms of this build.
+//
+// Thread-safety: may be called from any thread. So may every function of this header.
+IKAT_API uint32_t ikat_mechanism_count(void);
+
+// Returns mechanism `index`, NULL past the last. Constant for the life of the program.
+IKAT_API const ikat_mechanism_info *ikat_mechanism_at(uint32_t index);
+
+// Finds a mechanism by name; NULL if there is none.
+IKAT_API const ikat_mechanism_info *ikat_mechanism_find(const char *name);
+
+// An example call of a mechanism, from its own list: what `check`, tests and benches run.
+//
+// inputs    shapes as numbers, "q=2,3,5,8 k=2,3,7,8 lengths=2@5,0"; values are drawn by the harness from N(0,1), or follow the shape
+//           after `@` and are repeated as often as needed ("inf", "-inf" and "nan" too). dtypes as in the mechanism's inputs
+// settings  "causal=1 softcap=5"
+// notes     what makes this case worth having
+// name      begins with "large_" where only sampled rows can be compared with the reference; such a case has no lengths
+typedef struct ikat_mechanism_case {
+    const char *name;
+    const char *inputs;
+    const char *settings;
+    const char *notes;
+} ikat_mechanism_case;
+
+// Returns the example calls of a mechanism and their number.
+IKAT_API const ikat_mechanism_case *ikat_mechanism_cases(const char *name, uint32_t *out_num_cases);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,437 @@
+#version 450
+#extension GL_GOOGLE_include_directive : require
+#extension GL_EXT_control_flow_attributes : require
+// attend, cooperative: out = softmax(scale q k^T + ...) v and its lse for one tile of query rows, walking its keys.
+//
+// 128 invocations own TILE_ROWS rows and take TILE_KEYS keys a step. For the scores an invocation is one of 16 x 8:
+// SCORE_ROWS rows x SCORE_KEYS keys; for the output one of 8 x 16: OUT_ROWS rows x OUT_VECS groups of 4 columns, and its
+// score rows are half of its output rows. `tile` holds keys, then values; `weights` holds scores after exp. Both are
+// swizzled by xor, so that neighbouring lanes meet different banks. The row maximum is kept by every invocation of the
+// row, the row sum in parts, one an invocation, added up at the end.
+//
+// Aligned rows (ALIGNED_FLOAT, ALIGNED_HALF) hold all of D in `tile` and read q from global memory, where the caches
+// have it. General rows take D in slices of TILE_KEYS and stage q in `weights`, so any D and any alignment will do.
+// More than COLUMNS value columns are taken one block after the other.
+//
+// Defines: TILE_ROWS (16, 32, 64), TILE_KEYS (16, 32), COLUMNS (64, 128, 256, 512), HEAD (aligned rows: largest D).
+
+#include "../params/attend.h"
+#define KERNEL_PARAMS ATTEND_PARAMS
+#define KERNEL_SPECIALISATION ATTEND_SPECIALISATION
+#include "lib/kernel.glsl"
+#include "lib/numbers.glsl"
+#include "lib/repeat.glsl"
+#include "lib/rows.glsl"
+
+layout(local_size_x = 128) in;
+
+layout(std430, set = 0, binding = 0) readonly buffer Q { ROW_WORD q[]; };
+layout(std430, set = 0, binding = 1) readonly buffer K { ROW_WORD k[]; };
+layout(std430, set = 0, binding = 2) readonly buffer V { ROW_WORD v[]; };
+layout(std430, set = 0, binding = 3) readonly buffer Bias { uint bias[]; };
+layout(std430, set = 0, binding = 4) readonly buffer Heads { uint heads[]; };
+layout(std430, set = 0, binding = 5) writeonly buffer Out { uint out_words[]; };
+layout(std430, set = 0, binding = 6) writeonly buffer Lse { float lse[]; };
+
+#include "lib/attend.glsl"
+
+ROW_LOADER(load_q, q_at, q)
+ROW_LOADER(load_k, k_at, k)
+ROW_LOADER(load_v, v_at, v)
+
+#define GROUP_SIZE 128
+#if TILE_ROWS == 64
+#define SCORE_ROWS 4
+#define OVER_SCORE_ROWS REPEAT_4
+#define OUT_ROWS 8
+#define OVER_OUT_ROWS REPEAT_8
+#define OVER_OUT_ROWS_OF REPEAT_8_OF
+#elif TILE_ROWS == 32
+#define SCORE_ROWS 2
+#define OVER_SCORE_ROWS REPEAT_2
+#define OUT_ROWS 4
+#define OVER_OUT_ROWS REPEAT_4
+#define OVER_OUT_ROWS_OF REPEAT_4_OF
+#else
+#define SCORE_ROWS 1
+#define OVER_SCORE_ROWS REPEAT_1
+#define OUT_ROWS 2
+#define OVER_OUT_ROWS REPEAT_2
+#define OVER_OUT_ROWS_OF REPEAT_2_OF
+#endif
+
+#if TILE_KEYS == 32
+#define KEYS vec4
+#define SCORE_KEYS 4
+#define OVER_KEYS_OF REPEAT_4_OF
+#else
+#define KEYS vec2
+#define SCORE_KEYS 2
+#define OVER_KEYS_OF REPEAT_2_OF
+#endif
+
+#define OUT_VECS (COLUMNS / 64)
+#if COLUMNS == 64
+#define OVER_VECS REPEAT_1
+#define OVER_VECS_OF REPEAT_1_OF
+#elif COLUMNS == 128
+#define OVER_VECS REPEAT_2
+#define OVER_VECS_OF REPEAT_2_OF
+#elif COLUMNS == 256
+#define OVER_VECS REPEAT_4
+#define OVER_VECS_OF REPEAT_4_OF
+#else
+#define OVER_VECS REPEAT_8
+#define OVER_VECS_OF REPEAT_8_OF
+#endif
+
+#ifdef HEAD
+#define SLICE HEAD
+#else
+#define SLICE TILE_KEYS
+#endif
+#define SLICE_VECS (SLICE / 4)    // groups of 4 of D in `tile`
+#define WEIGHT_VECS (TILE_KEYS / 4)
+#define TILE_FLOATS 2048
+#define VALUE_KEYS (TILE_FLOATS / COLUMNS < TILE_KEYS ? TILE_FLOATS / COLUMNS : TILE_KEYS)
+
+shared vec4 tile[TILE_FLOATS / 4];
+shared vec4 weights[TILE_ROWS * WEIGHT_VECS];
+
+KEYS s[SCORE_ROWS];           // scores, then weights
+float row_sum[SCORE_ROWS];    // of this invocation's keys
+float row_max[OUT_ROWS];      // in units of log 2
+vec4 o[OUT_ROWS * OUT_VECS];
+
+uint key_group, row_group;    // for scores: keys key_group * SCORE_KEYS .., rows row_group * SCORE_ROWS ..
+uint lane, out_group;         // for the output: columns lane * 4 .., rows out_group * OUT_ROWS ..
+
+// Where one float an invocation is passed to the others of its row: 8 a row. Free between scores and weights.
+#ifdef HEAD
+#define PARTIAL(i) weights[i]
+#else
+#define PARTIAL(i) tile[TILE_KEYS * SLICE_VECS + (i)]
+#endif
+
+void put_partial(uint r, float x) {
+    PARTIAL((row_group * SCORE_ROWS + r) * 2u + (key_group >> 2))[key_group & 3u] = x;
+}
+
+float partial_max(uint row) {
+    vec4 x = max(PARTIAL(2u * row), PARTIAL(2u * row + 1u));
+    return max(max(x.x, x.y), max(x.z, x.w));
+}
+
+float partial_sum(uint row) {
+    vec4 x = PARTIAL(2u * row) + PARTIAL(2u * row + 1u);
+    return (x.x + x.y) + (x.z + x.w);
+}
+
+uint tile_index(uint key, uint d) { return key * SLICE_VECS + (d ^ (key / SCORE_KEYS & (SLICE_VECS - 1u))); }
+
+uint weight_index(uint row, uint keys) {
+    return row * WEIGHT_VECS + (keys ^ (row / OUT_ROWS & (WEIGHT_VECS - 1u)));
+}
+
+// Rows past the end repeat the last one, so that they read in bounds and cut nothing.
+uint clamp_row(Tile t, uint row) { return min(t.row + row, p.num_queries - 1u); }
+uint clamp_key(Tile t, int j) { return uint(clamp(j, t.first, t.end - 1)) - p.key_begin; }
+
+void load_keys(Tile t, int j0, uint d0) {
+    uint base = p.base_k + t.batch * p.k_batch + t.kv_head * p.k_head + d0;
+    for (uint i = gl_LocalInvocationIndex; i < TILE_KEYS * SLICE_VECS; i += GROUP_SIZE) {
+        uint key = i / SLICE_VECS;
+        uint d = i % SLICE_VECS;
+        int left = int(p.head_size - d0) - int(4u * d);
+#ifdef HEAD
+        if (left <= 0) continue;
+#endif
+        tile[tile_index(key, d)] = load_k(base + clamp_key(t, j0 + int(key)) * p.k_row + 4u * d, left);
+    }
+}
+
+void load_values(Tile t, int j0, uint column0) {
+    uint base = p.base_v + t.batch * p.v_batch + t.kv_head * p.v_head + column0;
+    for (uint i = gl_LocalInvocationIndex; i < VALUE_KEYS * COLUMNS / 4; i += GROUP_SIZE) {
+        uint key = i / (COLUMNS / 4);
+        uint c = 4u * (i % (COLUMNS / 4));
+        int left = int(p.value_size - column0) - int(c);
+        tile[i] = left > 0 ? load_v(base + clamp_key(t, j0 + int(key)) * p.v_row + c, left) : vec4(0.0);
+    }
+}
+
+float product(vec4 a, vec4 b, float sum) { return sum + a.x * b.x + a.y * b.y + a.z * b.z + a.w * b.w; }
+
+#define LOAD_KEY(d, j) vec4 k##j = tile[tile_index(key_group * SCORE_KEYS + j, d)];
+#define SCORE(r, j) s[r][j] = product(x##r, k##j, s[r][j]);
+#define SCORE_ROW(r) OVER_KEYS_OF(SCORE, r)
+
+#ifdef HEAD
+
+// s = q k^T over all of D, q straight from global memory.
+void score_tile(Tile t, int j0) {
+    uint base = p.base_q + t.batch * p.q_batch + t.head * p.q_head;
+    load_keys(t, j0, 0u);
+    barrier();
+#define ROW_START(r) uint start##r = base + clamp_row(t, row_group * SCORE_ROWS + r) * p.q_row;
+    OVER_SCORE_ROWS(ROW_START)
+#define LOAD_ROW(r) vec4 x##r = load_q(start##r + 4u * d, 4);
+#define CLEAR(r) s[r] = KEYS(0.0);
+    OVER_SCORE_ROWS(CLEAR)
+    for (uint d = 0u; d < p.head_size / 4u; ++d) {
+        OVER_KEYS_OF(LOAD_KEY, d)
+        OVER_SCORE_ROWS(LOAD_ROW)
+        OVER_SCORE_ROWS(SCORE_ROW)
+    }
+}
+
+#else
+
+uint slice_index(uint row, uint d) { return row * SLICE_VECS + (d ^ (row / SCORE_ROWS & (SLICE_VECS - 1u))); }
+
+void load_queries(Tile t, uint d0) {
+    uint base = p.base_q + t.batch * p.q_batch + t.head * p.q_head + d0;
+    for (uint i = gl_LocalInvocationIndex; i < TILE_ROWS * SLICE_VECS; i += GROUP_SIZE) {
+        uint row = i / SLICE_VECS;
+        uint d = i % SLICE_VECS;
+        int left = int(p.head_size - d0) - int(4u * d);
+        weights[slice_index(row, d)] = load_q(base + clamp_row(t, row) * p.q_row + 4u * d, left);
+    }
+}
+
+// s = q k^T, D in slices: q in `weights`, k in `tile`.
+void score_tile(Tile t, int j0) {
+#define CLEAR(r) s[r] = KEYS(0.0);
+    OVER_SCORE_ROWS(CLEAR)
+    for (uint d0 = 0u; d0 < p.head_size; d0 += SLICE) {
+        if (d0 > 0u) barrier();
+        load_queries(t, d0);
+        load_keys(t, j0, d0);
+        barrier();
+        for (uint d = 0u; d < SLICE_VECS; ++d) {
+#define LOAD_ROW(r) vec4 x##r = weights[slice_index(row_group * SCORE_ROWS + r, d)];
+            OVER_KEYS_OF(LOAD_KEY, d)
+            OVER_SCORE_ROWS(LOAD_ROW)
+            OVER_SCORE_ROWS(SCORE_ROW)
+        }
+    }
+}
+
+#endif
+
+// The score of row i and key j from their product.
+float finish_score(Tile t, bool cut, float dot_qk, int i, int j) {
+    if (cut && !(j >= t.first && j < t.end && visible(t, i, j))) return -INFINITY;
+    if (has_modifiers()) return modify_score(t, dot_qk, i, j);
+    return dot_qk * (p.scale * LOG2_E);
+}
+
+// This invocation's scores or weights of its row r, at their place in `weights`.
+#if TILE_KEYS == 32
+void put_keys(uint r, vec4 x) { weights[weight_index(row_group * SCORE_ROWS + r, key_group)] = x; }
+vec4 get_keys(uint r) { return weights[weight_index(row_group * SCORE_ROWS + r, key_group)]; }
+#else
+void put_keys(uint r, vec2 x) {
+    uint i = weight_index(row_group * SCORE_ROWS + r, key_group >> 1);
+    weights[i][(key_group & 1u) * 2u] = x.x;
+    weights[i][(key_group & 1u) * 2u + 1u] = x.y;
+}
+vec2 get_keys(uint r) {
+    vec4 x = weights[weight_index(row_group * SCORE_ROWS + r, key_group >> 1)];
+    return (key_group & 1u) == 0u ? x.xy : x.zw;
+}
+#endif
+
+#define PUT_KEYS(r) put_keys(r, s[r]);
+#define GET_KEYS(r) s[r] = get_keys(r);
+
+// Cut tiles and modified scores: row by row through `weights`, so that the long code is there once a key and not once a
+// score. Barriers part this from other uses of `weights` before and after.
+void finish_slowly(Tile t, int j0, bool cut) {
+    barrier();
+    OVER_SCORE_ROWS(PUT_KEYS)
+    int j = j0 + int(key_group * SCORE_KEYS);
+    [[dont_unroll]] for (uint r = 0u; r < SCORE_ROWS; ++r) {
+        int i = int(p.query_begin + clamp_row(t, row_group * SCORE_ROWS + r));
+        KEYS x = get_keys(r);
+#define FINISH(unused, n) x[n] = finish_score(t, cut, x[n], i, j + n);
+        OVER_KEYS_OF(FINISH, 0)
+        put_keys(r, x);
+    }
+    OVER_SCORE_ROWS(GET_KEYS)
+    barrier();
+}
+
+void finish_scores(Tile t, int j0, bool cut) {
+    if (cut || has_modifiers()) {
+        finish_slowly(t, j0, cut);
+    } else {
+#define SCALE(r) s[r] *= p.scale * LOG2_E;
+        OVER_SCORE_ROWS(SCALE)
+    }
+}
+
+#if TILE_KEYS == 32
+float max_of(vec4 x) { return max(max(x.x, x.y), max(x.z, x.w)); }
+float sum_of(vec4 x) { return (x.x + x.y) + (x.z + x.w); }
+#else
+float max_of(vec2 x) { return max(x.x, x.y); }
+float sum_of(vec2 x) { return x.x + x.y; }
+#endif
+
+// The online softmax: new row maxima, s = exp2(s - maximum), and what was summed before scaled down to them.
+// A row that has seen nothing has maximum -inf; then 0 stands for it and all its weights are exp2(-inf) = 0.
+void weigh_scores() {
+    float shift[SCORE_ROWS], decay[SCORE_ROWS]; // of the score rows, which are the lower or upper half of the output rows
+#define PUT_MAX(r) put_partial(r, max_of(s[r]));
+    OVER_SCORE_ROWS(PUT_MAX)
+    barrier();
+#define DECAY_COLUMNS(r, c) o[r * OUT_VECS + c] *= row_decay;
+#define RESCALE(r) { \
+        float old = row_max[r]; \
+        row_max[r] = max(old, partial_max(out_group * OUT_ROWS + r)); \
+        float row_shift = is_negative_infinity(row_max[r]) ? 0.0 : row_max[r]; \
+        float row_decay = exp2(old - row_shift); \
+        OVER_VECS_OF(DECAY_COLUMNS, r) \
+        if (r < SCORE_ROWS || (row_group & 1u) != 0u) { \
+            shift[r % SCORE_ROWS] = row_shift; \
+            decay[r % SCORE_ROWS] = row_decay; \
+        } \
+    }
+    OVER_OUT_ROWS(RESCALE)
+#define WEIGH(r) \
+    s[r] = exp2(s[r] - shift[r]); \
+    row_sum[r] = row_sum[r] * decay[r] + sum_of(s[r]);
+    OVER_SCORE_ROWS(WEIGH)
+    barrier();
+}
+
+vec4 add_product(vec4 sum, bool cut, float w, vec4 x) {
+    vec4 y = w * x;
+    return sum + (cut ? mix(y, vec4(0.0), bvec4(w == 0.0)) : y);
+}
+
+// o += weights * values for VALUE_KEYS keys. On a cut tile a weight of 0 may be that of an invisible key, whose value may be
+// NaN: the product is replaced.
+void accumulate(uint first_key, bool cut) {
+    [[dont_unroll]] for (uint key = 0u; key < VALUE_KEYS; key += 4u) {
+#define VALUE(j, c) tile[(key + j) * (COLUMNS / 4) + c * 16u + lane]
+#define WEIGHTS(r) weights[weight_index(out_group * OUT_ROWS + r, (first_key + key) >> 2)]
+#define LOAD_VALUES(c) vec4 v0_##c = VALUE(0, c), v1_##c = VALUE(1, c), v2_##c = VALUE(2, c), v3_##c = VALUE(3, c);
+#define ADD(r, c) { \
+            vec4 sum = add_product(o[r * OUT_VECS + c], cut, w.x, v0_##c); \
+            sum = add_product(sum, cut, w.y, v1_##c); \
+            sum = add_product(sum, cut, w.z, v2_##c); \
+            o[r * OUT_VECS + c] = add_product(sum, cut, w.w, v3_##c); \
+        }
+#if OUT_VECS <= 2
+        // Few columns: the values stay in registers and each row's weights are read once.
+#define ADD_ROW(r) { vec4 w = WEIGHTS(r); OVER_VECS_OF(ADD, r) }
+        OVER_VECS(LOAD_VALUES)
+        OVER_OUT_ROWS(ADD_ROW)
+#else
+        // Few rows: the weights stay and the values pass by.
+#define ADD_TO_ROW(c, r) { vec4 w = WEIGHTS(r); ADD(r, c) }
+#define ADD_COLUMNS(c) { LOAD_VALUES(c) OVER_OUT_ROWS_OF(ADD_TO_ROW, c) }
+        OVER_VECS(ADD_COLUMNS)
+#endif
+    }
+}
+
+void add_values(Tile t, int j0, uint column0, bool cut) {
+    for (uint key = 0u; key < TILE_KEYS; key += VALUE_KEYS) {
+        if (key > 0u) barrier();
+        load_values(t, j0 + int(key), column0);
+        barrier();
+        if (cut) accumulate(key, true);
+        else accumulate(key, false);
+    }
+}
+
+void store_columns(uint e, uint column, vec4 x) {
+    if (has(OPTION_HALF) && !has(OPTION_OUT_FLOAT)) {
+        if (column < p.value_size) out_words[e >> 1] = pack_half(x.xy);
+        if (column + 2u < p.value_size) out_words[(e >> 1) + 1u] = pack_half(x.zw);
+        return;
+    }
+    if (column < p.value_size) out_words[e] = floatBitsToUint(x.x);
+    if (column + 1u < p.value_size) out_words[e + 1u] = floatBitsToUint(x.y);
+    if (column + 2u < p.value_size) out_words[e + 2u] = floatBitsToUint(x.z);
+    if (column + 3u < p.value_size) out_words[e + 3u] = floatBitsToUint(x.w);
+}
+
+// One invocation a row: the row's lse is written, and what its output is to be multiplied by takes the place of its maximum.
+void finish_rows(Tile t, bool write_lse) {
+#define ROW_VALUE(row) weights[2u * TILE_ROWS + ((row) >> 2)][(row) & 3u]
+#define PUT_SUM(r) put_partial(r, row_sum[r]);
+#define PUT_ROW_MAX(r) ROW_VALUE(out_group * OUT_ROWS + r) = row_max[r];
+    OVER_SCORE_ROWS(PUT_SUM)
+    if (lane == 0u) { OVER_OUT_ROWS(PUT_ROW_MAX) }
+    barrier();
+    uint row = gl_LocalInvocationIndex;
+    if (row < TILE_ROWS) {
+        bool sink = has(OPTION_SINK) && p.with_sink != 0u && t.split == 0u;
+        float factor;
+        float row_lse = finish_row(t, sink, ROW_VALUE(row), partial_sum(row), factor);
+        ROW_VALUE(row) = factor;
+        row += t.row;
+        if (write_lse && row < p.num_queries)
+            lse[p.base_lse + t.split * p.lse_split + t.batch * p.lse_batch + t.head * p.lse_head + row * p.lse_row] =
+                int(p.query_begin + row) < t.valid_queries ? row_lse : -INFINITY;
+    }
+    barrier();
+}
+
+// Writes o[first .. first + 3], which lie in slots of `tile` that only this invocation touches.
+void store_four(Tile t, uint column0, uint first) {
+    uint base = p.base_out + t.split * p.out_split + t.batch * p.out_batch + t.head * p.out_head;
+    [[dont_unroll]] for (uint n = 0u; n < 4u; ++n) {
+        uint row = out_group * OUT_ROWS + (first + n) / OUT_VECS;
+        uint column = column0 + ((first + n) % OUT_VECS * 16u + lane) * 4u;
+        vec4 x = tile[n * GROUP_SIZE + gl_LocalInvocationIndex] * ROW_VALUE(row);
+        row += t.row;
+        if (int(p.query_begin + row) >= t.valid_queries) x = vec4(0.0);
+        if (row < p.num_queries) store_columns(base + row * p.out_row + column, column, x);
+    }
+}
+
+void store_rows(Tile t, uint column0) {
+    finish_rows(t, has(OPTION_LSE) && column0 == 0u);
+#define KEEP(first, n) tile[n * GROUP_SIZE + gl_LocalInvocationIndex] = o[first + n];
+#define STORE_FOUR(quarter) REPEAT_4_OF(KEEP, 4 * quarter) store_four(t, column0, 4u * quarter);
+#if OUT_ROWS * OUT_VECS == 16
+    REPEAT_4(STORE_FOUR)
+#else
+    REPEAT_2(STORE_FOUR)
+#endif
+}
+
+void attend_columns(Tile t, uint column0) {
+#define CLEAR_SUM(r) row_sum[r] = 0.0;
+#define CLEAR_COLUMNS(r, c) o[r * OUT_VECS + c] = vec4(0.0);
+#define CLEAR_ROW(r) row_max[r] = -INFINITY; OVER_VECS_OF(CLEAR_COLUMNS, r)
+    OVER_SCORE_ROWS(CLEAR_SUM)
+    OVER_OUT_ROWS(CLEAR_ROW)
+    for (int j0 = t.first; j0 < t.end; j0 += TILE_KEYS) {
+        bool cut = j0 < t.full_first || j0 + TILE_KEYS > t.full_end;
+        score_tile(t, j0);
+        finish_scores(t, j0, cut);
+        weigh_scores();
+        OVER_SCORE_ROWS(PUT_KEYS)
+        add_values(t, j0, column0, cut);
+        barrier();
+    }
+    store_rows(t, column0);
+}
+
+void main() {
+    Tile t = tile_of_group(group_index(), TILE_ROWS);
+    key_group = gl_LocalInvocationIndex & 7u;
+    row_group = gl_LocalInvocationIndex >> 3;
+    lane = gl_LocalInvocationIndex & 15u;
+    out_group = gl_LocalInvocationIndex >> 4;
+    for (uint column0 = 0u; column0 < p.value_size; column0 += COLUMNS) {
+        if (column0 > 0u) barrier();
+        attend_columns(t, column0);
+    }
+}

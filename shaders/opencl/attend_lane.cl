@@ -1,0 +1,224 @@
+// Softmax attention for devices of type CPU: one work-item owns a tile of 16 * ROW_VECTORS query rows.
+//
+//   out_i = sum_j exp(s_ij - m_i) v_j / l_i,   m_i = max_j s_ij,   l_i = sum_j exp(s_ij - m_i),   lse_i = m_i + log l_i
+//
+// The lanes of a float16 are query rows, so that both products broadcast single elements of K and V from where they lie
+// and the softmax never crosses lanes:
+//   scores[j][rows] = sum_d k[j][d] * queries[d][rows]          KEY_BLOCK keys x all rows in registers, d in the loop
+//   sums[d][rows]  += sum_j v[j][d] * exp2(scores[j][rows] - m)  COLUMN_BLOCK columns x all rows in registers, j in the loop
+// queries, scores and sums are private arrays that live in the first-level cache. float16 K and V are widened into private
+// tiles first. Tiles of TILE_KEYS keys; those that an edge or a bias cuts select per element.
+//
+// Reads q, k, v, bias, heads; writes out and lse of its rows. Defines: SIZE_QK, SIZE_V (largest sizes), ROW_VECTORS.
+#define LANES 16
+#include "params/attend.h"
+#define KERNEL_PARAMS ATTEND_PARAMS
+#include "lib/kernel.cl"
+#include "lib/numbers.cl"
+#include "lib/storage.cl"
+#include "lib/attend.cl"
+
+#define TILE_ROWS (LANES * ROW_VECTORS)
+#define TILE_KEYS 64
+#define KEY_BLOCK (16 / ROW_VECTORS)
+#define COLUMN_BLOCK (16 / ROW_VECTORS)
+#define EACH_ROW_VECTOR _Pragma("unroll") for (int r = 0; r < ROW_VECTORS; r++)
+#define EACH_BLOCK_MEMBER _Pragma("unroll") for (int x = 0; x < 16 / ROW_VECTORS; x++)
+
+// Rows of K or V as the products read them: in place, or widened in private memory.
+#if OPTIONS & OPTION_HALF
+typedef const float *Rows;
+#else
+typedef __global const float *Rows;
+#endif
+
+typedef struct State {
+    Reals queries[SIZE_QK][ROW_VECTORS];
+    Reals scores[TILE_KEYS][ROW_VECTORS];
+    Reals sums[SIZE_V + COLUMN_BLOCK][ROW_VECTORS];
+    Reals maximum[ROW_VECTORS];
+    Reals normaliser[ROW_VECTORS];
+    Reals rescale[ROW_VECTORS];
+#if OPTIONS & OPTION_HALF
+    float keys[TILE_KEYS * SIZE_QK]; // packed rows of head_size
+    float values[TILE_KEYS * SIZE_V];
+#endif
+#if OPTIONS & OPTION_BIAS
+    float bias[TILE_KEYS][TILE_ROWS];
+#endif
+} State;
+
+static inline void begin_rows(const Params *p, const Tile *t, __global const Storage *q, State *state) {
+    const float factor = query_factor(p);
+    for (uint d = 0; d < p->head_size; d++) {
+        float *lanes = (float *)state->queries[d];
+        for (int r = 0; r < TILE_ROWS; r++) lanes[r] = 0.0f;
+    }
+    for (int r = 0; r < t->rows; r++) {
+        uint e = p->base_q + t->batch * p->q_batch + t->head * p->q_head + (t->row + r) * p->q_row;
+        for (uint d = 0; d < p->head_size; d++) ((float *)state->queries[d])[r] = load(q, e + d) * factor;
+    }
+    for (uint d = 0; d < p->value_size + COLUMN_BLOCK; d++) EACH_ROW_VECTOR state->sums[d][r] = 0.0f;
+
+    const float sink = takes_sink(p, t) ? t->sink * LOG2_E : -INFINITY;
+    EACH_ROW_VECTOR {
+        state->maximum[r] = sink;
+        state->normaliser[r] = sink == -INFINITY ? 0.0f : 1.0f;
+    }
+}
+
+#if OPTIONS & OPTION_HALF
+static inline void widen_rows(float *to, __global const half *from, uint e, uint stride, int rows, uint size) {
+    for (int j = 0; j < rows; j++, to += size, e += stride) {
+        uint d = 0;
+        for (; d + 16 <= size; d += 16) vstore16(load16(from, e + d), 0, to + d);
+        for (; d < size; d++) to[d] = load(from, e + d);
+    }
+}
+#endif
+
+static inline void compute_scores(const Params *p, State *state, Rows k, uint stride, int keys) {
+    for (int j = 0; j < keys; j += KEY_BLOCK) {
+        Reals s[KEY_BLOCK][ROW_VECTORS];
+        Rows row[KEY_BLOCK];
+        EACH_BLOCK_MEMBER {
+            row[x] = k + (uint)min(j + x, keys - 1) * stride;
+            EACH_ROW_VECTOR s[x][r] = 0.0f;
+        }
+        for (uint d = 0; d < p->head_size; d++)
+            EACH_BLOCK_MEMBER EACH_ROW_VECTOR s[x][r] += row[x][d] * state->queries[d][r];
+        EACH_BLOCK_MEMBER EACH_ROW_VECTOR state->scores[j + x][r] = s[x][r];
+    }
+}
+
+#if OPTIONS & OPTION_BIAS
+static inline void load_bias_tile(const Params *p, const Tile *t, __global const Bias *bias, State *state, int j, int keys) {
+    for (int r = 0; r < t->rows; r++)
+        for (int x = 0; x < keys; x++) state->bias[x][r] = load_bias(p, t, bias, t->query + r, j + x);
+}
+#endif
+
+static inline Ints lane_rows(const Tile *t, int r) {
+    return (Ints)(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15) + (t->query + LANES * r);
+}
+
+// Applies the score modifiers and, on a cut tile, removes what a row does not see. Returns true if a key was removed.
+static inline bool modify_scores(const Params *p, const Tile *t, State *state, int j, int keys, bool cut) {
+    Ints removed = 0;
+    for (int x = 0; x < keys; x++) {
+        _Pragma("nounroll") for (int r = 0; r < ROW_VECTORS; r++) { // much code a vector: unrolled it compiles slowly
+            Reals s = state->scores[x][r];
+            Reals b = 0.0f;
+#if OPTIONS & OPTION_BIAS
+            b = vload16(r, state->bias[x]);
+#endif
+            if (has_modifiers()) s = modify_score(p, t, s, lane_rows(t, r), j + x, b);
+            if (has(OPTION_WINDOW) && cut) s = visible(p, t, lane_rows(t, r), j + x) ? s : (Reals)(-INFINITY);
+            removed |= is_negative_infinity(s);
+            state->scores[x][r] = s;
+        }
+    }
+    return any(removed);
+}
+
+// One step of the online softmax: scores become weights under the new maximum.
+static inline void compute_weights(State *state, int keys) {
+    Reals highest[ROW_VECTORS], base[ROW_VECTORS], sum[ROW_VECTORS];
+    EACH_ROW_VECTOR highest[r] = state->maximum[r];
+    for (int x = 0; x < keys; x++)
+        EACH_ROW_VECTOR highest[r] = state->scores[x][r] > highest[r] ? state->scores[x][r] : highest[r];
+    EACH_ROW_VECTOR {
+        base[r] = is_negative_infinity(highest[r]) ? (Reals)(0.0f) : highest[r];
+        state->rescale[r] = exp2_negative(state->maximum[r] - base[r]);
+        state->maximum[r] = highest[r];
+        sum[r] = 0.0f;
+    }
+    for (int x = 0; x < keys; x++) {
+        EACH_ROW_VECTOR {
+            Reals weight = exp2_negative(state->scores[x][r] - base[r]);
+            state->scores[x][r] = weight;
+            sum[r] += weight;
+        }
+    }
+    EACH_ROW_VECTOR state->normaliser[r] = state->normaliser[r] * state->rescale[r] + sum[r];
+}
+
+// `selecting` skips pairs of weight 0, whose value may be NaN. It is constant where this is called.
+__attribute__((always_inline)) static inline void add_values(const Params *p, State *state, Rows v, uint stride, int keys, bool selecting) {
+    for (uint d = 0; d < p->value_size; d += COLUMN_BLOCK) {
+        Reals sum[COLUMN_BLOCK][ROW_VECTORS];
+        uint column[COLUMN_BLOCK];
+        EACH_BLOCK_MEMBER {
+            column[x] = min(d + x, p->value_size - 1u);
+            EACH_ROW_VECTOR sum[x][r] = state->sums[d + x][r] * state->rescale[r];
+        }
+        for (int j = 0; j < keys; j++) {
+            Rows row = v + (uint)j * stride;
+            EACH_ROW_VECTOR {
+                Reals weight = state->scores[j][r];
+                EACH_BLOCK_MEMBER {
+                    Reals next = sum[x][r] + row[column[x]] * weight;
+                    sum[x][r] = selecting ? (weight == 0.0f ? sum[x][r] : next) : next;
+                }
+            }
+        }
+        EACH_BLOCK_MEMBER EACH_ROW_VECTOR state->sums[d + x][r] = sum[x][r];
+    }
+}
+
+static inline void end_rows(const Params *p, const Tile *t, __global Output *out, __global float *lse, State *state) {
+    const float *maximum = (const float *)state->maximum;
+    const float *normaliser = (const float *)state->normaliser;
+    for (int r = 0; r < t->rows; r++) {
+        const bool valid = t->query + r < t->valid_queries;
+        const float total = normaliser[r];
+        const float factor = total == 0.0f ? 0.0f : 1.0f / total;
+        const uint e = out_offset(p, t, t->row + r);
+        for (uint d = 0; d < p->value_size; d++)
+            store_output(out, e + d, valid ? ((const float *)state->sums[d])[r] * factor : 0.0f);
+        if (has(OPTION_LSE))
+            lse[lse_offset(p, t, t->row + r)] =
+                valid && total != 0.0f ? maximum[r] * LN_2 + log(total) : -INFINITY;
+    }
+}
+
+__kernel __attribute__((reqd_work_group_size(1, 1, 1)))
+void attend(__global const Storage *q, __global const Storage *k, __global const Storage *v, __global const Bias *bias,
+            __global const uint *heads, __global Output *out, __global float *lse, const Params params,
+            uint first_group) {
+    const Params *p = &params;
+    const Tile t = tile_of_group(p, heads, group_index(first_group), TILE_ROWS);
+    const uint k_base = p->base_k + t.batch * p->k_batch + t.kv_head * p->k_head;
+    const uint v_base = p->base_v + t.batch * p->v_batch + t.kv_head * p->v_head;
+    State state;
+    begin_rows(p, &t, q, &state);
+
+    for (int j = t.first; j < t.end; j += TILE_KEYS) {
+        const int keys = min(t.end - j, TILE_KEYS);
+        const bool cut = j < t.full_first || j + keys > t.full_end;
+        const uint k_first = k_base + ((uint)j - p->key_begin) * p->k_row;
+        const uint v_first = v_base + ((uint)j - p->key_begin) * p->v_row;
+#if OPTIONS & OPTION_HALF
+        widen_rows(state.keys, k, k_first, p->k_row, keys, p->head_size);
+        widen_rows(state.values, v, v_first, p->v_row, keys, p->value_size);
+        const Rows k_rows = state.keys, v_rows = state.values;
+        const uint k_stride = p->head_size, v_stride = p->value_size;
+#else
+        const Rows k_rows = k + k_first, v_rows = v + v_first;
+        const uint k_stride = p->k_row, v_stride = p->v_row;
+#endif
+        compute_scores(p, &state, k_rows, k_stride, keys);
+#if OPTIONS & OPTION_BIAS
+        load_bias_tile(p, &t, bias, &state, j, keys);
+#endif
+        bool removed = false;
+        if (cut || has_modifiers()) removed = modify_scores(p, &t, &state, j, keys, cut);
+        compute_weights(&state, keys);
+        if (removed) {
+            add_values(p, &state, v_rows, v_stride, keys, true);
+        } else {
+            add_values(p, &state, v_rows, v_stride, keys, false);
+        }
+    }
+    end_rows(p, &t, out, lse, &state);
+}

@@ -1,0 +1,55 @@
+// Kernel `attend`: softmax attention of one tile of query rows over a range of keys, with an online softmax.
+// Read by C (src/), GLSL (shaders/glsl/) and OpenCL C (shaders/opencl/) alike: macros only.
+//
+// Bindings, in order: X(name, access). All are element addressed; `base_NAME` is the element offset inside
+// the binding, filled when buffers are bound (bindings start at an aligned address below the tensor).
+//   q k v out   float32 or float16 storage (OPTION_HALF), strides in elements, innermost stride 1
+//   bias        float32 or float16 storage (OPTION_BIAS_HALF), innermost stride 1
+//   heads       what kernel `heads` wrote: 4 words a (batch, head): valid keys, valid queries, ALiBi slope, sink
+//   lse         float32, one value a row
+#define ATTEND_BINDINGS(X) X(q, READ) X(k, READ) X(v, READ) X(bias, READ) X(heads, READ) X(out, WRITE) X(lse, WRITE)
+
+// Parameters: X(type, name), 4-byte scalars. The first ones are the base offsets, in the order of the bindings.
+//   num_heads        query heads of this step; heads_per_kv query heads share one key/value head
+//   head_phase       number of the step's first head inside its key/value group (0 unless a group is cut)
+//   num_queries      query rows bound in this step; the first is row query_begin of total_queries
+//   num_keys         keys bound in this step; the first is key key_begin of total_keys
+//   num_query_tiles  tiles along the rows; a group is (batch, head, tile, split), split running fastest
+//   num_splits       parts into which the keys are cut; part s covers [s * keys_per_split, (s + 1) * keys_per_split)
+//                    (keys_per_split is a multiple of every variant's key tile); results go to out + s * out_split
+//   with_sink        1 if split 0 of this step takes the sink into its normaliser
+//   head_records     stride of `heads` along the batch, in records
+//   window_left, window_right   -1: open; read only with OPTION_WINDOW (causal arrives as window_right = 0)
+//   unroll_guard     always 0: a zero that the compiler cannot see
+#define ATTEND_PARAMS(X)                                                                                              \
+    X(uint, base_q) X(uint, base_k) X(uint, base_v) X(uint, base_bias) X(uint, base_heads) X(uint, base_out)          \
+    X(uint, base_lse)                                                                                                 \
+    X(uint, num_heads) X(uint, heads_per_kv) X(uint, head_phase)                                                      \
+    X(uint, num_queries) X(uint, query_begin) X(uint, total_queries)                                                  \
+    X(uint, num_keys) X(uint, key_begin) X(uint, total_keys)                                                          \
+    X(uint, head_size) X(uint, value_size)                                                                            \
+    X(uint, num_query_tiles) X(uint, num_splits) X(uint, keys_per_split)                                              \
+    X(uint, q_batch) X(uint, q_head) X(uint, q_row)                                                                   \
+    X(uint, k_batch) X(uint, k_head) X(uint, k_row)                                                                   \
+    X(uint, v_batch) X(uint, v_head) X(uint, v_row)                                                                   \
+    X(uint, bias_batch) X(uint, bias_head) X(uint, bias_row)                                                          \
+    X(uint, out_split) X(uint, out_batch) X(uint, out_head) X(uint, out_row)                                          \
+    X(uint, lse_split) X(uint, lse_batch) X(uint, lse_head) X(uint, lse_row)                                          \
+    X(uint, head_records) X(uint, with_sink)                                                                          \
+    X(float, scale) X(float, softcap)                                                                                 \
+    X(int, window_left) X(int, window_right)                                                                          \
+    X(uint, unroll_guard)
+
+// Specialisation constants: X(id, name), all uint.
+#define ATTEND_SPECIALISATION(X) X(0, OPTIONS)
+
+#define OPTION_HALF 1u       // q, k, v (and out, unless OPTION_OUT_FLOAT) are float16
+#define OPTION_BIAS 2u       // `bias` is bound
+#define OPTION_BIAS_HALF 4u  // and float16
+#define OPTION_SOFTCAP 8u
+#define OPTION_ALIBI 16u     // slope from `heads`
+#define OPTION_SINK 32u      // sink from `heads`
+#define OPTION_LENGTHS 64u   // valid keys and queries from `heads`
+#define OPTION_WINDOW 128u   // window_left / window_right
+#define OPTION_LSE 256u      // write lse
+#define OPTION_OUT_FLOAT 512u // out is float32 whatever q is (partial results, and halves that need packing)

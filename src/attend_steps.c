@@ -1,0 +1,351 @@
+// The steps of attention: parameter blocks, bindings and group counts of kernels `heads`, `attend`, `merge` and `pack`.
+
+#include "attend_steps.h"
+
+#include "../shaders/params/attend.h"
+#include "../shaders/params/heads.h"
+#include "../shaders/params/merge.h"
+#include "../shaders/params/pack.h"
+
+#include <string.h>
+
+typedef struct attend_params { ATTEND_PARAMS(IKATI_PARAM_FIELD) } attend_params;
+typedef struct heads_params { HEADS_PARAMS(IKATI_PARAM_FIELD) } heads_params;
+typedef struct merge_params { MERGE_PARAMS(IKATI_PARAM_FIELD) } merge_params;
+typedef struct pack_params { PACK_PARAMS(IKATI_PARAM_FIELD) } pack_params;
+
+// A stride as kernels take it; one that is not stepped along may be too large for 32 bits and is of no use.
+static uint32_t step_of(uint64_t stride, uint32_t count) { return count > 1 ? (uint32_t)stride : 0; }
+
+// The elements of a view that a block sees: batches, heads and rows as given, `columns` of each row from `column` on.
+static ikati_operand operand_of(const ikati_view *view, ikati_axis_range batches, ikati_axis_range heads, ikati_axis_range rows,
+                                uint32_t column, uint32_t columns) {
+    if (view->kind == IKATI_SLOT_NONE) {
+        return (ikati_operand){0};
+    }
+    ikati_view_strides s = ikati_view_strides_of(view);
+    ikati_operand operand = {.kind = view->kind, .index = view->index, .dtype = view->tensor->dtype};
+    operand.offset = (uint64_t)view->tensor->offset + batches.first * s.batch + heads.first * s.head +
+                     rows.first * s.row + column;
+    if (batches.count && heads.count && rows.count && columns) {
+        operand.count = 1 + (batches.count - 1) * s.batch + (heads.count - 1) * s.head +
+                        (rows.count - 1) * s.row + (columns - 1);
+    }
+    return operand;
+}
+
+// The same for a small input of one axis, or of a batch and a head axis.
+static ikati_operand operand_small(const ikati_view *view, ikati_axis_range batches, ikati_axis_range heads, bool per_head) {
+    if (view->kind == IKATI_SLOT_NONE) {
+        return (ikati_operand){0};
+    }
+    const ikat_tensor *t = view->tensor;
+    ikati_axis_range inner = per_head ? heads : batches;
+    ikati_operand operand = {view->kind, view->index, t->dtype, (uint64_t)t->offset + inner.first, inner.count};
+    if (t->rank == 2) {
+        operand.offset += batches.first * (uint64_t)t->strides[0];
+        operand.count += (batches.count - 1) * (uint64_t)t->strides[0];
+    }
+    return operand;
+}
+
+// The key/value heads that a range of query heads reads.
+static ikati_axis_range kv_heads_of(const ikati_attend_builder *b, ikati_axis_range heads) {
+    uint32_t first = heads.first / b->heads_per_kv;
+    uint32_t last = (heads.first + heads.count - 1) / b->heads_per_kv;
+    return (ikati_axis_range){first, last - first + 1};
+}
+
+static uint32_t attend_options(const ikati_attend_builder *b, bool in_parts) {
+    const ikati_attention *a = b->attention;
+    uint32_t options = 0;
+    options |= b->dtype == IKAT_FLOAT16 ? OPTION_HALF : 0;
+    options |= a->bias.kind ? OPTION_BIAS : 0;
+    options |= a->bias.kind && a->bias.tensor->dtype == IKAT_FLOAT16 ? OPTION_BIAS_HALF : 0;
+    options |= a->softcap > 0 ? OPTION_SOFTCAP : 0;
+    options |= a->alibi ? OPTION_ALIBI : 0;
+    options |= a->sinks.kind ? OPTION_SINK : 0;
+    options |= a->lengths.kind || a->query_lengths.kind ? OPTION_LENGTHS : 0;
+    options |= a->window_left >= 0 || a->window_right >= 0 ? OPTION_WINDOW : 0;
+    options |= a->lse.kind || in_parts ? OPTION_LSE : 0;
+    options |= in_parts || b->needs_pack ? OPTION_OUT_FLOAT : 0;
+    return options;
+}
+
+// Words for a step's name.
+static void name_options(uint32_t options, char *text, size_t capacity) {
+    static const struct {
+        uint32_t bit;
+        const char *word;
+    } words[] = {
+        {OPTION_BIAS, ".bias"},     {OPTION_SOFTCAP, ".softcap"}, {OPTION_ALIBI, ".alibi"},
+        {OPTION_SINK, ".sink"},     {OPTION_LENGTHS, ".lengths"}, {OPTION_WINDOW, ".window"},
+        {OPTION_LSE, ".lse"},       {OPTION_OUT_FLOAT, ".part"},
+    };
+    text[0] = 0;
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+        if ((options & words[i].bit) && strlen(text) + strlen(words[i].word) < capacity) {
+            strcat(text, words[i].word);
+        }
+    }
+}
+
+static uint32_t heads_options(const ikati_attend_builder *b) {
+    const ikati_attention *a = b->attention;
+    uint32_t options = 0;
+    options |= a->lengths.kind ? HEADS_LENGTHS : 0;
+    options |= a->query_lengths.kind ? HEADS_QUERY_LENGTHS : 0;
+    options |= b->num_queries == b->num_keys ? HEADS_SELF : 0;
+    options |= a->alibi ? HEADS_SLOPES : 0;
+    options |= a->alibi && a->slopes.tensor->dtype == IKAT_FLOAT16 ? HEADS_SLOPES_HALF : 0;
+    options |= a->sinks.kind ? HEADS_SINKS : 0;
+    options |= a->sinks.kind && a->sinks.tensor->dtype == IKAT_FLOAT16 ? HEADS_SINKS_HALF : 0;
+    return options;
+}
+
+ikat_status ikati_attend_add_heads(ikati_attend_builder *b, const ikati_attend_block *blk, ikati_operand *out_table) {
+    const ikati_attention *a = b->attention;
+    uint32_t records = blk->batches.count * blk->heads.count;
+    uint32_t scratch = ikati_lowering_scratch(b->lowering, 16ull * records);
+    if (scratch == UINT32_MAX) {
+        return IKAT_NO_MEMORY;
+    }
+    *out_table = (ikati_operand){IKATI_SLOT_SCRATCH, scratch, IKAT_INT32, 0, 4ull * records};
+    ikati_step step = {0};
+    ikati_pick pick = {.offers = IKATI_NEED_FLOAT, .num_rows = records};
+    ikat_status status = ikati_pick_variant(b->lowering, IKATI_KERNEL_heads, &pick, &step);
+    if (status) {
+        return status;
+    }
+    bool slopes_per_batch = a->alibi && a->slopes.tensor->rank == 2;
+    heads_params params = {
+        .num_batches = blk->batches.count,
+        .num_heads = blk->heads.count,
+        .num_queries = b->num_queries,
+        .num_keys = b->num_keys,
+        .lengths_stride = 1,
+        .query_lengths_stride = 1,
+        .slopes_batch = slopes_per_batch ? step_of((uint64_t)a->slopes.tensor->strides[0], blk->batches.count) : 0,
+        .slopes_head = 1,
+        .sinks_stride = 1,
+    };
+    step.operands[0] = operand_small(&a->lengths, blk->batches, blk->heads, false);
+    step.operands[1] = operand_small(&a->query_lengths, blk->batches, blk->heads, false);
+    step.operands[2] = a->alibi ? operand_small(&a->slopes, blk->batches, blk->heads, true) : (ikati_operand){0};
+    step.operands[3] = operand_small(&a->sinks, blk->batches, blk->heads, true);
+    step.operands[4] = *out_table;
+    step.specialisation[0] = heads_options(b);
+    step.num_groups = ikati_divide_up(records, step.variant->tile_rows);
+    memcpy(step.params, &params, sizeof(params));
+    return ikati_lowering_step(b->lowering, &step, IKAT_FLOAT32, "");
+}
+
+ikati_attend_targets ikati_attend_direct(const ikati_attend_builder *b, const ikati_attend_block *blk, uint32_t packed_scratch) {
+    const ikati_attention *a = b->attention;
+    ikati_attend_targets t = {0};
+    ikati_view_strides s = ikati_view_strides_of(&a->out);
+    t.out = operand_of(&a->out, blk->batches, blk->heads, blk->queries, 0, b->value_size);
+    t.out_strides[1] = step_of(s.batch, blk->batches.count);
+    t.out_strides[2] = step_of(s.head, blk->heads.count);
+    t.out_strides[3] = step_of(s.row, blk->queries.count);
+    if (packed_scratch != UINT32_MAX) {
+        uint32_t rows = blk->heads.count * blk->queries.count;
+        t.out = (ikati_operand){IKATI_SLOT_SCRATCH, packed_scratch, IKAT_FLOAT32, 0,
+                                (uint64_t)blk->batches.count * rows * b->value_size};
+        t.out_strides[1] = rows * b->value_size;
+        t.out_strides[2] = blk->queries.count * b->value_size;
+        t.out_strides[3] = b->value_size;
+    }
+    if (a->lse.kind) {
+        s = ikati_view_strides_of(&a->lse);
+        t.lse = operand_of(&a->lse, blk->batches, blk->heads, blk->queries, 0, 1);
+        t.lse_strides[1] = step_of(s.batch, blk->batches.count);
+        t.lse_strides[2] = step_of(s.head, blk->heads.count);
+        t.lse_strides[3] = step_of(s.row, blk->queries.count);
+    }
+    return t;
+}
+
+ikati_attend_targets ikati_attend_parts(const ikati_attend_builder *b, const ikati_attend_block *blk, uint32_t out_scratch, uint32_t lse_scratch,
+                            uint32_t first_part) {
+    ikati_attend_targets t = {.in_parts = true};
+    uint32_t head = blk->queries.count, batch = head * blk->heads.count, part = batch * blk->batches.count;
+    uint32_t lse_strides[4] = {part, batch, head, 1};
+    memcpy(t.lse_strides, lse_strides, sizeof(lse_strides));
+    for (int i = 0; i < 4; i++) {
+        t.out_strides[i] = lse_strides[i] * b->value_size;
+    }
+    uint64_t first = (uint64_t)first_part * part, count = (uint64_t)b->num_splits * part;
+    t.lse = (ikati_operand){IKATI_SLOT_SCRATCH, lse_scratch, IKAT_FLOAT32, first, count};
+    t.out = (ikati_operand){IKATI_SLOT_SCRATCH, out_scratch, IKAT_FLOAT32, first * b->value_size,
+                            count * b->value_size};
+    return t;
+}
+
+uint64_t ikati_attend_keys_of_group(const ikati_attend_builder *b, uint32_t keys_per_split) {
+    const ikati_attention *a = b->attention;
+    if (a->window_left < 0 || a->window_right < 0) {
+        return keys_per_split;
+    }
+    uint64_t seen = (uint64_t)(a->window_left + a->window_right) + b->attend.variant->tile_rows;
+    return seen < keys_per_split ? seen : keys_per_split;
+}
+
+static void fill_attend_params(const ikati_attend_builder *b, const ikati_attend_block *blk, const ikati_attend_targets *t, uint32_t keys_per_split,
+                               attend_params *out) {
+    const ikati_attention *a = b->attention;
+    ikati_view_strides q = ikati_view_strides_of(&a->q), k = ikati_view_strides_of(&a->k), v = ikati_view_strides_of(&a->v);
+    ikati_view_strides bias = a->bias.kind ? ikati_view_strides_of(&a->bias) : (ikati_view_strides){0};
+    uint32_t batches = blk->batches.count, heads = blk->heads.count, queries = blk->queries.count;
+    uint32_t kv_heads = kv_heads_of(b, blk->heads).count, keys = blk->keys.count;
+    *out = (attend_params){
+        .num_heads = heads,
+        .heads_per_kv = b->heads_per_kv,
+        .head_phase = blk->heads.first % b->heads_per_kv,
+        .num_queries = queries,
+        .query_begin = blk->queries.first,
+        .total_queries = b->num_queries,
+        .num_keys = keys,
+        .key_begin = blk->keys.first,
+        .total_keys = b->num_keys,
+        .head_size = b->head_size,
+        .value_size = b->value_size,
+        .num_query_tiles = (uint32_t)ikati_divide_up(queries, b->attend.variant->tile_rows),
+        .num_splits = b->num_splits,
+        .keys_per_split = keys_per_split,
+        .q_batch = step_of(q.batch, batches),
+        .q_head = step_of(q.head, heads),
+        .q_row = step_of(q.row, queries),
+        .k_batch = step_of(k.batch, batches),
+        .k_head = step_of(k.head, kv_heads),
+        .k_row = step_of(k.row, keys),
+        .v_batch = step_of(v.batch, batches),
+        .v_head = step_of(v.head, kv_heads),
+        .v_row = step_of(v.row, keys),
+        .bias_batch = step_of(bias.batch, batches),
+        .bias_head = step_of(bias.head, heads),
+        .bias_row = step_of(bias.row, queries),
+        .out_split = t->out_strides[0],
+        .out_batch = t->out_strides[1],
+        .out_head = t->out_strides[2],
+        .out_row = t->out_strides[3],
+        .lse_split = t->lse_strides[0],
+        .lse_batch = t->lse_strides[1],
+        .lse_head = t->lse_strides[2],
+        .lse_row = t->lse_strides[3],
+        .head_records = heads,
+        .with_sink = blk->takes_sink,
+        .scale = (float)a->scale,
+        .softcap = (float)a->softcap,
+        .window_left = (int32_t)a->window_left,
+        .window_right = (int32_t)a->window_right,
+    };
+}
+
+ikat_status ikati_attend_add_attend(ikati_attend_builder *b, const ikati_attend_block *blk, const ikati_operand *table, const ikati_attend_targets *t) {
+    const ikati_attention *a = b->attention;
+    ikati_step step = b->attend;
+    ikati_axis_range kv_heads = kv_heads_of(b, blk->heads);
+    step.operands[0] = operand_of(&a->q, blk->batches, blk->heads, blk->queries, 0, b->head_size);
+    step.operands[1] = operand_of(&a->k, blk->batches, kv_heads, blk->keys, 0, b->head_size);
+    step.operands[2] = operand_of(&a->v, blk->batches, kv_heads, blk->keys, 0, b->value_size);
+    step.operands[3] =
+        operand_of(&a->bias, blk->batches, blk->heads, blk->queries, blk->keys.first, blk->keys.count);
+    step.operands[4] = *table;
+    step.operands[5] = t->out;
+    step.operands[6] = t->lse;
+    uint32_t keys_per_split = (uint32_t)ikati_divide_up(blk->keys.count, b->num_splits);
+    keys_per_split = (uint32_t)ikati_round_up(keys_per_split, IKATI_KEY_GRANULE);
+    attend_params params;
+    fill_attend_params(b, blk, t, keys_per_split, &params);
+    memcpy(step.params, &params, sizeof(params));
+    step.specialisation[0] = attend_options(b, t->in_parts);
+    step.num_groups = (uint64_t)blk->batches.count * blk->heads.count * params.num_query_tiles * b->num_splits;
+    step.flops = 2.0 * (b->head_size + b->value_size) * (double)step.num_groups * step.variant->tile_rows *
+                 (double)ikati_attend_keys_of_group(b, keys_per_split < blk->keys.count ? keys_per_split : blk->keys.count);
+    char words[64];
+    name_options(step.specialisation[0], words, sizeof(words));
+    return ikati_lowering_step(b->lowering, &step, b->dtype, words);
+}
+
+ikat_status ikati_attend_add_merge(ikati_attend_builder *b, const ikati_attend_block *blk, uint32_t out_scratch, uint32_t lse_scratch,
+                             uint32_t num_parts, const ikati_attend_targets *t) {
+    ikati_step step = {0};
+    ikati_pick pick = {.offers = b->dtype == IKAT_FLOAT16 ? IKATI_NEED_HALF : IKATI_NEED_FLOAT};
+    ikat_status status = ikati_pick_variant(b->lowering, IKATI_KERNEL_merge, &pick, &step);
+    if (status) {
+        return status;
+    }
+    uint32_t rows = blk->batches.count * blk->heads.count * blk->queries.count;
+    merge_params params = {
+        .num_parts = num_parts,
+        .part_size = rows * b->value_size,
+        .part_lse_size = rows,
+        .num_batches = blk->batches.count,
+        .num_heads = blk->heads.count,
+        .num_queries = blk->queries.count,
+        .value_size = b->value_size,
+        .out_batch = t->out_strides[1],
+        .out_head = t->out_strides[2],
+        .out_row = t->out_strides[3],
+        .lse_batch = t->lse_strides[1],
+        .lse_head = t->lse_strides[2],
+        .lse_row = t->lse_strides[3],
+    };
+    uint64_t count = (uint64_t)num_parts * rows;
+    step.operands[0] =
+        (ikati_operand){IKATI_SLOT_SCRATCH, out_scratch, IKAT_FLOAT32, 0, count * b->value_size};
+    step.operands[1] = (ikati_operand){IKATI_SLOT_SCRATCH, lse_scratch, IKAT_FLOAT32, 0, count};
+    step.operands[2] = t->out;
+    step.operands[3] = t->lse;
+    step.specialisation[0] = (t->out.dtype == IKAT_FLOAT16 ? MERGE_HALF : 0) | (t->lse.kind ? MERGE_LSE : 0);
+    step.num_groups = ikati_divide_up((uint64_t)rows * ((b->value_size + 1) / 2), step.variant->tile_rows);
+    step.flops = 4.0 * (double)count * b->value_size;
+    memcpy(step.params, &params, sizeof(params));
+    return ikati_lowering_step(b->lowering, &step, t->out.dtype, t->lse.kind ? ".lse" : "");
+}
+
+// The axes of a view from the largest stride to the smallest, 2 bits each.
+static uint32_t order_of(const uint32_t stride[3], const uint32_t count[3]) {
+    uint32_t axes[3] = {0, 1, 2};
+    for (int pass = 0; pass < 2; pass++) {
+        for (int i = 0; i < 2; i++) {
+            uint64_t here = count[axes[i]] > 1 ? stride[axes[i]] : UINT64_MAX;
+            uint64_t next = count[axes[i + 1]] > 1 ? stride[axes[i + 1]] : UINT64_MAX;
+            if (next > here) {
+                uint32_t swapped = axes[i];
+                axes[i] = axes[i + 1];
+                axes[i + 1] = swapped;
+            }
+        }
+    }
+    return axes[0] | axes[1] << 2 | axes[2] << 4;
+}
+
+ikat_status ikati_attend_add_pack(ikati_attend_builder *b, const ikati_attend_block *blk, uint32_t scratch) {
+    ikati_step step = {0};
+    ikati_pick pick = {.offers = IKATI_NEED_HALF};
+    ikat_status status = ikati_pick_variant(b->lowering, IKATI_KERNEL_pack, &pick, &step);
+    if (status) {
+        return status;
+    }
+    ikati_attend_targets to = ikati_attend_direct(b, blk, UINT32_MAX);
+    uint32_t counts[3] = {blk->batches.count, blk->heads.count, blk->queries.count};
+    uint64_t elements = (uint64_t)counts[0] * counts[1] * counts[2] * b->value_size;
+    step.operands[0] = (ikati_operand){IKATI_SLOT_SCRATCH, scratch, IKAT_FLOAT32, 0, elements};
+    step.operands[1] = to.out;
+    pack_params params = {
+        .num_words = (uint32_t)(to.out.count / 2 + 1), // wherever in its word the view starts
+        .order = order_of(&to.out_strides[1], counts),
+        .num_batches = counts[0],
+        .num_heads = counts[1],
+        .num_queries = counts[2],
+        .num_columns = b->value_size,
+        .to_batch = to.out_strides[1],
+        .to_head = to.out_strides[2],
+        .to_row = to.out_strides[3],
+    };
+    step.num_groups = ikati_divide_up(params.num_words, step.variant->tile_rows);
+    memcpy(step.params, &params, sizeof(params));
+    return ikati_lowering_step(b->lowering, &step, IKAT_FLOAT16, "");
+}

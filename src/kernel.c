@@ -1,0 +1,73 @@
+#include "kernel.h"
+
+#include "../shaders/params/attend.h"
+#include "../shaders/params/heads.h"
+#include "../shaders/params/merge.h"
+#include "../shaders/params/pack.h"
+
+#define VARIANT(variant_language, variant_name, variant_source, variant_defines, ...)                                \
+    {.language = IKATI_##variant_language,                                                                           \
+     .name = #variant_name,                                                                                          \
+     .full_name = KERNEL_NAME "." #variant_name,                                                                     \
+     .source = variant_source,                                                                                       \
+     .defines = variant_defines,                                                                                     \
+     __VA_ARGS__},
+
+#define KERNEL_NAME "attend"
+static const ikati_variant attend_variants[] = {
+#include "../shaders/variants/attend.inc"
+};
+#undef KERNEL_NAME
+#define KERNEL_NAME "heads"
+static const ikati_variant heads_variants[] = {
+#include "../shaders/variants/heads.inc"
+};
+#undef KERNEL_NAME
+#define KERNEL_NAME "merge"
+static const ikati_variant merge_variants[] = {
+#include "../shaders/variants/merge.inc"
+};
+#undef KERNEL_NAME
+#define KERNEL_NAME "pack"
+static const ikati_variant pack_variants[] = {
+#include "../shaders/variants/pack.inc"
+};
+#undef KERNEL_NAME
+
+#define BINDING_NAME(name, access) #name,
+#define BINDING_ACCESS(name, access) IKATI_##access,
+#define SPECIALISATION_NAME(id, name) #name,
+#define PARAM_BYTES(type, name) +4
+#define COUNT(array) (uint32_t)(sizeof(array) / sizeof((array)[0]))
+
+#define DEFINE_KERNEL(lower, UPPER)                                                                                  \
+    static const char *const lower##_bindings[] = {UPPER##_BINDINGS(BINDING_NAME)};                                  \
+    static const uint8_t lower##_access[] = {UPPER##_BINDINGS(BINDING_ACCESS)};                                      \
+    static const char *const lower##_specialisation[] = {UPPER##_SPECIALISATION(SPECIALISATION_NAME)};               \
+    static const ikati_kernel lower##_kernel = {                                                                     \
+        .name = #lower,                                                                                              \
+        .binding_names = lower##_bindings,                                                                           \
+        .binding_access = lower##_access,                                                                            \
+        .num_bindings = COUNT(lower##_bindings),                                                                     \
+        .specialisation_names = lower##_specialisation,                                                              \
+        .num_specialisation = COUNT(lower##_specialisation),                                                         \
+        .params_bytes = 0 UPPER##_PARAMS(PARAM_BYTES),                                                               \
+        .variants = lower##_variants,                                                                                \
+        .num_variants = COUNT(lower##_variants),                                                                     \
+    };                                                                                                               \
+    _Static_assert(0 UPPER##_PARAMS(PARAM_BYTES) <= IKATI_MAX_PARAMS_BYTES, #lower);                                 \
+    _Static_assert(COUNT(lower##_bindings) <= IKATI_MAX_BINDINGS, #lower);
+
+DEFINE_KERNEL(attend, ATTEND)
+DEFINE_KERNEL(heads, HEADS)
+DEFINE_KERNEL(merge, MERGE)
+DEFINE_KERNEL(pack, PACK)
+
+const ikati_kernel *ikati_kernel_get(ikati_kernel_id id) {
+    static const ikati_kernel *const kernels[] = {
+#define KERNEL(name) &name##_kernel,
+#include "kernels.inc"
+#undef KERNEL
+    };
+    return kernels[id];
+}

@@ -1,0 +1,187 @@
+#include "lower_attend.h"
+
+#include "attend_steps.h"
+
+// Below that a texel buffer is too small to be worth cutting tensors for.
+enum { MIN_TEXELS = 1 << 24 };
+
+// Whether any of the block's rows may see any of its keys. Only device values know better when there are lengths.
+static bool block_sees(const ikati_attend_builder *b, const ikati_attend_block *blk) {
+    const ikati_attention *a = b->attention;
+    if (a->lengths.kind || a->query_lengths.kind) {
+        return true;
+    }
+    int64_t diagonal = (int64_t)b->num_keys - b->num_queries;
+    int64_t first_row = blk->queries.first, last_row = first_row + blk->queries.count - 1;
+    int64_t first_key = blk->keys.first, last_key = first_key + blk->keys.count - 1;
+    return (a->window_left < 0 || last_key >= first_row + diagonal - a->window_left) &&
+           (a->window_right < 0 || first_key <= last_row + diagonal + a->window_right);
+}
+
+static ikati_axis_range next_range(uint32_t first, uint32_t most, uint32_t total) {
+    return (ikati_axis_range){first, total - first < most ? total - first : most};
+}
+
+static void set_keys(const ikati_attend_builder *b, ikati_attend_block *blk, uint32_t chunk) {
+    blk->keys = next_range(chunk * b->most[3], b->most[3], b->num_keys);
+}
+
+// The key ranges that the block's rows may see: first and end of a run of chunks of most[3] keys; at least one.
+static ikati_axis_range visible_chunks(const ikati_attend_builder *b, ikati_attend_block blk) {
+    uint32_t num_chunks = (uint32_t)ikati_divide_up(b->num_keys ? b->num_keys : 1, b->most[3]);
+    ikati_axis_range run = {0, 0};
+    for (uint32_t chunk = 0; chunk < num_chunks; chunk++) {
+        set_keys(b, &blk, chunk);
+        if (block_sees(b, &blk)) {
+            run.first = run.count ? run.first : chunk;
+            run.count = chunk - run.first + 1;
+        }
+    }
+    return run.count ? run : (ikati_axis_range){0, 1};
+}
+
+// All keys in parts, then the parts merged.
+static ikat_status add_split_block(ikati_attend_builder *b, ikati_attend_block blk, ikati_axis_range chunks, const ikati_operand *table,
+                                   const ikati_attend_targets *direct) {
+    uint32_t num_parts = chunks.count * b->num_splits;
+    uint64_t rows = (uint64_t)blk.batches.count * blk.heads.count * blk.queries.count * num_parts;
+    uint32_t out_scratch = ikati_lowering_scratch(b->lowering, rows * b->value_size * sizeof(float));
+    uint32_t lse_scratch = ikati_lowering_scratch(b->lowering, rows * sizeof(float));
+    if (out_scratch == UINT32_MAX || lse_scratch == UINT32_MAX) {
+        return IKAT_NO_MEMORY;
+    }
+    ikat_status status = IKAT_OK;
+    for (uint32_t i = 0; i < chunks.count && !status; i++) {
+        ikati_attend_targets parts = ikati_attend_parts(b, &blk, out_scratch, lse_scratch, i * b->num_splits);
+        set_keys(b, &blk, chunks.first + i);
+        blk.takes_sink = i == 0;
+        status = ikati_attend_add_attend(b, &blk, table, &parts);
+    }
+    return status ? status : ikati_attend_add_merge(b, &blk, out_scratch, lse_scratch, num_parts, direct);
+}
+
+// One block of rows against all keys that it may see.
+static ikat_status add_rows(ikati_attend_builder *b, ikati_attend_block blk, const ikati_operand *table) {
+    ikati_axis_range chunks = visible_chunks(b, blk);
+    uint32_t packed_scratch = UINT32_MAX;
+    if (b->needs_pack) {
+        uint64_t elements =
+            (uint64_t)blk.batches.count * blk.heads.count * blk.queries.count * b->value_size;
+        packed_scratch = ikati_lowering_scratch(b->lowering, elements * sizeof(float));
+        if (packed_scratch == UINT32_MAX) {
+            return IKAT_NO_MEMORY;
+        }
+    }
+    ikati_attend_targets direct = ikati_attend_direct(b, &blk, packed_scratch);
+    ikat_status status;
+    if (chunks.count * b->num_splits == 1) {
+        set_keys(b, &blk, chunks.first);
+        blk.takes_sink = true;
+        status = ikati_attend_add_attend(b, &blk, table, &direct);
+    } else {
+        status = add_split_block(b, blk, chunks, table, &direct);
+    }
+    return status || !b->needs_pack ? status : ikati_attend_add_pack(b, &blk, packed_scratch);
+}
+
+static ikat_status add_blocks(ikati_attend_builder *b) {
+    ikat_status status = IKAT_OK;
+    for (uint32_t batch = 0; batch < b->num_batches && !status; batch += b->most[0]) {
+        for (uint32_t head = 0; head < b->num_heads && !status; head += b->most[1]) {
+            ikati_attend_block blk = {.batches = next_range(batch, b->most[0], b->num_batches),
+                         .heads = next_range(head, b->most[1], b->num_heads)};
+            ikati_operand table = {0};
+            if (b->needs_table && b->num_queries) {
+                status = ikati_attend_add_heads(b, &blk, &table);
+            }
+            for (uint32_t query = 0; query < b->num_queries && !status; query += b->most[2]) {
+                blk.queries = next_range(query, b->most[2], b->num_queries);
+                status = add_rows(b, blk, &table);
+            }
+        }
+    }
+    return status;
+}
+
+static bool is_multiple(const ikati_view *view, uint64_t columns, uint64_t of) {
+    const ikat_tensor *t = view->tensor;
+    bool good = columns % of == 0 && (uint64_t)t->offset % of == 0;
+    for (uint32_t axis = 0; axis < 3; axis++) {
+        good = good && (t->shape[axis] <= 1 || (uint64_t)t->strides[axis] % of == 0);
+    }
+    return good;
+}
+
+static ikati_pick describe_call(const ikati_attend_builder *b) {
+    const ikati_attention *a = b->attention;
+    ikati_pick pick = {
+        .offers = b->dtype == IKAT_FLOAT16 ? IKATI_NEED_HALF : IKATI_NEED_FLOAT,
+        .sizes = {b->head_size, b->value_size},
+        .num_rows = b->num_queries,
+    };
+    if (is_multiple(&a->q, b->head_size, 4) && is_multiple(&a->k, b->head_size, 4) &&
+        is_multiple(&a->v, b->value_size, 4)) {
+        const ikat_device_limits *limits = &ikati_lowering_device(b->lowering)->limits;
+        pick.offers |= IKATI_NEED_ALIGNED4;
+        pick.offers |= limits->max_texel_elements >= MIN_TEXELS ? IKATI_NEED_TEXEL : 0;
+    }
+    return pick;
+}
+
+// Workgroups that keep a device busy. Depends on the device alone, never on the slice budget, so that results do not.
+static uint64_t busy_groups(const ikat_device_info *info) {
+    uint64_t units = info->num_compute_units;
+    if (info->type == IKAT_DEVICE_CPU) {
+        return 8 * (units ? units : 4);
+    }
+    return 4 * (units ? units : 64);
+}
+
+// Few workgroups with many keys each leave a device idle: then the keys are split.
+static uint32_t choose_splits(const ikati_attend_builder *b) {
+    uint64_t tiles = ikati_divide_up(b->num_queries, b->attend.variant->tile_rows);
+    uint64_t groups = tiles * b->num_batches * b->num_heads;
+    uint64_t keys = ikati_attend_keys_of_group(b, b->num_keys);
+    uint64_t needed = ikati_divide_up(b->num_keys, IKATI_MAX_KEYS_PER_GROUP);
+    uint64_t busy = busy_groups(ikati_lowering_device(b->lowering));
+    if (groups == 0 || keys < b->num_keys / 2) {
+        return needed ? (uint32_t)needed : 1; // a narrow window: most splits would be empty
+    }
+    uint64_t wanted = ikati_divide_up(busy, groups);
+    uint64_t most = ikati_divide_up(b->num_keys, IKATI_KEY_GRANULE);
+    wanted = wanted < most ? wanted : most;
+    wanted = wanted > needed ? wanted : needed;
+    return wanted ? (uint32_t)wanted : 1;
+}
+
+ikat_status ikati_lower_attention(ikati_lowering *lowering, const ikati_attention *attention) {
+    const int64_t *q = attention->q.tensor->shape, *k = attention->k.tensor->shape;
+    ikati_attend_builder b = {
+        .lowering = lowering,
+        .attention = attention,
+        .num_batches = (uint32_t)q[0],
+        .num_heads = (uint32_t)q[1],
+        .heads_per_kv = (uint32_t)(q[1] / k[1]),
+        .num_queries = (uint32_t)q[2],
+        .num_keys = (uint32_t)k[2],
+        .head_size = (uint32_t)q[3],
+        .value_size = (uint32_t)attention->v.tensor->shape[3],
+        .dtype = attention->q.tensor->dtype,
+    };
+    for (int axis = 0; axis < 4; axis++) {
+        int64_t extent = axis < 3 ? q[axis] : k[2];
+        b.most[axis] = extent ? (uint32_t)extent : 1;
+    }
+    b.needs_table = attention->lengths.kind || attention->query_lengths.kind || attention->alibi ||
+                    attention->sinks.kind;
+    b.needs_pack = b.dtype == IKAT_FLOAT16 && ikati_lowering_store_bytes(lowering) > 2 &&
+                   !is_multiple(&attention->out, b.value_size, 2);
+    ikati_pick pick = describe_call(&b);
+    ikat_status status = ikati_pick_variant(lowering, IKATI_KERNEL_attend, &pick, &b.attend);
+    if (status) {
+        return status;
+    }
+    b.num_splits = choose_splits(&b);
+    ikati_attend_cut(&b);
+    return add_blocks(&b);
+}

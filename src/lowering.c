@@ -1,0 +1,93 @@
+#include "lowering.h"
+
+#include "core.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+const ikat_device_info *ikati_lowering_device(const ikati_lowering *lowering) { return &lowering->device->info; }
+
+uint32_t ikati_lowering_store_bytes(const ikati_lowering *lowering) { return lowering->device->backend->store_bytes; }
+
+uint32_t ikati_lowering_scratch(ikati_lowering *lowering, uint64_t size_bytes) {
+    ikati_scratch *grown =
+        ikati_resize(lowering->host, lowering->scratch, lowering->num_scratch + 1u, sizeof(*lowering->scratch));
+    if (!grown) {
+        return UINT32_MAX;
+    }
+    lowering->scratch = grown;
+    lowering->scratch[lowering->num_scratch] = (ikati_scratch){.size_bytes = size_bytes};
+    return lowering->num_scratch++;
+}
+
+uint32_t ikati_lowering_table(ikati_lowering *lowering, const void *data, uint64_t size_bytes) {
+    ikati_table *grown =
+        ikati_resize(lowering->host, lowering->tables, lowering->num_tables + 1u, sizeof(*lowering->tables));
+    if (!grown) {
+        return UINT32_MAX;
+    }
+    lowering->tables = grown;
+    void *copy = ikati_alloc(lowering->host, 1, (size_t)size_bytes);
+    if (!copy) {
+        return UINT32_MAX;
+    }
+    memcpy(copy, data, (size_t)size_bytes);
+    lowering->tables[lowering->num_tables] =
+        (ikati_table){.data = copy, .size_bytes = size_bytes, .offset_bytes = lowering->tables_bytes};
+    lowering->tables_bytes += ikati_round_up(size_bytes, 256);
+    return lowering->num_tables++;
+}
+
+static void use_scratch(ikati_lowering *lowering, const ikati_operand *operand, uint32_t step) {
+    if (operand->kind != IKATI_SLOT_SCRATCH) {
+        return;
+    }
+    ikati_scratch *range = &lowering->scratch[operand->index];
+    assert((operand->offset + operand->count) * ikat_dtype_size(operand->dtype) <= range->size_bytes);
+    if (!range->used) {
+        range->first_step = step;
+    }
+    range->used = true;
+    range->last_step = step;
+}
+
+static const char *type_letter(ikat_dtype dtype) { return dtype == IKAT_FLOAT16 ? "f16" : "f32"; }
+
+ikat_status ikati_lowering_step(ikati_lowering *lowering, const ikati_step *step, ikat_dtype dtype,
+                                const char *options) {
+    if (lowering->num_steps == lowering->max_steps) {
+        uint32_t wanted = lowering->max_steps ? lowering->max_steps * 2 : 4;
+        ikati_step *grown = ikati_resize(lowering->host, lowering->steps, wanted, sizeof(*grown));
+        if (!grown) {
+            return IKAT_NO_MEMORY;
+        }
+        lowering->steps = grown;
+        lowering->max_steps = wanted;
+    }
+    ikati_step *added = &lowering->steps[lowering->num_steps];
+    *added = *step;
+    snprintf(added->name, sizeof(added->name), "%s.%s.%s%s", step->kernel->name, type_letter(dtype),
+             step->variant->name, options);
+    for (uint32_t i = 0; i < step->kernel->num_bindings; i++) {
+        use_scratch(lowering, &added->operands[i], lowering->num_steps);
+    }
+    lowering->num_steps++;
+    return IKAT_OK;
+}
+
+void ikati_lowering_clear(ikati_lowering *lowering) {
+    for (uint32_t i = 0; i < lowering->num_tables; i++) {
+        ikati_free(lowering->host, lowering->tables[i].data);
+    }
+    for (uint32_t i = 0; i < lowering->num_refusals; i++) {
+        ikati_free(lowering->host, lowering->refusals[i]);
+    }
+    ikati_free(lowering->host, lowering->refusals);
+    ikati_free(lowering->host, lowering->tables);
+    ikati_free(lowering->host, lowering->scratch);
+    ikati_free(lowering->host, lowering->steps);
+    *lowering = (ikati_lowering){.host = lowering->host,
+                                 .device = lowering->device,
+                                 .forced_variant = lowering->forced_variant};
+}

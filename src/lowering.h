@@ -1,0 +1,118 @@
+// What a mechanism is lowered to: steps over tensors, scratch and constant tables. Knows no graphics API.
+
+#ifndef IKATI_LOWERING_H
+#define IKATI_LOWERING_H
+
+#include "mechanism.h"
+
+typedef enum ikati_slot_kind {
+    IKATI_SLOT_NONE, // the kernel has the binding, this step does not use it
+    IKATI_SLOT_INPUT,
+    IKATI_SLOT_OUTPUT,
+    IKATI_SLOT_SCRATCH, // intermediate results, placed in the workspace
+    IKATI_SLOT_TABLE,   // constants, uploaded when the plan is made
+} ikati_slot_kind;
+
+// Part of a tensor that one binding of one step sees, in elements: `offset` from the start of the slot (for inputs and outputs the
+// tensor's own `offset` is in it already), `count` from there to one past the last.
+typedef struct ikati_operand {
+    ikati_slot_kind kind;
+    uint32_t index;
+    ikat_dtype dtype;
+    uint64_t offset;
+    uint64_t count;
+} ikati_operand;
+
+// One dispatch. `params` begins with one base offset a binding, filled when buffers are bound.
+typedef struct ikati_step {
+    const ikati_kernel *kernel;
+    const ikati_variant *variant;
+    uint32_t specialisation[IKATI_MAX_SPECIALISATION];
+    uint8_t params[IKATI_MAX_PARAMS_BYTES];
+    ikati_operand operands[IKATI_MAX_BINDINGS];
+    uint64_t num_groups;
+    double flops; // of the whole step, an upper bound; cuts it into slices
+    char name[96];
+    const char *refused; // why better variants were not taken; owned by the lowering
+    ikati_program *program; // filled when the plan is made
+} ikati_step;
+
+// A range of scratch: alive from the first step that uses it to the last.
+typedef struct ikati_scratch {
+    uint64_t size_bytes;
+    uint64_t offset_bytes; // in the workspace, once placed
+    uint32_t first_step, last_step;
+    bool used;
+} ikati_scratch;
+
+typedef struct ikati_table {
+    void *data;
+    uint64_t size_bytes;
+    uint64_t offset_bytes;
+} ikati_table;
+
+struct ikati_lowering {
+    const ikati_host *host;
+    ikat_device *device;
+    const char *forced_variant; // NULL: the best
+    ikati_step *steps;
+    uint32_t num_steps, max_steps;
+    ikati_scratch *scratch;
+    uint32_t num_scratch;
+    ikati_table *tables;
+    uint32_t num_tables;
+    char **refusals; // texts that steps point to
+    uint32_t num_refusals;
+    uint64_t workspace_bytes;
+    uint64_t tables_bytes;
+};
+
+// The limits of the device that is lowered for, its type, and the smallest store of its kernels in bytes.
+const ikat_device_info *ikati_lowering_device(const ikati_lowering *lowering);
+uint32_t ikati_lowering_store_bytes(const ikati_lowering *lowering);
+
+// What a call offers to variants: the counterpart of ikati_variant's needs.
+//
+// offers  IKATI_NEED_FLOAT or HALF, ALIGNED4, TEXEL as they hold
+// sizes   extents that a variant must hold; rows as in max_rows
+typedef struct ikati_pick {
+    uint32_t offers;
+    uint32_t sizes[2];
+    uint64_t num_rows;
+} ikati_pick;
+
+// Starts a step: sets its kernel, and the best variant of it that device and call allow; `refused` says why better ones
+// were not taken.
+//
+// IKAT_UNSUPPORTED (logged) if there is none.
+ikat_status ikati_pick_variant(ikati_lowering *lowering, ikati_kernel_id kernel, const ikati_pick *pick,
+                               ikati_step *out_step);
+
+// Adds a scratch range; its index names it in operands. UINT32_MAX if memory ran out.
+uint32_t ikati_lowering_scratch(ikati_lowering *lowering, uint64_t size_bytes);
+// Adds a constant table, copied. UINT32_MAX if memory ran out.
+uint32_t ikati_lowering_table(ikati_lowering *lowering, const void *data, uint64_t size_bytes);
+
+// Adds a step; `step` is copied, with kernel, variant, specialisation, params, operands, num_groups and flops set. Its name is made
+// of kernel, type, variant and `options` (words led by dots, or "").
+ikat_status ikati_lowering_step(ikati_lowering *lowering, const ikati_step *step, ikat_dtype dtype,
+                                const char *options);
+
+// Frees what the lowering owns.
+void ikati_lowering_clear(ikati_lowering *lowering);
+
+// Places scratch ranges in one workspace: ranges that are alive at the same time do not overlap. IKAT_NO_MEMORY.
+ikat_status ikati_workspace_place(ikati_lowering *lowering);
+
+// Cuts steps into launches and launches into slices of at most `slice_flops` (but at least one workgroup), with barriers where a launch
+// reads or overwrites what an earlier one wrote. Arrays are the caller's to free.
+ikat_status ikati_slices_cut(const ikati_lowering *lowering, double slice_flops, ikati_launch **out_launches,
+                             uint32_t *out_num_launches, uint32_t **out_slice_starts, uint32_t *out_num_slices);
+
+// Declares a C struct from a kernel's X-macro of parameters.
+#define IKATI_PARAM_uint uint32_t
+#define IKATI_PARAM_int int32_t
+#define IKATI_PARAM_float float
+#define IKATI_PARAM_FIELD(type, name) IKATI_PARAM_##type name;
+
+#endif

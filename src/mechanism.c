@@ -1,0 +1,79 @@
+#include "mechanism.h"
+
+#include <assert.h>
+#include <math.h>
+#include <string.h>
+
+#define MECHANISM(name) extern const ikati_mechanism ikati_mechanism_##name;
+#include "mechanisms.inc"
+#undef MECHANISM
+
+static const ikati_mechanism *const mechanisms[] = {
+#define MECHANISM(name) &ikati_mechanism_##name,
+#include "mechanisms.inc"
+#undef MECHANISM
+};
+
+enum { NUM_MECHANISMS = sizeof(mechanisms) / sizeof(mechanisms[0]) };
+
+uint32_t ikat_mechanism_count(void) { return NUM_MECHANISMS; }
+
+const ikat_mechanism_info *ikat_mechanism_at(uint32_t index) {
+    return index < NUM_MECHANISMS ? &mechanisms[index]->info : NULL;
+}
+
+const ikati_mechanism *ikati_mechanism_find(const char *name) {
+    for (uint32_t i = 0; name && i < NUM_MECHANISMS; i++) {
+        if (strcmp(mechanisms[i]->info.name, name) == 0) {
+            return mechanisms[i];
+        }
+    }
+    return NULL;
+}
+
+const ikat_mechanism_info *ikat_mechanism_find(const char *name) {
+    const ikati_mechanism *mechanism = ikati_mechanism_find(name);
+    return mechanism ? &mechanism->info : NULL;
+}
+
+const ikat_mechanism_case *ikat_mechanism_cases(const char *name, uint32_t *out_num_cases) {
+    const ikati_mechanism *mechanism = ikati_mechanism_find(name);
+    *out_num_cases = mechanism ? mechanism->num_cases : 0;
+    return mechanism ? mechanism->cases : NULL;
+}
+
+double ikati_tolerance_default(ikat_dtype dtype, double num_terms) {
+    if (dtype == IKAT_FLOAT16) {
+        return 2e-3;
+    }
+    return fmin(2e-5, fmax(2e-6, 2e-6 * sqrt(num_terms / 64.0)));
+}
+
+uint32_t ikati_input_index(const ikati_request *request, const char *name) {
+    const ikat_mechanism_info *info = &request->mechanism->info;
+    uint32_t index = 0;
+    while (index < info->num_inputs && strcmp(info->inputs[index].name, name) != 0) {
+        index++;
+    }
+    assert(index < info->num_inputs);
+    return index;
+}
+
+uint32_t ikati_setting_index(const ikati_request *request, const char *name) {
+    const ikat_mechanism_info *info = &request->mechanism->info;
+    uint32_t index = 0;
+    while (index < info->num_settings && strcmp(info->settings[index].name, name) != 0) {
+        index++;
+    }
+    assert(index < info->num_settings);
+    return index;
+}
+
+int64_t ikati_extent(const ikati_request *request, const char *letter) {
+    for (uint32_t i = 0; i < request->num_letters; i++) {
+        if (strcmp(request->letters[i].name, letter) == 0) {
+            return request->letters[i].extent;
+        }
+    }
+    return 0;
+}

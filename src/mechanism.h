@@ -1,0 +1,78 @@
+// What a mechanism is to the core, and a call of it once checked.
+
+#ifndef IKATI_MECHANISM_H
+#define IKATI_MECHANISM_H
+
+#include "../backends/backend.h"
+
+enum { IKATI_MAX_INPUTS = 16, IKATI_MAX_OUTPUTS = 8, IKATI_MAX_SETTINGS = 16, IKATI_MAX_LETTERS = 16 };
+
+typedef struct ikati_mechanism ikati_mechanism;
+
+// One tensor of a call. Strides are resolved: none is implied.
+typedef struct ikati_tensor_use {
+    bool present; // given (an input) or wanted (an output)
+    ikat_tensor tensor;
+} ikati_tensor_use;
+
+// The extent that a shape letter has in a call.
+typedef struct ikati_letter {
+    char name[8];
+    int64_t extent;
+} ikati_letter;
+
+// A call: what was asked for, checked. Arrays run parallel to those of mechanism->info.
+typedef struct ikati_request {
+    const ikati_host *host;
+    const ikati_mechanism *mechanism;
+    ikati_tensor_use inputs[IKATI_MAX_INPUTS];
+    ikati_tensor_use outputs[IKATI_MAX_OUTPUTS];
+    ikati_call_setting settings[IKATI_MAX_SETTINGS];
+    ikati_letter letters[IKATI_MAX_LETTERS];
+    uint32_t num_letters;
+    ikat_dtype dtype; // of the main tensors
+} ikati_request;
+
+// flops and visible pairs, see ikat_plan_info.
+typedef struct ikati_cost {
+    double flops;
+    double bytes;
+    double visible_pairs;
+} ikati_cost;
+
+typedef struct ikati_lowering ikati_lowering;
+
+// check      what shapes and ranges cannot say: contradictions, divisibility. Shapes of inputs are checked already
+// cost       for benches and slices
+// lower      emits steps (lowering.h)
+// tolerance  largest relative L2 error of an output, by the page
+struct ikati_mechanism {
+    ikat_mechanism_info info;
+    const ikat_mechanism_case *cases;
+    uint32_t num_cases;
+    ikat_status (*check)(ikati_request *request);
+    ikati_cost (*cost)(const ikati_request *request);
+    ikat_status (*lower)(const ikati_request *request, ikati_lowering *lowering);
+    double (*tolerance)(const ikati_request *request, uint32_t output);
+};
+
+// NULL if there is none of that name.
+const ikati_mechanism *ikati_mechanism_find(const char *name);
+
+// The spec's own rule: 2e-6 sqrt(terms / 64), between 2e-6 and 2e-5, for float32; 2e-3 for float16.
+double ikati_tolerance_default(ikat_dtype dtype, double num_terms);
+
+// Index of an input, output or setting by name; the name must exist.
+uint32_t ikati_input_index(const ikati_request *request, const char *name);
+uint32_t ikati_setting_index(const ikati_request *request, const char *name);
+
+static inline const ikati_tensor_use *ikati_input(const ikati_request *request, const char *name) {
+    return &request->inputs[ikati_input_index(request, name)];
+}
+static inline const ikati_call_setting *ikati_setting(const ikati_request *request, const char *name) {
+    return &request->settings[ikati_setting_index(request, name)];
+}
+// Extent of a shape letter; 0 if no tensor of the call has it.
+int64_t ikati_extent(const ikati_request *request, const char *letter);
+
+#endif

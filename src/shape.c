@@ -1,0 +1,163 @@
+#include "shape.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+// One alternative of a pattern, parsed: for each axis up to two words (a letter or a number).
+enum { MAX_WORDS = 2, MAX_ALTERNATIVES = 2 };
+
+typedef struct axis_pattern {
+    char words[MAX_WORDS][8];
+    uint32_t num_words;
+} axis_pattern;
+
+typedef struct shape_pattern {
+    axis_pattern axes[IKAT_MAX_RANK];
+    uint32_t rank;
+} shape_pattern;
+
+static const char *skip(const char *text, const char *characters) { return text + strspn(text, characters); }
+
+// Parses one "[...]" and returns what follows it. Patterns are constants of this library, so faults are asserted.
+static const char *parse_alternative(const char *text, shape_pattern *out) {
+    *out = (shape_pattern){0};
+    text = skip(text, " ");
+    assert(*text == '[');
+    text++;
+    while (*text && *text != ']') {
+        assert(out->rank < IKAT_MAX_RANK);
+        axis_pattern *axis = &out->axes[out->rank++];
+        while (*text && *text != ',' && *text != ']') {
+            text = skip(text, " ");
+            size_t length = strcspn(text, " ,]");
+            if (length == 2 && strncmp(text, "or", 2) == 0) {
+                text += length;
+                continue;
+            }
+            assert(length < sizeof(axis->words[0]) && axis->num_words < MAX_WORDS);
+            memcpy(axis->words[axis->num_words++], text, length);
+            text = skip(text + length, " ");
+        }
+        text = skip(text, ",");
+    }
+    return *text ? text + 1 : text;
+}
+
+static uint32_t parse_pattern(const char *pattern, shape_pattern out[MAX_ALTERNATIVES]) {
+    uint32_t count = 0;
+    while (*pattern) {
+        assert(count < MAX_ALTERNATIVES);
+        pattern = skip(parse_alternative(pattern, &out[count++]), " ");
+        if (strncmp(pattern, "or", 2) == 0) {
+            pattern += 2;
+        }
+    }
+    return count;
+}
+
+// The extent of a word: a number, or a letter that is bound. False if it is a free letter.
+static bool word_extent(const ikati_request *request, const char *word, int64_t *out_extent) {
+    if (word[0] >= '0' && word[0] <= '9') {
+        *out_extent = strtoll(word, NULL, 10);
+        return true;
+    }
+    for (uint32_t i = 0; i < request->num_letters; i++) {
+        if (strcmp(request->letters[i].name, word) == 0) {
+            *out_extent = request->letters[i].extent;
+            return true;
+        }
+    }
+    return false;
+}
+
+static void bind_letter(ikati_request *request, const char *word, int64_t extent) {
+    assert(request->num_letters < IKATI_MAX_LETTERS);
+    ikati_letter *letter = &request->letters[request->num_letters++];
+    memcpy(letter->name, word, sizeof(letter->name));
+    letter->extent = extent;
+}
+
+// Whether an extent fits an axis; binds the axis' letter if it was free.
+static bool match_axis(ikati_request *request, const axis_pattern *axis, int64_t extent) {
+    const char *free_word = NULL;
+    for (uint32_t w = 0; w < axis->num_words; w++) {
+        int64_t expected;
+        if (!word_extent(request, axis->words[w], &expected)) {
+            free_word = axis->words[w];
+        } else if (expected == extent) {
+            return true;
+        }
+    }
+    if (free_word) {
+        bind_letter(request, free_word, extent);
+    }
+    return free_word != NULL;
+}
+
+static void append(char *text, size_t capacity, const char *format, ...) IKATI_PRINTF(3, 4);
+static void append(char *text, size_t capacity, const char *format, ...) {
+    size_t length = strlen(text);
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text + length, capacity - length, format, arguments);
+    va_end(arguments);
+}
+
+// "q has shape [2,3,4], expected [B,H,N,D] with B = 2, H = 8"
+static ikat_status fail_shape(const ikati_request *request, const char *argument, const char *pattern,
+                              const ikat_tensor *tensor) {
+    char text[512] = "";
+    append(text, sizeof(text), "%s has shape [", argument);
+    for (uint32_t axis = 0; axis < tensor->rank; axis++) {
+        append(text, sizeof(text), "%s%" PRId64, axis ? "," : "", tensor->shape[axis]);
+    }
+    append(text, sizeof(text), "], expected %s", pattern);
+    const char *separator = " with ";
+    for (uint32_t i = 0; i < request->num_letters; i++) {
+        const ikati_letter *letter = &request->letters[i];
+        const char *found = strstr(pattern, letter->name);
+        size_t length = strlen(letter->name);
+        // Only letters of this pattern, and "D" is not part of "Dv".
+        if (found && strchr(" ,]", found[length]) && strchr(" ,[", found == pattern ? ' ' : found[-1])) {
+            append(text, sizeof(text), "%s%s = %" PRId64, separator, letter->name, letter->extent);
+            separator = ", ";
+        }
+    }
+    return ikati_fail(request->host, IKAT_INVALID, IKAT_MESSAGE_SHAPE, "%s", text);
+}
+
+ikat_status ikati_shape_match(ikati_request *request, const char *argument, const char *pattern,
+                              const ikat_tensor *tensor) {
+    shape_pattern alternatives[MAX_ALTERNATIVES];
+    uint32_t count = parse_pattern(pattern, alternatives);
+    for (uint32_t a = 0; a < count; a++) {
+        if (alternatives[a].rank != tensor->rank) {
+            continue;
+        }
+        uint32_t num_letters = request->num_letters;
+        bool fits = true;
+        for (uint32_t axis = 0; fits && axis < tensor->rank; axis++) {
+            fits = match_axis(request, &alternatives[a].axes[axis], tensor->shape[axis]);
+        }
+        if (fits) {
+            return IKAT_OK;
+        }
+        request->num_letters = num_letters;
+    }
+    return fail_shape(request, argument, pattern, tensor);
+}
+
+void ikati_shape_infer(const ikati_request *request, const char *pattern, ikat_tensor *tensor) {
+    shape_pattern alternatives[MAX_ALTERNATIVES];
+    parse_pattern(pattern, alternatives);
+    tensor->rank = alternatives[0].rank;
+    for (uint32_t axis = 0; axis < tensor->rank; axis++) {
+        bool bound = word_extent(request, alternatives[0].axes[axis].words[0], &tensor->shape[axis]);
+        assert(bound);
+        (void)bound;
+    }
+}

@@ -1,0 +1,252 @@
+#include "harness.h"
+
+#include "compare.h"
+#include "sample.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+ikat_status harness_open(harness *harness, tool *tool) {
+    *harness = (struct harness){.tool = tool, .seed = 1};
+    return tool_device_open(tool, "cpu", NULL, &harness->reference);
+}
+
+void harness_close(harness *harness) { ikat_device_destroy(&harness->reference); }
+
+bool harness_is_large(const ikat_mechanism_case *example) { return strncmp(example->name, "large_", 6) == 0; }
+
+// Fill and layout run through all pairs; the parity of their sum gives each fill and each layout both types.
+uint32_t harness_variations(const ikat_mechanism_case *example, uint32_t index, bool all,
+                            variation out[HARNESS_MAX_VARIATIONS]) {
+    uint32_t num = 0;
+    uint32_t num_fills = drawing_text_is_padded(example->inputs) ? NUM_FILLS : FILL_POISONED;
+    for (uint32_t fill_index = 0; fill_index < num_fills; fill_index++) {
+        for (uint32_t layout_index = 0; layout_index < NUM_LAYOUTS; layout_index++) {
+            if (!all && layout_index != (fill_index + index) % NUM_LAYOUTS) {
+                continue;
+            }
+            bool half = (fill_index + layout_index + index / NUM_LAYOUTS) % 2;
+            variation row = {half ? IKAT_FLOAT16 : IKAT_FLOAT32, (fill)fill_index, (layout)layout_index};
+            out[num++] = row;
+            if (all) {
+                row.dtype = half ? IKAT_FLOAT32 : IKAT_FLOAT16;
+                out[num++] = row;
+            }
+        }
+    }
+    return num;
+}
+
+void variation_describe(const variation *variation, char *out, size_t capacity) {
+    tool_append(out, capacity, "%s %s %s", ikat_dtype_name(variation->dtype), fill_name(variation->fill),
+                layout_name(variation->layout));
+}
+
+static void fail_status(const harness *harness, ikat_status status, const char *what, outcome *out) {
+    out->verdict = VERDICT_FAILED;
+    snprintf(out->text, sizeof(out->text), "%s: %s", what, tool_reason(harness->tool, status));
+}
+
+// Keeps the reference's outputs.
+static void keep_outputs(job *job, expected *expected) {
+    for (uint32_t i = 0; i < job->num_tensors; i++) {
+        job_tensor *tensor = &job->tensors[i];
+        if (tensor->output) {
+            uint32_t index = expected->num_outputs++;
+            const ikat_argument_info *info = &expected->drawing.info->outputs[index];
+            expected->outputs[index].name = info->name;
+            expected->outputs[index].tensor = tensor->tensor;
+            expected->outputs[index].data = job_extract(job, tensor);
+        }
+    }
+}
+
+static ikat_status run_job(job *job, ikat_device *device) {
+    ikat_status status = job_plan(job, device);
+    status = status ? status : job_bind(job);
+    status = status ? status : job_run(job);
+    return status ? status : job_fetch(job);
+}
+
+static ikat_status compute_reference(harness *harness, expected *expected) {
+    drawing wide;
+    job job;
+    const ikat_mechanism_info *info = expected->drawing.info;
+    drawing_widen(&expected->drawing, &wide);
+    layout_inputs(&wide, LAYOUT_PACKED, &job);
+    // Equal keys also stand for calls that want the main output alone.
+    uint32_t num_outputs = expected->variation.fill == FILL_EQUAL ? 1 : info->num_outputs;
+    for (uint32_t i = 0; i < num_outputs; i++) {
+        job_add_tensor(&job, info->outputs[i].name, (ikat_tensor){0}, JOB_NO_IMAGE, true);
+    }
+    ikat_status status = run_job(&job, harness->reference);
+    if (!status) {
+        keep_outputs(&job, expected);
+    }
+    job_free(&job);
+    drawing_free(&wide);
+    return status;
+}
+
+bool harness_expect(harness *harness, const ikat_mechanism_info *info, const ikat_mechanism_case *example,
+                    const variation *variation, expected *out_expected, outcome *out) {
+    *out_expected = (expected){.variation = *variation, .seed = harness->seed};
+    *out = (outcome){.verdict = VERDICT_FAILED};
+    if (!drawing_make(info, example->inputs, example->settings, variation->dtype, variation->fill, harness->seed,
+                      &out_expected->drawing, out->text, sizeof(out->text))) {
+        return false;
+    }
+    tool_forget(harness->tool);
+    ikat_status status = compute_reference(harness, out_expected);
+    if (status) {
+        fail_status(harness, status, "the reference fails", out);
+        expected_free(out_expected);
+    }
+    return status == IKAT_OK;
+}
+
+void expected_free(expected *expected) {
+    drawing_free(&expected->drawing);
+    for (uint32_t i = 0; i < expected->num_outputs; i++) {
+        free(expected->outputs[i].data);
+    }
+    expected->num_outputs = 0;
+}
+
+void harness_list_kernels(const ikat_plan *plan, char *out, size_t capacity) {
+    ikat_plan_info info;
+    ikat_plan_get_info(plan, &info);
+    out[0] = '\0';
+    for (uint32_t i = 0; i < info.num_steps; i++) {
+        ikat_step_info step;
+        if (!ikat_plan_get_step(plan, i, &step) && !strstr(out, step.kernel)) {
+            tool_append(out, capacity, "%s%s", out[0] ? " " : "", step.kernel);
+        }
+    }
+}
+
+// Whether some kernel of the plan is this variant: "attend.lane_d64" names "attend.lane_d64.f32.lse" and the like.
+static bool takes_variant(const char *kernels, const char *variant) {
+    size_t length = strlen(variant);
+    for (const char *at = strstr(kernels, variant); at; at = strstr(at + 1, variant)) {
+        bool begins = at == kernels || at[-1] == ' ';
+        if (begins && strchr(". ", at[length])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+// A score of some hundreds is known to about 2^-16 in float32, and its exponential as well: what the page's tolerance, meant for
+// N(0,1), does not count.
+static double slack(fill fill) { return fill == FILL_LARGE ? 1e-4 : fill == FILL_DOMINANT ? 3e-5 : 0; }
+
+static void compare_output(const harness *harness, const job *job, const expected *expected, uint32_t index,
+                           outcome *out) {
+    const job_tensor *tensor = &job->tensors[job->num_tensors - expected->num_outputs + index];
+    void *got = job_extract(job, tensor);
+    double tolerance = ikat_plan_tolerance(job->plan, tensor->name) + slack(expected->variation.fill);
+    comparison result;
+    compare_arrays(&tensor->tensor, got, expected->outputs[index].tensor.dtype, expected->outputs[index].data,
+                   tolerance, &result);
+    out->error = fmax(out->error, result.error);
+    uint64_t byte;
+    if (!result.passed) {
+        out->verdict = VERDICT_FAILED;
+        tool_append(out->text, sizeof(out->text), "%s is off by %.3g, expected at most %.3g; ", tensor->name,
+                    result.error, tolerance);
+        compare_describe(&result, tensor->tensor.rank, out->text, sizeof(out->text));
+        tool_append(out->text, sizeof(out->text), "; seed %" PRIu64 ". ", harness->seed);
+    }
+    if (!layout_guards_intact(job, tensor, &byte)) {
+        out->verdict = VERDICT_FAILED;
+        tool_append(out->text, sizeof(out->text), "%s: byte %" PRIu64 " of its buffer, outside the tensor, was written. ",
+                    tensor->name, byte);
+    }
+    free(got);
+}
+
+// UNSUPPORTED with a variant asked for is no failure: the device or the call cannot use it.
+static void fail_plan(const harness *harness, ikat_status status, const char *variant, outcome *out) {
+    fail_status(harness, status, "no plan", out);
+    if (status == IKAT_UNSUPPORTED && variant) {
+        out->verdict = VERDICT_SKIPPED;
+    }
+}
+
+// Plans, runs and fetches; tells how long it took if something was compiled. False if it went wrong or was skipped.
+static bool run_measured(harness *harness, job *job, ikat_device *device, const char *variant, outcome *out) {
+    ikat_device_statistics before, after;
+    ikat_device_get_statistics(device, &before);
+    tool_forget(harness->tool);
+    job->variant = variant;
+    double start = tool_seconds();
+    ikat_status status = job_plan(job, device);
+    if (status) {
+        fail_plan(harness, status, variant, out);
+        return false;
+    }
+    harness_list_kernels(job->plan, out->kernels, sizeof(out->kernels));
+    if (variant && !takes_variant(out->kernels, variant)) {
+        out->verdict = VERDICT_SKIPPED;
+        snprintf(out->text, sizeof(out->text), "this call has no use for %s: it takes %.300s", variant, out->kernels);
+        return false;
+    }
+    status = job_bind(job);
+    status = status ? status : job_run(job);
+    out->start_ns = (uint64_t)(1e9 * (tool_seconds() - start));
+    status = status ? status : job_fetch(job);
+    ikat_device_get_statistics(device, &after);
+    out->compile_ns = after.compile_time_ns - before.compile_time_ns;
+    out->start_ns = after.programs_compiled > before.programs_compiled ? out->start_ns : 0;
+    if (status) {
+        fail_status(harness, status, "it does not run", out);
+    }
+    return status == IKAT_OK;
+}
+
+void harness_check(harness *harness, ikat_device *device, const expected *expected, const char *variant,
+                   outcome *out) {
+    job job;
+    *out = (outcome){.verdict = VERDICT_PASSED};
+    layout_inputs(&expected->drawing, expected->variation.layout, &job);
+    for (uint32_t i = 0; i < expected->num_outputs; i++) {
+        ikat_tensor shape = expected->outputs[i].tensor;
+        shape.dtype = strcmp(expected->drawing.info->outputs[i].dtype, "float") == 0 ? expected->variation.dtype
+                                                                                      : shape.dtype;
+        layout_output(&job, expected->outputs[i].name, &shape, expected->variation.layout);
+    }
+    if (run_measured(harness, &job, device, variant, out)) {
+        for (uint32_t i = 0; i < expected->num_outputs; i++) {
+            compare_output(harness, &job, expected, i, out);
+        }
+    }
+    job_free(&job);
+}
+
+void harness_check_large(harness *harness, ikat_device *device, const ikat_mechanism_info *info,
+                         const ikat_mechanism_case *example, ikat_dtype dtype, const char *variant, outcome *out) {
+    drawing drawing;
+    job job;
+    *out = (outcome){.verdict = VERDICT_PASSED};
+    if (!drawing_make(info, example->inputs, example->settings, dtype, FILL_RANDOM, harness->seed, &drawing,
+                      out->text, sizeof(out->text))) {
+        out->verdict = VERDICT_FAILED;
+        return;
+    }
+    layout_inputs(&drawing, LAYOUT_PACKED, &job);
+    job_add_tensor(&job, info->outputs[0].name, (ikat_tensor){0}, JOB_NO_IMAGE, true);
+    if (run_measured(harness, &job, device, variant, out)) {
+        sampled sampled;
+        if (!sample_check(harness->tool, harness->reference, &drawing, &job, 8, &sampled)) {
+            out->verdict = VERDICT_FAILED;
+            snprintf(out->text, sizeof(out->text), "%s; seed %" PRIu64, sampled.text, harness->seed);
+        }
+        out->error = sampled.error;
+    }
+    job_free(&job);
+    drawing_free(&drawing);
+}

@@ -1,0 +1,153 @@
+#include "letters.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const char *skip(const char *text, const char *characters) { return text + strspn(text, characters); }
+
+// Adds a word of an axis; "or" only stands between two.
+static bool add_word(pattern *out, const char *word, size_t length) {
+    if (length == 2 && strncmp(word, "or", 2) == 0) {
+        return true;
+    }
+    uint32_t axis = out->rank - 1;
+    uint32_t index = out->axes[axis].num_words;
+    if (index == 2 || length >= sizeof(out->axes[axis].words[index])) {
+        return false;
+    }
+    memcpy(out->axes[axis].words[index], word, length);
+    out->axes[axis].num_words++;
+    return true;
+}
+
+// Reads one "[...]" and moves *text past it and a following "or".
+static bool read_alternative(const char **text, pattern *out) {
+    *out = (pattern){0};
+    const char *at = skip(*text, " ");
+    if (*at++ != '[') {
+        return false;
+    }
+    at = skip(at, " ");
+    while (*at && *at != ']') {
+        if (out->rank == IKAT_MAX_RANK) {
+            return false;
+        }
+        out->rank++;
+        while (*at && *at != ',' && *at != ']') {
+            size_t length = strcspn(at, " ,]");
+            if (!add_word(out, at, length)) {
+                return false;
+            }
+            at = skip(at + length, " ");
+        }
+        at = skip(at, ", ");
+    }
+    at = skip(at, "] ");
+    *text = strncmp(at, "or", 2) == 0 ? at + 2 : at;
+    return true;
+}
+
+bool pattern_read(const char *text, uint32_t rank, pattern *out) {
+    while (read_alternative(&text, out)) {
+        if (out->rank == rank) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool pattern_first(const char *text, pattern *out) { return read_alternative(&text, out); }
+
+uint32_t pattern_axis(const pattern *pattern, const char *name) {
+    for (uint32_t axis = 0; axis < pattern->rank; axis++) {
+        if (pattern->axes[axis].num_words == 1 && strcmp(pattern->axes[axis].words[0], name) == 0) {
+            return axis;
+        }
+    }
+    return IKAT_MAX_RANK;
+}
+
+void letters_set(letters *letters, const char *name, int64_t extent) {
+    for (uint32_t i = 0; i < letters->num; i++) {
+        if (strcmp(letters->items[i].name, name) == 0) {
+            letters->items[i].extent = extent;
+            return;
+        }
+    }
+    size_t length = strlen(name);
+    if (letters->num < LETTERS_MAX && length < sizeof(letters->items[0].name)) {
+        letter *item = &letters->items[letters->num++];
+        memcpy(item->name, name, length + 1);
+        item->extent = extent;
+    }
+}
+
+bool letters_get(const letters *letters, const char *name, int64_t *out_extent) {
+    for (uint32_t i = 0; i < letters->num; i++) {
+        if (strcmp(letters->items[i].name, name) == 0) {
+            *out_extent = letters->items[i].extent;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool is_letter(const char *word) {
+    return (word[0] >= 'A' && word[0] <= 'Z') || (word[0] >= 'a' && word[0] <= 'z');
+}
+
+void letters_learn(letters *letters, const char *text, const ikat_tensor *tensor) {
+    pattern found;
+    int64_t known;
+    if (!pattern_read(text, tensor->rank, &found)) {
+        return;
+    }
+    for (uint32_t axis = 0; axis < found.rank; axis++) {
+        const char *word = found.axes[axis].words[0];
+        if (found.axes[axis].num_words == 1 && is_letter(word) && !letters_get(letters, word, &known)) {
+            letters_set(letters, word, tensor->shape[axis]);
+        }
+    }
+}
+
+// One bound: a number, or a letter with an optional "+1" or "-1". Returns what follows it, NULL if it is neither.
+static const char *read_bound(const letters *letters, const char *text, double *out) {
+    char *end;
+    if (!is_letter(text)) {
+        *out = strtod(text, &end);
+        return end == text ? NULL : end;
+    }
+    char name[8] = "";
+    size_t length = strcspn(text, "+-.");
+    int64_t extent;
+    if (length >= sizeof(name)) {
+        return NULL;
+    }
+    memcpy(name, text, length);
+    if (!letters_get(letters, name, &extent)) {
+        return NULL;
+    }
+    *out = (double)extent;
+    text += length;
+    if (*text == '+' || *text == '-') {
+        *out += (double)strtol(text, &end, 10);
+        text = end;
+    }
+    return text;
+}
+
+bool letters_range(const letters *letters, const char *text, double *out_minimum, double *out_maximum) {
+    if (!text || !*text) {
+        return false;
+    }
+    // "0..M": strtod would take the first point for a decimal one.
+    const char *dots = strstr(text, "..");
+    char first[16] = "";
+    if (!dots || (size_t)(dots - text) >= sizeof(first)) {
+        return false;
+    }
+    memcpy(first, text, (size_t)(dots - text));
+    const char *end = read_bound(letters, first, out_minimum);
+    const char *last = read_bound(letters, dots + 2, out_maximum);
+    return end && *end == '\0' && last && *last == '\0';
+}

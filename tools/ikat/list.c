@@ -1,0 +1,88 @@
+// ikat list: what mechanisms there are, and what one of them takes and gives.
+
+#include "commands.h"
+
+#include <math.h>
+#include <stdio.h>
+
+static const option options[] = {
+    OPTION_HELP,
+};
+
+static void print_arguments(const char *title, const ikat_argument_info *list, uint32_t num) {
+    printf("\n%s\n", title);
+    for (uint32_t i = 0; i < num; i++) {
+        const char *values = list[i].values ? list[i].values : "";
+        printf("  %-14s %-10s %-24s %s%s%s%s%s\n", list[i].name, list[i].dtype, list[i].shape, list[i].help,
+               list[i].optional ? " (optional)" : "", *values ? " [" : "", values, *values ? "]" : "");
+    }
+}
+
+static void print_range(const ikat_setting_info *setting, char *out, size_t capacity) {
+    out[0] = '\0';
+    if (setting->type == IKAT_SETTING_TEXT) {
+        tool_append(out, capacity, "text");
+        return;
+    }
+    // Bounds beyond these are none to the reader.
+    bool below = !(setting->minimum > -1e9), above = !(setting->maximum < 1e9);
+    tool_append(out, capacity, "%s", setting->type == IKAT_SETTING_INT ? "int" : "float");
+    if (below && above) {
+        return;
+    }
+    if (above) {
+        tool_append(out, capacity, " >= %g", setting->minimum);
+    } else if (below) {
+        tool_append(out, capacity, " <= %g", setting->maximum);
+    } else {
+        tool_append(out, capacity, " %g to %g", setting->minimum, setting->maximum);
+    }
+}
+
+static void print_mechanism(const ikat_mechanism_info *info) {
+    printf("%s: %s\n%s\nfamily %s; cost %s\n", info->name, info->title, info->citation, info->family, info->cost);
+    print_arguments("inputs", info->inputs, info->num_inputs);
+    print_arguments("outputs", info->outputs, info->num_outputs);
+    printf("\nsettings\n");
+    for (uint32_t i = 0; i < info->num_settings; i++) {
+        const ikat_setting_info *setting = &info->settings[i];
+        char range[64];
+        print_range(setting, range, sizeof(range));
+        printf("  %-14s %-16s default %-12s %s\n", setting->name, range,
+               setting->default_text ? setting->default_text : "none", setting->help);
+    }
+    uint32_t num_cases;
+    const ikat_mechanism_case *cases = ikat_mechanism_cases(info->name, &num_cases);
+    printf("\nexamples (what ikat check runs)\n");
+    for (uint32_t i = 0; i < num_cases; i++) {
+        printf("  %-24s %s %s\n", cases[i].name, cases[i].inputs, cases[i].settings ? cases[i].settings : "");
+    }
+}
+
+static int run(tool *tool, const args *args) {
+    (void)tool;
+    if (args->num_words == 0) {
+        const ikat_mechanism_info *info;
+        for (uint32_t i = 0; (info = ikat_mechanism_at(i)) != NULL; i++) {
+            printf("%-20s %-14s %s\n", info->name, info->family, info->title);
+        }
+        return TOOL_OK;
+    }
+    const ikat_mechanism_info *info = ikat_mechanism_find(args->words[0]);
+    if (!info) {
+        return tool_fail("there is no mechanism '%s', expected one of those that 'ikat list' shows", args->words[0]);
+    }
+    print_mechanism(info);
+    return TOOL_OK;
+}
+
+const command command_list = {
+    "list",
+    "[NAME]",
+    "Lists the mechanisms; of one: its inputs, settings, outputs, cost and citation.",
+    options,
+    sizeof(options) / sizeof(options[0]),
+    0,
+    1,
+    run,
+};

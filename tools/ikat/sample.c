@@ -1,0 +1,190 @@
+#include "sample.h"
+
+#include "compare.h"
+#include "layout.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { BLOCK_ROWS = 2, MAX_SLACK = 4096 };
+
+// Rows [first, first + num_rows) of the queries are compared; the call has `num_slack` more, and `num_keys` keys.
+typedef struct block {
+    int64_t first;
+    int64_t num_rows;
+    int64_t num_slack;
+    int64_t num_keys;
+} block;
+
+typedef struct sampling {
+    tool *tool;
+    ikat_device *reference;
+    const job *job; // what was computed
+    job call;       // the reference's
+    const drawing *drawing;
+    int64_t num_queries;
+    int64_t num_keys;
+    int64_t right; // keys visible to the right of the diagonal; -1: all
+    double square_error;
+    double square_norm;
+    sampled *out;
+} sampling;
+
+static int64_t right_edge(const drawing *drawing) {
+    const char *causal = drawing_setting(drawing, "causal");
+    const char *right = drawing_setting(drawing, "window_right");
+    if (causal && atoi(causal) == 1) {
+        return 0;
+    }
+    return right ? atoll(right) : -1;
+}
+
+static bool has_left_edge(const drawing *drawing) {
+    const char *left = drawing_setting(drawing, "window_left");
+    return left && atoll(left) >= 0;
+}
+
+// With a right edge r, row i sees keys up to i + (M - N) + r. A call with the r rows after it as well and with keys to the last
+// one's diagonal holds them all. Without one all keys stay; then a left edge needs all later rows too, to keep the diagonal.
+static block make_block(const sampling *sampling, int64_t first) {
+    int64_t left = sampling->num_queries - first;
+    block block = {.first = first, .num_rows = left < BLOCK_ROWS ? left : BLOCK_ROWS, .num_keys = sampling->num_keys};
+    int64_t slack = left - block.num_rows;
+    if (sampling->right >= 0 && sampling->right < slack) {
+        slack = sampling->right;
+    }
+    if (sampling->right >= 0 || has_left_edge(sampling->drawing)) {
+        block.num_slack = slack;
+        int64_t rows_after = left - block.num_rows - slack;
+        block.num_keys = sampling->num_keys > rows_after ? sampling->num_keys - rows_after : 0;
+    }
+    return block;
+}
+
+// The view of a packed tensor with some rows of axis N and the first keys of axis M.
+static ikat_tensor restrict_tensor(const ikat_tensor *whole, const char *text, const block *block) {
+    ikat_tensor view = *whole;
+    pattern shape;
+    tensor_strides(whole, view.strides);
+    if (pattern_read(text, whole->rank, &shape)) {
+        uint32_t axis = pattern_axis(&shape, "N");
+        if (axis < shape.rank) {
+            view.offset += block->first * view.strides[axis];
+            view.shape[axis] = block->num_rows + block->num_slack;
+        }
+        axis = pattern_axis(&shape, "M");
+        if (axis < shape.rank) {
+            view.shape[axis] = block->num_keys;
+        }
+    }
+    return view;
+}
+
+// Rows of an output, packed.
+static void *extract_rows(const job *job, const job_tensor *output, const char *text, const block *rows,
+                          ikat_tensor *out_view) {
+    job_tensor view = *output;
+    view.tensor = restrict_tensor(&output->tensor, text, rows);
+    void *packed = job_extract(job, &view);
+    *out_view = view.tensor;
+    return packed;
+}
+
+static void compare_block(sampling *sampling, const block *rows, double tolerance) {
+    const ikat_argument_info *info = &sampling->drawing->info->outputs[0];
+    const job_tensor *got = &sampling->job->tensors[sampling->job->num_tensors - 1];
+    const job_tensor *should = &sampling->call.tensors[sampling->call.num_tensors - 1];
+    block own = {.num_rows = rows->num_rows, .num_keys = rows->num_keys};
+    block whole = *rows;
+    whole.num_slack = 0;
+    ikat_tensor view, other;
+    void *a = extract_rows(sampling->job, got, info->shape, &whole, &view);
+    void *b = extract_rows(&sampling->call, should, info->shape, &own, &other);
+    comparison result;
+    compare_arrays(&view, a, other.dtype, b, tolerance, &result);
+    sampling->out->error = fmax(sampling->out->error, result.error);
+    sampling->out->num_rows += (uint64_t)rows->num_rows;
+    if (!result.passed && !sampling->out->text[0]) {
+        char *text = sampling->out->text;
+        size_t capacity = sizeof(sampling->out->text);
+        tool_append(text, capacity, "rows %" PRId64 " to %" PRId64 " of %s are off by %.3g, expected at most %.3g; ",
+                    rows->first, rows->first + rows->num_rows - 1, info->name, result.error, tolerance);
+        compare_describe(&result, view.rank, text, capacity);
+    }
+    free(a);
+    free(b);
+}
+
+static bool check_block(sampling *sampling, int64_t first, double tolerance) {
+    block rows = make_block(sampling, first);
+    const drawing *drawing = sampling->drawing;
+    job *call = &sampling->call;
+    for (uint32_t i = 0; i < drawing->num_inputs; i++) {
+        const drawn *input = &drawing->inputs[i];
+        call->tensors[i].tensor = restrict_tensor(&input->tensor, input->info->shape, &rows);
+        call->tensors[i].tensor.dtype = call->tensors[i].tensor.dtype == IKAT_FLOAT16
+                                            ? IKAT_FLOAT32
+                                            : call->tensors[i].tensor.dtype;
+    }
+    call->num_tensors = drawing->num_inputs;
+    job_add_tensor(call, drawing->info->outputs[0].name, (ikat_tensor){0}, JOB_NO_IMAGE, true);
+    tool_forget(sampling->tool);
+    ikat_status status = job_plan(call, sampling->reference);
+    status = status ? status : job_bind(call);
+    status = status ? status : job_run(call);
+    status = status ? status : job_fetch(call);
+    if (status) {
+        snprintf(sampling->out->text, sizeof(sampling->out->text), "the reference of sampled rows fails: %.400s",
+                 tool_reason(sampling->tool, status));
+    } else {
+        compare_block(sampling, &rows, tolerance);
+    }
+    job_unplan(call);
+    // The output's image is the last; its size differs from block to block.
+    if (call->num_images > drawing->num_inputs) {
+        job_image *image = &call->images[--call->num_images];
+        ikat_buffer_destroy(&image->buffer);
+        free(image->bytes);
+    }
+    return sampling->out->text[0] == '\0';
+}
+
+// First and last rows, those about the edges of common tiles, and some in between.
+static int64_t pick_row(int64_t num_queries, uint32_t index, uint32_t num_blocks) {
+    static const int64_t edges[] = {0, 63, 127, 255};
+    int64_t last = num_queries > BLOCK_ROWS ? num_queries - BLOCK_ROWS : 0;
+    if (index == 0) {
+        return last;
+    }
+    if (index <= num_blocks / 2 && index <= sizeof(edges) / sizeof(edges[0])) {
+        return edges[index - 1] < last ? edges[index - 1] : last;
+    }
+    return (int64_t)((double)last * ((double)index - 0.37) / num_blocks);
+}
+
+bool sample_check(tool *tool, ikat_device *reference, const drawing *drawing, const job *job, uint32_t num_blocks,
+                  sampled *out) {
+    struct drawing wide;
+    *out = (sampled){.error = 0};
+    sampling sampling = {.tool = tool, .reference = reference, .job = job, .drawing = drawing,
+                         .right = right_edge(drawing), .out = out};
+    const ikat_argument_info *main = &drawing->info->outputs[0];
+    bool sampled = letters_get(&drawing->letters, "N", &sampling.num_queries) && !drawing->padded;
+    if (!sampled || !letters_get(&drawing->letters, "M", &sampling.num_keys)) {
+        snprintf(out->text, sizeof(out->text), "%s cannot be checked by rows", drawing->info->name);
+        return false;
+    }
+    drawing_widen(drawing, &wide);
+    layout_inputs(&wide, LAYOUT_PACKED, &sampling.call);
+    double tolerance = ikat_plan_tolerance(job->plan, main->name);
+    bool good = true;
+    for (uint32_t i = 0; i < num_blocks && good && sampling.num_queries > 0; i++) {
+        good = check_block(&sampling, pick_row(sampling.num_queries, i, num_blocks), tolerance);
+    }
+    job_free(&sampling.call);
+    drawing_free(&wide);
+    return good;
+}
