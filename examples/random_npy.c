@@ -1,4 +1,5 @@
-// Writes a float32 tensor of normally distributed numbers as a NumPy file: something to feed `ikat run`.
+// Writes a float32 tensor of normally distributed numbers as a NumPy file: something to feed `ikat
+// run`.
 //
 //   random_npy FILE SEED EXTENT...        random_npy q.npy 1 1 8 1024 64
 
@@ -27,7 +28,8 @@ static float next_normal(uint64_t *state) {
     return (float)(sqrt(-2.0 * log(u)) * cos(6.283185307179586 * v));
 }
 
-// A header of version 1.0: magic, version, length, a Python dictionary padded with blanks to a multiple of 64.
+// A header of version 1.0: magic, version, length, a Python dictionary padded with blanks to a
+// multiple of 64.
 static void write_header(FILE *file, const uint64_t *extents, int num_extents) {
     char header[HEADER_BYTES];
     memset(header, ' ', sizeof(header));
@@ -35,7 +37,8 @@ static void write_header(FILE *file, const uint64_t *extents, int num_extents) {
     int used = 10 + snprintf(header + 10, sizeof(header) - 10,
                              "{'descr': '<f4', 'fortran_order': False, 'shape': (");
     for (int i = 0; i < num_extents; i++) {
-        used += snprintf(header + used, sizeof(header) - (size_t)used, "%llu,", (unsigned long long)extents[i]);
+        used += snprintf(header + used, sizeof(header) - (size_t)used, "%llu,",
+                         (unsigned long long)extents[i]);
     }
     used += snprintf(header + used, sizeof(header) - (size_t)used, "), }");
     header[used] = ' ';
@@ -44,7 +47,8 @@ static void write_header(FILE *file, const uint64_t *extents, int num_extents) {
 }
 
 static int usage(void) {
-    fprintf(stderr, "usage: random_npy FILE SEED EXTENT...  (1 to %d extents, each below 10^9)\n", MAX_EXTENTS);
+    fprintf(stderr, "usage: random_npy FILE SEED EXTENT...  (1 to %d extents, each below 10^9)\n",
+            MAX_EXTENTS);
     return 2;
 }
 
@@ -58,7 +62,8 @@ int main(int argc, char **argv) {
     for (int i = 0; i < num_extents; i++) {
         char *end = NULL;
         extents[i] = strtoull(argv[3 + i], &end, 10);
-        if (*end != '\0' || extents[i] == 0 || extents[i] >= 1000000000u || count > (1u << 30) / extents[i]) {
+        if (*end != '\0' || extents[i] == 0 || extents[i] >= 1000000000u ||
+            count > (1u << 30) / extents[i]) {
             return usage();
         }
         count *= extents[i];

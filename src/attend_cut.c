@@ -1,5 +1,6 @@
-// Cuts attention whose tensors exceed the device's binding ranges into blocks that fit: halves, again and again, the axis
-// along which the binding that is too large reaches furthest. Layouts differ, so only strides tell which axis helps.
+// Cuts attention whose tensors exceed the device's binding ranges into blocks that fit: halves,
+// again and again, the axis along which the binding that is too large reaches furthest. Layouts
+// differ, so only strides tell which axis helps.
 
 #include "attend_steps.h"
 
@@ -7,7 +8,8 @@ uint32_t ikati_attend_total_parts(const ikati_attend_builder *b) {
     return b->num_splits * (uint32_t)ikati_divide_up(b->num_keys ? b->num_keys : 1, b->most[3]);
 }
 
-// One binding's reach along the axes of `most`: elements a step along each, columns, bytes an element.
+// One binding's reach along the axes of `most`: elements a step along each, columns, bytes an
+// element.
 typedef struct reach {
     uint64_t stride[4];
     uint64_t kv_heads; // 1: the head axis counts key/value heads
@@ -48,8 +50,8 @@ static bool shrink_for(ikati_attend_builder *b, const reach *r) {
     return true;
 }
 
-static bool shrink_for_view(ikati_attend_builder *b, const ikati_view *view, bool rows_are_keys, uint64_t columns,
-                            uint64_t limit_bytes) {
+static bool shrink_for_view(ikati_attend_builder *b, const ikati_view *view, bool rows_are_keys,
+                            uint64_t columns, uint64_t limit_bytes) {
     if (view->kind == IKATI_SLOT_NONE) {
         return false;
     }
@@ -93,7 +95,8 @@ void ikati_attend_cut(ikati_attend_builder *b) {
     const ikat_device_limits *limits = &ikati_lowering_device(b->lowering)->limits;
     // Kernels index with 32 bits; bindings start up to an alignment before their tensor.
     const uint64_t most = UINT32_MAX, slack = 1024;
-    uint64_t limit = (limits->max_storage_range_bytes < most ? limits->max_storage_range_bytes : most) - slack;
+    uint64_t limit =
+        (limits->max_storage_range_bytes < most ? limits->max_storage_range_bytes : most) - slack;
     uint64_t input_limit = limit;
     if (b->attend.variant->texel_bindings) {
         uint64_t texel_bytes = limits->max_texel_elements * 4 * ikat_dtype_size(b->dtype);
@@ -103,7 +106,8 @@ void ikati_attend_cut(ikati_attend_builder *b) {
     while (shrink_for_view(b, &a->q, false, b->head_size, input_limit) ||
            shrink_for_view(b, &a->k, true, b->head_size, input_limit) ||
            shrink_for_view(b, &a->v, true, b->value_size, input_limit) ||
-           shrink_for_view(b, &a->out, false, b->value_size, limit) || shrink_for_view(b, &a->lse, false, 1, limit) ||
-           shrink_for_bias(b, limit) || shrink_for_scratch(b, limit)) {
+           shrink_for_view(b, &a->out, false, b->value_size, limit) ||
+           shrink_for_view(b, &a->lse, false, 1, limit) || shrink_for_bias(b, limit) ||
+           shrink_for_scratch(b, limit)) {
     }
 }

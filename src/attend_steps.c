@@ -1,4 +1,5 @@
-// The steps of attention: parameter blocks, bindings and group counts of kernels `heads`, `attend`, `merge` and `pack`.
+// The steps of attention: parameter blocks, bindings and group counts of kernels `heads`, `attend`,
+// `merge` and `pack`.
 
 #include "attend_steps.h"
 
@@ -9,24 +10,38 @@
 
 #include <string.h>
 
-typedef struct attend_params { ATTEND_PARAMS(IKATI_PARAM_FIELD) } attend_params;
-typedef struct heads_params { HEADS_PARAMS(IKATI_PARAM_FIELD) } heads_params;
-typedef struct merge_params { MERGE_PARAMS(IKATI_PARAM_FIELD) } merge_params;
-typedef struct pack_params { PACK_PARAMS(IKATI_PARAM_FIELD) } pack_params;
+typedef struct attend_params {
+    ATTEND_PARAMS(IKATI_PARAM_FIELD)
+} attend_params;
+typedef struct heads_params {
+    HEADS_PARAMS(IKATI_PARAM_FIELD)
+} heads_params;
+typedef struct merge_params {
+    MERGE_PARAMS(IKATI_PARAM_FIELD)
+} merge_params;
+typedef struct pack_params {
+    PACK_PARAMS(IKATI_PARAM_FIELD)
+} pack_params;
 
-// A stride as kernels take it; one that is not stepped along may be too large for 32 bits and is of no use.
-static uint32_t step_of(uint64_t stride, uint32_t count) { return count > 1 ? (uint32_t)stride : 0; }
+// A stride as kernels take it; one that is not stepped along may be too large for 32 bits and is of
+// no use.
+static uint32_t step_of(uint64_t stride, uint32_t count) {
+    return count > 1 ? (uint32_t)stride : 0;
+}
 
-// The elements of a view that a block sees: batches, heads and rows as given, `columns` of each row from `column` on.
-static ikati_operand operand_of(const ikati_view *view, ikati_axis_range batches, ikati_axis_range heads, ikati_axis_range rows,
-                                uint32_t column, uint32_t columns) {
+// The elements of a view that a block sees: batches, heads and rows as given, `columns` of each row
+// from `column` on.
+static ikati_operand operand_of(const ikati_view *view, ikati_axis_range batches,
+                                ikati_axis_range heads, ikati_axis_range rows, uint32_t column,
+                                uint32_t columns) {
     if (view->kind == IKATI_SLOT_NONE) {
         return (ikati_operand){0};
     }
     ikati_view_strides s = ikati_view_strides_of(view);
-    ikati_operand operand = {.kind = view->kind, .index = view->index, .dtype = view->tensor->dtype};
-    operand.offset = (uint64_t)view->tensor->offset + batches.first * s.batch + heads.first * s.head +
-                     rows.first * s.row + column;
+    ikati_operand operand = {
+        .kind = view->kind, .index = view->index, .dtype = view->tensor->dtype};
+    operand.offset = (uint64_t)view->tensor->offset + batches.first * s.batch +
+                     heads.first * s.head + rows.first * s.row + column;
     if (batches.count && heads.count && rows.count && columns) {
         operand.count = 1 + (batches.count - 1) * s.batch + (heads.count - 1) * s.head +
                         (rows.count - 1) * s.row + (columns - 1);
@@ -35,13 +50,15 @@ static ikati_operand operand_of(const ikati_view *view, ikati_axis_range batches
 }
 
 // The same for a small input of one axis, or of a batch and a head axis.
-static ikati_operand operand_small(const ikati_view *view, ikati_axis_range batches, ikati_axis_range heads, bool per_head) {
+static ikati_operand operand_small(const ikati_view *view, ikati_axis_range batches,
+                                   ikati_axis_range heads, bool per_head) {
     if (view->kind == IKATI_SLOT_NONE) {
         return (ikati_operand){0};
     }
     const ikat_tensor *t = view->tensor;
     ikati_axis_range inner = per_head ? heads : batches;
-    ikati_operand operand = {view->kind, view->index, t->dtype, (uint64_t)t->offset + inner.first, inner.count};
+    ikati_operand operand = {view->kind, view->index, t->dtype, (uint64_t)t->offset + inner.first,
+                             inner.count};
     if (t->rank == 2) {
         operand.offset += batches.first * (uint64_t)t->strides[0];
         operand.count += (batches.count - 1) * (uint64_t)t->strides[0];
@@ -78,9 +95,9 @@ static void name_options(uint32_t options, char *text, size_t capacity) {
         uint32_t bit;
         const char *word;
     } words[] = {
-        {OPTION_BIAS, ".bias"},     {OPTION_SOFTCAP, ".softcap"}, {OPTION_ALIBI, ".alibi"},
-        {OPTION_SINK, ".sink"},     {OPTION_LENGTHS, ".lengths"}, {OPTION_WINDOW, ".window"},
-        {OPTION_LSE, ".lse"},       {OPTION_OUT_FLOAT, ".part"},
+        {OPTION_BIAS, ".bias"}, {OPTION_SOFTCAP, ".softcap"}, {OPTION_ALIBI, ".alibi"},
+        {OPTION_SINK, ".sink"}, {OPTION_LENGTHS, ".lengths"}, {OPTION_WINDOW, ".window"},
+        {OPTION_LSE, ".lse"},   {OPTION_OUT_FLOAT, ".part"},
     };
     text[0] = 0;
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
@@ -103,7 +120,8 @@ static uint32_t heads_options(const ikati_attend_builder *b) {
     return options;
 }
 
-ikat_status ikati_attend_add_heads(ikati_attend_builder *b, const ikati_attend_block *blk, ikati_operand *out_table) {
+ikat_status ikati_attend_add_heads(ikati_attend_builder *b, const ikati_attend_block *blk,
+                                   ikati_operand *out_table) {
     const ikati_attention *a = b->attention;
     uint32_t records = blk->batches.count * blk->heads.count;
     uint32_t scratch = ikati_lowering_scratch(b->lowering, 16ull * records);
@@ -125,13 +143,16 @@ ikat_status ikati_attend_add_heads(ikati_attend_builder *b, const ikati_attend_b
         .num_keys = b->num_keys,
         .lengths_stride = 1,
         .query_lengths_stride = 1,
-        .slopes_batch = slopes_per_batch ? step_of((uint64_t)a->slopes.tensor->strides[0], blk->batches.count) : 0,
+        .slopes_batch = slopes_per_batch
+                            ? step_of((uint64_t)a->slopes.tensor->strides[0], blk->batches.count)
+                            : 0,
         .slopes_head = 1,
         .sinks_stride = 1,
     };
     step.operands[0] = operand_small(&a->lengths, blk->batches, blk->heads, false);
     step.operands[1] = operand_small(&a->query_lengths, blk->batches, blk->heads, false);
-    step.operands[2] = a->alibi ? operand_small(&a->slopes, blk->batches, blk->heads, true) : (ikati_operand){0};
+    step.operands[2] =
+        a->alibi ? operand_small(&a->slopes, blk->batches, blk->heads, true) : (ikati_operand){0};
     step.operands[3] = operand_small(&a->sinks, blk->batches, blk->heads, true);
     step.operands[4] = *out_table;
     step.specialisation[0] = heads_options(b);
@@ -140,7 +161,8 @@ ikat_status ikati_attend_add_heads(ikati_attend_builder *b, const ikati_attend_b
     return ikati_lowering_step(b->lowering, &step, IKAT_FLOAT32, "");
 }
 
-ikati_attend_targets ikati_attend_direct(const ikati_attend_builder *b, const ikati_attend_block *blk, uint32_t packed_scratch) {
+ikati_attend_targets ikati_attend_direct(const ikati_attend_builder *b,
+                                         const ikati_attend_block *blk, uint32_t packed_scratch) {
     const ikati_attention *a = b->attention;
     ikati_attend_targets t = {0};
     ikati_view_strides s = ikati_view_strides_of(&a->out);
@@ -166,10 +188,12 @@ ikati_attend_targets ikati_attend_direct(const ikati_attend_builder *b, const ik
     return t;
 }
 
-ikati_attend_targets ikati_attend_parts(const ikati_attend_builder *b, const ikati_attend_block *blk, uint32_t out_scratch, uint32_t lse_scratch,
-                            uint32_t first_part) {
+ikati_attend_targets ikati_attend_parts(const ikati_attend_builder *b,
+                                        const ikati_attend_block *blk, uint32_t out_scratch,
+                                        uint32_t lse_scratch, uint32_t first_part) {
     ikati_attend_targets t = {.in_parts = true};
-    uint32_t head = blk->queries.count, batch = head * blk->heads.count, part = batch * blk->batches.count;
+    uint32_t head = blk->queries.count, batch = head * blk->heads.count,
+             part = batch * blk->batches.count;
     uint32_t lse_strides[4] = {part, batch, head, 1};
     memcpy(t.lse_strides, lse_strides, sizeof(lse_strides));
     for (int i = 0; i < 4; i++) {
@@ -191,11 +215,14 @@ uint64_t ikati_attend_keys_of_group(const ikati_attend_builder *b, uint32_t keys
     return seen < keys_per_split ? seen : keys_per_split;
 }
 
-static void fill_attend_params(const ikati_attend_builder *b, const ikati_attend_block *blk, const ikati_attend_targets *t, uint32_t keys_per_split,
+static void fill_attend_params(const ikati_attend_builder *b, const ikati_attend_block *blk,
+                               const ikati_attend_targets *t, uint32_t keys_per_split,
                                attend_params *out) {
     const ikati_attention *a = b->attention;
-    ikati_view_strides q = ikati_view_strides_of(&a->q), k = ikati_view_strides_of(&a->k), v = ikati_view_strides_of(&a->v);
-    ikati_view_strides bias = a->bias.kind ? ikati_view_strides_of(&a->bias) : (ikati_view_strides){0};
+    ikati_view_strides q = ikati_view_strides_of(&a->q), k = ikati_view_strides_of(&a->k),
+                       v = ikati_view_strides_of(&a->v);
+    ikati_view_strides bias =
+        a->bias.kind ? ikati_view_strides_of(&a->bias) : (ikati_view_strides){0};
     uint32_t batches = blk->batches.count, heads = blk->heads.count, queries = blk->queries.count;
     uint32_t kv_heads = kv_heads_of(b, blk->heads).count, keys = blk->keys.count;
     *out = (attend_params){
@@ -242,15 +269,16 @@ static void fill_attend_params(const ikati_attend_builder *b, const ikati_attend
     };
 }
 
-ikat_status ikati_attend_add_attend(ikati_attend_builder *b, const ikati_attend_block *blk, const ikati_operand *table, const ikati_attend_targets *t) {
+ikat_status ikati_attend_add_attend(ikati_attend_builder *b, const ikati_attend_block *blk,
+                                    const ikati_operand *table, const ikati_attend_targets *t) {
     const ikati_attention *a = b->attention;
     ikati_step step = b->attend;
     ikati_axis_range kv_heads = kv_heads_of(b, blk->heads);
     step.operands[0] = operand_of(&a->q, blk->batches, blk->heads, blk->queries, 0, b->head_size);
     step.operands[1] = operand_of(&a->k, blk->batches, kv_heads, blk->keys, 0, b->head_size);
     step.operands[2] = operand_of(&a->v, blk->batches, kv_heads, blk->keys, 0, b->value_size);
-    step.operands[3] =
-        operand_of(&a->bias, blk->batches, blk->heads, blk->queries, blk->keys.first, blk->keys.count);
+    step.operands[3] = operand_of(&a->bias, blk->batches, blk->heads, blk->queries, blk->keys.first,
+                                  blk->keys.count);
     step.operands[4] = *table;
     step.operands[5] = t->out;
     step.operands[6] = t->lse;
@@ -260,16 +288,20 @@ ikat_status ikati_attend_add_attend(ikati_attend_builder *b, const ikati_attend_
     fill_attend_params(b, blk, t, keys_per_split, &params);
     memcpy(step.params, &params, sizeof(params));
     step.specialisation[0] = attend_options(b, t->in_parts);
-    step.num_groups = (uint64_t)blk->batches.count * blk->heads.count * params.num_query_tiles * b->num_splits;
-    step.flops = 2.0 * (b->head_size + b->value_size) * (double)step.num_groups * step.variant->tile_rows *
-                 (double)ikati_attend_keys_of_group(b, keys_per_split < blk->keys.count ? keys_per_split : blk->keys.count);
+    step.num_groups =
+        (uint64_t)blk->batches.count * blk->heads.count * params.num_query_tiles * b->num_splits;
+    step.flops =
+        2.0 * (b->head_size + b->value_size) * (double)step.num_groups * step.variant->tile_rows *
+        (double)ikati_attend_keys_of_group(b, keys_per_split < blk->keys.count ? keys_per_split
+                                                                               : blk->keys.count);
     char words[64];
     name_options(step.specialisation[0], words, sizeof(words));
     return ikati_lowering_step(b->lowering, &step, b->dtype, words);
 }
 
-ikat_status ikati_attend_add_merge(ikati_attend_builder *b, const ikati_attend_block *blk, uint32_t out_scratch, uint32_t lse_scratch,
-                             uint32_t num_parts, const ikati_attend_targets *t) {
+ikat_status ikati_attend_add_merge(ikati_attend_builder *b, const ikati_attend_block *blk,
+                                   uint32_t out_scratch, uint32_t lse_scratch, uint32_t num_parts,
+                                   const ikati_attend_targets *t) {
     ikati_step step = {0};
     ikati_pick pick = {.offers = b->dtype == IKAT_FLOAT16 ? IKATI_NEED_HALF : IKATI_NEED_FLOAT};
     ikat_status status = ikati_pick_variant(b->lowering, IKATI_KERNEL_merge, &pick, &step);
@@ -298,8 +330,10 @@ ikat_status ikati_attend_add_merge(ikati_attend_builder *b, const ikati_attend_b
     step.operands[1] = (ikati_operand){IKATI_SLOT_SCRATCH, lse_scratch, IKAT_FLOAT32, 0, count};
     step.operands[2] = t->out;
     step.operands[3] = t->lse;
-    step.specialisation[0] = (t->out.dtype == IKAT_FLOAT16 ? MERGE_HALF : 0) | (t->lse.kind ? MERGE_LSE : 0);
-    step.num_groups = ikati_divide_up((uint64_t)rows * ((b->value_size + 1) / 2), step.variant->tile_rows);
+    step.specialisation[0] =
+        (t->out.dtype == IKAT_FLOAT16 ? MERGE_HALF : 0) | (t->lse.kind ? MERGE_LSE : 0);
+    step.num_groups =
+        ikati_divide_up((uint64_t)rows * ((b->value_size + 1) / 2), step.variant->tile_rows);
     step.flops = 4.0 * (double)count * b->value_size;
     memcpy(step.params, &params, sizeof(params));
     return ikati_lowering_step(b->lowering, &step, t->out.dtype, t->lse.kind ? ".lse" : "");
@@ -322,7 +356,8 @@ static uint32_t order_of(const uint32_t stride[3], const uint32_t count[3]) {
     return axes[0] | axes[1] << 2 | axes[2] << 4;
 }
 
-ikat_status ikati_attend_add_pack(ikati_attend_builder *b, const ikati_attend_block *blk, uint32_t scratch) {
+ikat_status ikati_attend_add_pack(ikati_attend_builder *b, const ikati_attend_block *blk,
+                                  uint32_t scratch) {
     ikati_step step = {0};
     ikati_pick pick = {.offers = IKATI_NEED_HALF};
     ikat_status status = ikati_pick_variant(b->lowering, IKATI_KERNEL_pack, &pick, &step);

@@ -1,4 +1,5 @@
-// Between lower_attend.c (decisions), attend_cut.c (tensors too large to bind whole) and attend_steps.c (the steps themselves).
+// Between lower_attend.c (decisions), attend_cut.c (tensors too large to bind whole) and
+// attend_steps.c (the steps themselves).
 
 #ifndef IKATI_ATTEND_STEPS_H
 #define IKATI_ATTEND_STEPS_H
@@ -6,7 +7,8 @@
 #include "lower_attend.h"
 
 enum {
-    IKATI_KEY_GRANULE = 256,            // key ranges are cut at multiples of it: every variant's key tile divides it
+    IKATI_KEY_GRANULE =
+        256, // key ranges are cut at multiples of it: every variant's key tile divides it
     IKATI_MAX_KEYS_PER_GROUP = 1 << 20, // bounds the work of one workgroup
 };
 
@@ -40,13 +42,15 @@ typedef struct ikati_view_strides {
 
 static inline ikati_view_strides ikati_view_strides_of(const ikati_view *view) {
     const ikat_tensor *t = view->tensor;
-    ikati_view_strides s = {(uint64_t)t->strides[0], (uint64_t)t->strides[1], (uint64_t)t->strides[2]};
+    ikati_view_strides s = {(uint64_t)t->strides[0], (uint64_t)t->strides[1],
+                            (uint64_t)t->strides[2]};
     s.batch = t->shape[0] == 1 ? 0 : s.batch;
     s.head = t->shape[1] == 1 ? 0 : s.head;
     return s;
 }
 
-// Where the results of one set of query rows go: the outputs, or scratch. Strides: split, batch, head, row.
+// Where the results of one set of query rows go: the outputs, or scratch. Strides: split, batch,
+// head, row.
 typedef struct ikati_attend_targets {
     ikati_operand out, lse;
     uint32_t out_strides[4], lse_strides[4];
@@ -62,21 +66,25 @@ uint64_t ikati_attend_keys_of_group(const ikati_attend_builder *builder, uint32_
 // Parts that every row's keys may be cut into, over all blocks.
 uint32_t ikati_attend_total_parts(const ikati_attend_builder *builder);
 
-// The outputs themselves, or float32 scratch (packed, to be followed by `pack`) if `packed_scratch` is one.
-ikati_attend_targets ikati_attend_direct(const ikati_attend_builder *builder, const ikati_attend_block *block,
-                                         uint32_t packed_scratch);
+// The outputs themselves, or float32 scratch (packed, to be followed by `pack`) if `packed_scratch`
+// is one.
+ikati_attend_targets ikati_attend_direct(const ikati_attend_builder *builder,
+                                         const ikati_attend_block *block, uint32_t packed_scratch);
 // Scratch for parts, [part, batch, head, query, column] packed, seen from part `first_part` on.
-ikati_attend_targets ikati_attend_parts(const ikati_attend_builder *builder, const ikati_attend_block *block,
-                                        uint32_t out_scratch, uint32_t lse_scratch, uint32_t first_part);
+ikati_attend_targets ikati_attend_parts(const ikati_attend_builder *builder,
+                                        const ikati_attend_block *block, uint32_t out_scratch,
+                                        uint32_t lse_scratch, uint32_t first_part);
 
 // Each adds one step. `heads` makes the table of a block's batches and heads, in new scratch.
 ikat_status ikati_attend_add_heads(ikati_attend_builder *builder, const ikati_attend_block *block,
                                    ikati_operand *out_table);
 ikat_status ikati_attend_add_attend(ikati_attend_builder *builder, const ikati_attend_block *block,
-                                    const ikati_operand *table, const ikati_attend_targets *targets);
+                                    const ikati_operand *table,
+                                    const ikati_attend_targets *targets);
 ikat_status ikati_attend_add_merge(ikati_attend_builder *builder, const ikati_attend_block *block,
                                    uint32_t out_scratch, uint32_t lse_scratch, uint32_t num_parts,
                                    const ikati_attend_targets *targets);
-ikat_status ikati_attend_add_pack(ikati_attend_builder *builder, const ikati_attend_block *block, uint32_t scratch);
+ikat_status ikati_attend_add_pack(ikati_attend_builder *builder, const ikati_attend_block *block,
+                                  uint32_t scratch);
 
 #endif

@@ -30,17 +30,19 @@ static ikat_status check_buffer(const ikat_plan *plan, const char *name, const i
         return ikati_fail(host, IKAT_INVALID, IKAT_MESSAGE_NULL_ARGUMENT, "%s has no buffer", name);
     }
     if (buffer->device != plan->device) {
-        return ikati_fail(host, IKAT_INVALID, IKAT_MESSAGE_BUFFER, "%s has a buffer of another device", name);
+        return ikati_fail(host, IKAT_INVALID, IKAT_MESSAGE_BUFFER,
+                          "%s has a buffer of another device", name);
     }
     if (offset_bytes % alignment) {
         return ikati_fail(host, IKAT_INVALID, IKAT_MESSAGE_BUFFER,
-                          "%s starts at byte %" PRIu64 ", expected a multiple of %" PRIu64, name, offset_bytes,
-                          alignment);
+                          "%s starts at byte %" PRIu64 ", expected a multiple of %" PRIu64, name,
+                          offset_bytes, alignment);
     }
     if (offset_bytes > buffer->size_bytes || size_bytes > buffer->size_bytes - offset_bytes) {
         return ikati_fail(host, IKAT_INVALID, IKAT_MESSAGE_BUFFER,
-                          "%s needs %" PRIu64 " bytes from offset %" PRIu64 ", its buffer has %" PRIu64, name,
-                          size_bytes, offset_bytes, buffer->size_bytes);
+                          "%s needs %" PRIu64 " bytes from offset %" PRIu64
+                          ", its buffer has %" PRIu64,
+                          name, size_bytes, offset_bytes, buffer->size_bytes);
     }
     return IKAT_OK;
 }
@@ -52,7 +54,8 @@ static ikat_status bind_tensor(const ikat_plan *plan, const char *name, const ik
         const ikat_binding *binding = &params->tensors[i];
         if (binding->name && strcmp(binding->name, name) == 0) {
             if (found) {
-                return ikati_fail(plan->request.host, IKAT_INVALID, IKAT_MESSAGE_TWICE, "%s is bound twice", name);
+                return ikati_fail(plan->request.host, IKAT_INVALID, IKAT_MESSAGE_TWICE,
+                                  "%s is bound twice", name);
             }
             found = binding;
         }
@@ -60,10 +63,11 @@ static ikat_status bind_tensor(const ikat_plan *plan, const char *name, const ik
     uint64_t size_bytes;
     ikat_tensor_size_bytes(tensor, &size_bytes);
     if (!found) {
-        return size_bytes == 0 ? IKAT_OK
-                               : ikati_fail(plan->request.host, IKAT_INVALID, IKAT_MESSAGE_MISSING,
-                                            "%s is not bound, expected a buffer of %" PRIu64 " bytes", name,
-                                            size_bytes);
+        return size_bytes == 0
+                   ? IKAT_OK
+                   : ikati_fail(plan->request.host, IKAT_INVALID, IKAT_MESSAGE_MISSING,
+                                "%s is not bound, expected a buffer of %" PRIu64 " bytes", name,
+                                size_bytes);
     }
     if (size_bytes == 0 && !found->buffer) {
         return IKAT_OK; // nothing to bind
@@ -82,7 +86,8 @@ static ikat_status check_names(const ikat_plan *plan, const ikat_bindings_params
         ikat_tensor tensor;
         const char *name = params->tensors[i].name;
         if (!name) {
-            return ikati_fail(plan->request.host, IKAT_INVALID, IKAT_MESSAGE_NULL_ARGUMENT, "a binding has no name");
+            return ikati_fail(plan->request.host, IKAT_INVALID, IKAT_MESSAGE_NULL_ARGUMENT,
+                              "a binding has no name");
         }
         ikat_status status = ikat_plan_get_tensor(plan, name, &tensor);
         if (status) {
@@ -92,42 +97,46 @@ static ikat_status check_names(const ikat_plan *plan, const ikat_bindings_params
     return IKAT_OK;
 }
 
-static ikat_status bind_tensors(const ikat_plan *plan, const ikat_bindings_params *params, bound_slots *slots) {
+static ikat_status bind_tensors(const ikat_plan *plan, const ikat_bindings_params *params,
+                                bound_slots *slots) {
     const ikat_mechanism_info *info = &plan->request.mechanism->info;
     ikat_status status = check_names(plan, params);
     for (uint32_t i = 0; i < info->num_inputs && !status; i++) {
         const ikati_tensor_use *use = &plan->request.inputs[i];
-        status = use->present ? bind_tensor(plan, info->inputs[i].name, &use->tensor, params, &slots->inputs[i])
+        status = use->present ? bind_tensor(plan, info->inputs[i].name, &use->tensor, params,
+                                            &slots->inputs[i])
                               : IKAT_OK;
     }
     for (uint32_t i = 0; i < info->num_outputs && !status; i++) {
         const ikati_tensor_use *use = &plan->request.outputs[i];
-        status = use->present ? bind_tensor(plan, info->outputs[i].name, &use->tensor, params, &slots->outputs[i])
+        status = use->present ? bind_tensor(plan, info->outputs[i].name, &use->tensor, params,
+                                            &slots->outputs[i])
                               : IKAT_OK;
     }
     return status;
 }
 
-static ikat_status bind_workspace(const ikat_plan *plan, const ikat_bindings_params *params, ikat_bindings *bindings,
-                                  bound_slots *slots) {
+static ikat_status bind_workspace(const ikat_plan *plan, const ikat_bindings_params *params,
+                                  ikat_bindings *bindings, bound_slots *slots) {
     uint64_t size_bytes = plan->lowering.workspace_bytes;
     if (!size_bytes) {
         return IKAT_OK;
     }
     slots->workspace.size_bytes = size_bytes;
     if (!params->workspace) {
-        ikat_status status =
-            plan->device->backend->memory_create(plan->device->port, size_bytes, &bindings->workspace);
+        ikat_status status = plan->device->backend->memory_create(plan->device->port, size_bytes,
+                                                                  &bindings->workspace);
         slots->workspace.memory = bindings->workspace;
         return status;
     }
     slots->workspace.memory = params->workspace->memory;
     slots->workspace.offset_bytes = params->workspace_offset_bytes;
-    return check_buffer(plan, "workspace", params->workspace, params->workspace_offset_bytes, size_bytes,
-                        WORKSPACE_ALIGNMENT);
+    return check_buffer(plan, "workspace", params->workspace, params->workspace_offset_bytes,
+                        size_bytes, WORKSPACE_ALIGNMENT);
 }
 
-static bound_tensor slot_of(const ikat_plan *plan, const bound_slots *slots, const ikati_operand *operand) {
+static bound_tensor slot_of(const ikat_plan *plan, const bound_slots *slots,
+                            const ikati_operand *operand) {
     bound_tensor slot = {0};
     switch (operand->kind) {
     case IKATI_SLOT_NONE: break;
@@ -136,26 +145,29 @@ static bound_tensor slot_of(const ikat_plan *plan, const bound_slots *slots, con
     case IKATI_SLOT_SCRATCH:
         slot = slots->workspace;
         slot.offset_bytes += plan->lowering.scratch[operand->index].offset_bytes;
-        slot.size_bytes = ikati_round_up(plan->lowering.scratch[operand->index].size_bytes, WORKSPACE_ALIGNMENT);
+        slot.size_bytes =
+            ikati_round_up(plan->lowering.scratch[operand->index].size_bytes, WORKSPACE_ALIGNMENT);
         break;
     case IKATI_SLOT_TABLE:
         slot = slots->tables;
         slot.offset_bytes += plan->lowering.tables[operand->index].offset_bytes;
-        slot.size_bytes = ikati_round_up(plan->lowering.tables[operand->index].size_bytes, WORKSPACE_ALIGNMENT);
+        slot.size_bytes =
+            ikati_round_up(plan->lowering.tables[operand->index].size_bytes, WORKSPACE_ALIGNMENT);
         break;
     }
     return slot;
 }
 
-// Ends on a whole word of 16 bytes where the buffer allows: kernels read vectors, and halves come two to a word.
+// Ends on a whole word of 16 bytes where the buffer allows: kernels read vectors, and halves come
+// two to a word.
 static uint64_t range_size(uint64_t used_bytes, uint64_t available_bytes) {
     uint64_t whole = ikati_round_up(used_bytes, TENSOR_ALIGNMENT);
     return whole <= available_bytes ? whole : available_bytes;
 }
 
 // Aligns the binding of one operand and puts the elements skipped into the parameter block.
-static void make_range(const ikat_plan *plan, const ikati_step *step, uint32_t binding, const bound_slots *slots,
-                       ikati_dispatch *dispatch) {
+static void make_range(const ikat_plan *plan, const ikati_step *step, uint32_t binding,
+                       const bound_slots *slots, ikati_dispatch *dispatch) {
     const ikati_operand *operand = &step->operands[binding];
     bound_tensor slot = slot_of(plan, slots, operand);
     if (!slot.memory || !operand->count) {
@@ -179,11 +191,13 @@ static void make_range(const ikat_plan *plan, const ikati_step *step, uint32_t b
     };
 }
 
-static ikat_status make_sequence(const ikat_plan *plan, ikat_bindings *bindings, bound_slots *slots) {
+static ikat_status make_sequence(const ikat_plan *plan, ikat_bindings *bindings,
+                                 bound_slots *slots) {
     const ikati_lowering *lowering = &plan->lowering;
     slots->tables.memory = plan->tables;
     slots->tables.size_bytes = lowering->tables_bytes;
-    ikati_dispatch *dispatches = ikati_alloc(lowering->host, lowering->num_steps, sizeof(*dispatches));
+    ikati_dispatch *dispatches =
+        ikati_alloc(lowering->host, lowering->num_steps, sizeof(*dispatches));
     if (!dispatches) {
         return IKAT_NO_MEMORY;
     }
@@ -196,14 +210,17 @@ static ikat_status make_sequence(const ikat_plan *plan, ikat_bindings *bindings,
             make_range(plan, step, b, slots, &dispatches[i]);
         }
     }
-    ikati_sequence_params params = {dispatches, lowering->num_steps, plan->launches, plan->num_launches};
-    ikat_status status = plan->device->backend->sequence_create(plan->device->port, &params, &bindings->sequence);
+    ikati_sequence_params params = {dispatches, lowering->num_steps, plan->launches,
+                                    plan->num_launches};
+    ikat_status status =
+        plan->device->backend->sequence_create(plan->device->port, &params, &bindings->sequence);
     ikati_free(lowering->host, dispatches);
     return status;
 }
 
-static uint32_t list_tensors(const ikat_argument_info *list, uint32_t num, const ikati_tensor_use *uses,
-                             const bound_tensor *bound, ikati_call_tensor *out) {
+static uint32_t list_tensors(const ikat_argument_info *list, uint32_t num,
+                             const ikati_tensor_use *uses, const bound_tensor *bound,
+                             ikati_call_tensor *out) {
     uint32_t count = 0;
     for (uint32_t i = 0; i < num; i++) {
         if (uses[i].present) {
@@ -218,10 +235,10 @@ static uint32_t list_tensors(const ikat_argument_info *list, uint32_t num, const
 
 static void make_call(const ikat_plan *plan, ikat_bindings *bindings, const bound_slots *slots) {
     const ikat_mechanism_info *info = &plan->request.mechanism->info;
-    bindings->num_inputs =
-        list_tensors(info->inputs, info->num_inputs, plan->request.inputs, slots->inputs, bindings->inputs);
-    bindings->num_outputs =
-        list_tensors(info->outputs, info->num_outputs, plan->request.outputs, slots->outputs, bindings->outputs);
+    bindings->num_inputs = list_tensors(info->inputs, info->num_inputs, plan->request.inputs,
+                                        slots->inputs, bindings->inputs);
+    bindings->num_outputs = list_tensors(info->outputs, info->num_outputs, plan->request.outputs,
+                                         slots->outputs, bindings->outputs);
 }
 
 ikat_status ikat_bindings_create(const ikat_plan *plan, const ikat_bindings_params *params,
@@ -269,7 +286,8 @@ void ikat_bindings_destroy(ikat_bindings **bindings) {
     *bindings = NULL;
 }
 
-static ikat_status run_call(const ikat_plan *plan, const ikat_bindings *bindings, ikat_ticket *out_ticket) {
+static ikat_status run_call(const ikat_plan *plan, const ikat_bindings *bindings,
+                            ikat_ticket *out_ticket) {
     const ikat_mechanism_info *info = &plan->request.mechanism->info;
     ikati_call call = {
         .mechanism = info->name,
@@ -295,8 +313,9 @@ ikat_status ikat_plan_submit(const ikat_plan *plan, ikat_bindings *bindings, uin
     uint32_t left = first_slice < plan->num_slices ? plan->num_slices - first_slice : 0;
     if (!left || num_slices > left) {
         return ikati_fail(plan->request.host, IKAT_INVALID, IKAT_MESSAGE_RANGE,
-                          "slices %" PRIu32 " to %" PRIu64 " are not all there, the plan has %" PRIu32, first_slice,
-                          (uint64_t)first_slice + num_slices, plan->num_slices);
+                          "slices %" PRIu32 " to %" PRIu64
+                          " are not all there, the plan has %" PRIu32,
+                          first_slice, (uint64_t)first_slice + num_slices, plan->num_slices);
     }
     ikat_ticket ticket = 0;
     ikat_status status;
@@ -306,8 +325,8 @@ ikat_status ikat_plan_submit(const ikat_plan *plan, ikat_bindings *bindings, uin
         uint32_t last = first_slice + (num_slices ? num_slices : left);
         uint32_t first_launch = plan->slice_starts[first_slice];
         uint32_t num_launches = plan->slice_starts[last] - first_launch;
-        status = plan->device->backend->submit(plan->device->port, bindings->sequence, first_launch, num_launches,
-                                               &ticket);
+        status = plan->device->backend->submit(plan->device->port, bindings->sequence, first_launch,
+                                               num_launches, &ticket);
     }
     if (out_ticket) {
         *out_ticket = ticket;
@@ -321,6 +340,7 @@ ikat_status ikat_plan_run(const ikat_plan *plan, ikat_bindings *bindings) {
     return status ? status : ikat_device_wait(plan->device, ticket, UINT64_MAX, NULL);
 }
 
-ikati_sequence *ikati_bindings_sequence(const ikat_bindings *bindings, const ikati_backend *backend) {
+ikati_sequence *ikati_bindings_sequence(const ikat_bindings *bindings,
+                                        const ikati_backend *backend) {
     return bindings->plan->device->backend == backend ? bindings->sequence : NULL;
 }

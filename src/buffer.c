@@ -63,24 +63,29 @@ static ikat_status check_range(const ikat_buffer *buffer, uint64_t offset_bytes,
         return IKAT_OK;
     }
     return ikati_fail(&buffer->device->context->host, IKAT_INVALID, IKAT_MESSAGE_BUFFER,
-                      "%" PRIu64 " bytes at offset %" PRIu64 " leave the buffer of %" PRIu64 " bytes", size_bytes,
-                      offset_bytes, buffer->size_bytes);
+                      "%" PRIu64 " bytes at offset %" PRIu64 " leave the buffer of %" PRIu64
+                      " bytes",
+                      size_bytes, offset_bytes, buffer->size_bytes);
 }
 
-ikat_status ikat_buffer_write(ikat_buffer *buffer, uint64_t offset_bytes, const void *data, uint64_t size_bytes) {
+ikat_status ikat_buffer_write(ikat_buffer *buffer, uint64_t offset_bytes, const void *data,
+                              uint64_t size_bytes) {
     ikat_status status = check_range(buffer, offset_bytes, data, size_bytes);
     if (status || !size_bytes) {
         return status;
     }
     const ikat_device *device = buffer->device;
-    return device->backend->memory_write(device->port, buffer->memory, offset_bytes, data, size_bytes);
+    return device->backend->memory_write(device->port, buffer->memory, offset_bytes, data,
+                                         size_bytes);
 }
 
-ikat_status ikat_buffer_read(ikat_buffer *buffer, uint64_t offset_bytes, void *data, uint64_t size_bytes) {
+ikat_status ikat_buffer_read(ikat_buffer *buffer, uint64_t offset_bytes, void *data,
+                             uint64_t size_bytes) {
     ikat_status status = check_range(buffer, offset_bytes, data, size_bytes);
     if (status || !size_bytes) {
         return status;
     }
     const ikat_device *device = buffer->device;
-    return device->backend->memory_read(device->port, buffer->memory, offset_bytes, data, size_bytes);
+    return device->backend->memory_read(device->port, buffer->memory, offset_bytes, data,
+                                        size_bytes);
 }

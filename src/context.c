@@ -17,7 +17,8 @@ ikat_status ikat_context_create(const ikat_context_params *params, ikat_context 
     *out_context = NULL;
     const ikat_context_params defaults = {0};
     params = params ? params : &defaults;
-    ikati_host host = {.log = params->log, .log_user = params->log_user, .max_threads = params->max_threads};
+    ikati_host host = {
+        .log = params->log, .log_user = params->log_user, .max_threads = params->max_threads};
     host.log_level = params->log_level || !params->log ? params->log_level : IKAT_LOG_WARNING;
     const ikat_allocator *allocator = &params->allocator;
     int num_functions = !!allocator->allocate + !!allocator->reallocate + !!allocator->release;

@@ -73,8 +73,8 @@ struct ikat_plan {
 
 struct ikat_bindings {
     const ikat_plan *plan;
-    ikati_sequence *sequence;      // NULL on a backend with run_call
-    ikati_memory *workspace;       // NULL: the caller's, or none needed
+    ikati_sequence *sequence;                   // NULL on a backend with run_call
+    ikati_memory *workspace;                    // NULL: the caller's, or none needed
     ikati_call_tensor inputs[IKATI_MAX_INPUTS]; // for run_call
     ikati_call_tensor outputs[IKATI_MAX_OUTPUTS];
     uint32_t num_inputs;
@@ -82,23 +82,27 @@ struct ikat_bindings {
 };
 
 // Finds a device by name (ikat_device_params.name). Logs why there is none.
-ikat_status ikati_device_find(ikat_context *context, const char *name, const ikati_backend **out_backend,
-                              ikati_driver **out_driver, uint32_t *out_index, ikat_device_info *out_info);
+ikat_status ikati_device_find(ikat_context *context, const char *name,
+                              const ikati_backend **out_backend, ikati_driver **out_driver,
+                              uint32_t *out_index, ikat_device_info *out_info);
 
 // Finds or compiles a program. Adds the time it took to *compile_time_ns and counts it.
-ikat_status ikati_device_program_get(ikat_device *device, const ikati_step *step, ikati_program **out_program,
-                                     uint64_t *compile_time_ns, uint32_t *programs_compiled);
+ikat_status ikati_device_program_get(ikat_device *device, const ikati_step *step,
+                                     ikati_program **out_program, uint64_t *compile_time_ns,
+                                     uint32_t *programs_compiled);
 
 // Whether the driver's compiler failed for this variant before.
 bool ikati_device_program_failed(ikat_device *device, const ikati_variant *variant);
 
 // Checks a call and fills a request. On failure one line is logged and IKAT_INVALID returned.
-ikat_status ikati_request_create(const ikati_host *host, const ikat_plan_params *params, ikati_request *out_request);
-// The same call with some tensors changed.
-ikat_status ikati_request_derive(const ikati_request *request, const ikat_argument *changed, uint32_t num_changed,
+ikat_status ikati_request_create(const ikati_host *host, const ikat_plan_params *params,
                                  ikati_request *out_request);
+// The same call with some tensors changed.
+ikat_status ikati_request_derive(const ikati_request *request, const ikat_argument *changed,
+                                 uint32_t num_changed, ikati_request *out_request);
 
 // Parses and checks the settings of a call.
-ikat_status ikati_settings_resolve(ikati_request *request, const ikat_setting *settings, uint32_t num_settings);
+ikat_status ikati_settings_resolve(ikati_request *request, const ikat_setting *settings,
+                                   uint32_t num_settings);
 
 #endif

@@ -19,7 +19,8 @@ ikat_status ikati_device_wrap(ikat_context *context, const ikati_backend *backen
     return IKAT_OK;
 }
 
-ikat_status ikat_device_open(ikat_context *context, const ikat_device_params *params, ikat_device **out_device) {
+ikat_status ikat_device_open(ikat_context *context, const ikat_device_params *params,
+                             ikat_device **out_device) {
     if (!out_device) {
         return IKAT_INVALID;
     }
@@ -70,7 +71,8 @@ void ikat_device_get_statistics(ikat_device *device, ikat_device_statistics *out
     device->backend->statistics(device->port, out_statistics);
 }
 
-ikat_status ikat_device_wait(ikat_device *device, ikat_ticket ticket, uint64_t timeout_ns, bool *out_complete) {
+ikat_status ikat_device_wait(ikat_device *device, ikat_ticket ticket, uint64_t timeout_ns,
+                             bool *out_complete) {
     bool complete = false;
     ikat_status status = device->backend->wait(device->port, ticket, timeout_ns, &complete);
     if (out_complete) {
@@ -91,7 +93,8 @@ static ikati_device_program *find_program(ikat_device *device, const ikati_step 
     size_t size = step->kernel->num_specialisation * sizeof(step->specialisation[0]);
     for (uint32_t i = 0; i < device->num_programs; i++) {
         ikati_device_program *entry = &device->programs[i];
-        if (entry->variant == step->variant && memcmp(entry->specialisation, step->specialisation, size) == 0) {
+        if (entry->variant == step->variant &&
+            memcmp(entry->specialisation, step->specialisation, size) == 0) {
             return entry;
         }
     }
@@ -99,8 +102,9 @@ static ikati_device_program *find_program(ikat_device *device, const ikati_step 
 }
 
 static ikati_device_program *add_program(ikat_device *device, const ikati_step *step) {
-    ikati_device_program *grown = ikati_resize(&device->context->host, device->programs, device->num_programs + 1u,
-                                               sizeof(*device->programs));
+    ikati_device_program *grown =
+        ikati_resize(&device->context->host, device->programs, device->num_programs + 1u,
+                     sizeof(*device->programs));
     if (!grown) {
         return NULL;
     }
@@ -111,8 +115,10 @@ static ikati_device_program *add_program(ikat_device *device, const ikati_step *
     return entry;
 }
 
-// With the device's lock held. A failed compilation is remembered, so that the next plan goes straight to another variant.
-static ikat_status compile(ikat_device *device, const ikati_step *step, ikati_program **out_program) {
+// With the device's lock held. A failed compilation is remembered, so that the next plan goes
+// straight to another variant.
+static ikat_status compile(ikat_device *device, const ikati_step *step,
+                           ikati_program **out_program) {
     ikati_device_program *entry = add_program(device, step);
     if (!entry) {
         return IKAT_NO_MEMORY;
@@ -129,8 +135,9 @@ static ikat_status compile(ikat_device *device, const ikati_step *step, ikati_pr
     return status;
 }
 
-ikat_status ikati_device_program_get(ikat_device *device, const ikati_step *step, ikati_program **out_program,
-                                     uint64_t *compile_time_ns, uint32_t *programs_compiled) {
+ikat_status ikati_device_program_get(ikat_device *device, const ikati_step *step,
+                                     ikati_program **out_program, uint64_t *compile_time_ns,
+                                     uint32_t *programs_compiled) {
     ikat_status status = IKAT_OK;
     ikati_mutex_lock(device->mutex);
     ikati_device_program *entry = find_program(device, step);

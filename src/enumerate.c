@@ -1,4 +1,5 @@
-// Which devices there are: opening drivers when they are first asked for, counting, finding by name.
+// Which devices there are: opening drivers when they are first asked for, counting, finding by
+// name.
 
 #include "core.h"
 
@@ -27,8 +28,9 @@ static ikati_driver *driver_of(ikat_context *context, uint32_t backend) {
         slot->tried = status != IKAT_NO_MEMORY;
         if (status) {
             slot->driver = NULL;
-            ikati_log(&context->host, IKAT_LOG_INFO, IKAT_MESSAGE_DEVICE, "backend %s has no devices here (%s)",
-                      ikati_backends[backend]->name, ikat_status_name(status));
+            ikati_log(&context->host, IKAT_LOG_INFO, IKAT_MESSAGE_DEVICE,
+                      "backend %s has no devices here (%s)", ikati_backends[backend]->name,
+                      ikat_status_name(status));
         }
     }
     ikati_mutex_unlock(context->mutex);
@@ -40,7 +42,8 @@ static uint32_t count_of(ikat_context *context, uint32_t backend) {
     return driver ? ikati_backends[backend]->driver_num_devices(driver) : 0;
 }
 
-static void describe(ikat_context *context, uint32_t backend, uint32_t index, ikat_device_info *out_info) {
+static void describe(ikat_context *context, uint32_t backend, uint32_t index,
+                     ikat_device_info *out_info) {
     *out_info = (ikat_device_info){0};
     ikati_backends[backend]->driver_describe(driver_of(context, backend), index, out_info);
     snprintf(out_info->backend, sizeof(out_info->backend), "%s", ikati_backends[backend]->name);
@@ -60,7 +63,8 @@ static ikat_status check_backend(ikat_context *context, const char *name) {
     if (!name) {
         return IKAT_OK; // a build with `null` alone
     }
-    return ikati_fail(&context->host, IKAT_INVALID, IKAT_MESSAGE_UNKNOWN_NAME, "this build has no backend '%s'", name);
+    return ikati_fail(&context->host, IKAT_INVALID, IKAT_MESSAGE_UNKNOWN_NAME,
+                      "this build has no backend '%s'", name);
 }
 
 ikat_status ikat_device_count(ikat_context *context, const char *backend, uint32_t *out_count) {
@@ -91,8 +95,9 @@ ikat_status ikat_device_describe(ikat_context *context, const char *backend, uin
         left -= count;
     }
     return status ? status
-                  : ikati_fail(&context->host, IKAT_NO_DEVICE, IKAT_MESSAGE_DEVICE, "there is no device %u of %s",
-                               index, backend ? backend : "any backend");
+                  : ikati_fail(&context->host, IKAT_NO_DEVICE, IKAT_MESSAGE_DEVICE,
+                               "there is no device %u of %s", index,
+                               backend ? backend : "any backend");
 }
 
 // Whether `name` contains `text`, letters of any case alike.
@@ -109,27 +114,32 @@ static bool contains(const char *name, const char *text) {
     return !*text;
 }
 
-// How good a default a device is: a discrete GPU, another GPU, a CPU device with a compiler (PoCL before Vulkan's), the reference.
+// How good a default a device is: a discrete GPU, another GPU, a CPU device with a compiler (PoCL
+// before Vulkan's), the reference.
 static int rank(uint32_t backend, const ikat_device_info *info) {
     bool compiles = ikati_backends[backend]->run_call == NULL;
     switch (info->type) {
     case IKAT_DEVICE_DISCRETE: return 6;
     case IKAT_DEVICE_INTEGRATED: return 5;
     case IKAT_DEVICE_VIRTUAL: return 4;
-    case IKAT_DEVICE_CPU: return !compiles ? 0 : ikati_backends[backend]->language == IKATI_OPENCL ? 2 : 1;
+    case IKAT_DEVICE_CPU:
+        return !compiles ? 0 : ikati_backends[backend]->language == IKATI_OPENCL ? 2 : 1;
     case IKAT_DEVICE_OTHER: break;
     }
     return 3;
 }
 
-// Among equals the first wins; a CPU driver other than PoCL may be far slower, so PoCL's is taken first.
-static bool find_best(ikat_context *context, uint32_t *out_backend, uint32_t *out_index, ikat_device_info *out_info) {
+// Among equals the first wins; a CPU driver other than PoCL may be far slower, so PoCL's is taken
+// first.
+static bool find_best(ikat_context *context, uint32_t *out_backend, uint32_t *out_index,
+                      ikat_device_info *out_info) {
     int best = -1;
     for (uint32_t i = 0; i < IKATI_NUM_BACKENDS; i++) {
         for (uint32_t d = 0; is_counted(i, NULL) && d < count_of(context, i); d++) {
             ikat_device_info info;
             describe(context, i, d, &info);
-            int value = 2 * rank(i, &info) + (info.type == IKAT_DEVICE_CPU && contains(info.driver, "pocl"));
+            int value = 2 * rank(i, &info) +
+                        (info.type == IKAT_DEVICE_CPU && contains(info.driver, "pocl"));
             if (value > best) {
                 best = value;
                 *out_backend = i;
@@ -141,19 +151,22 @@ static bool find_best(ikat_context *context, uint32_t *out_backend, uint32_t *ou
     return best >= 0;
 }
 
-// "vulkan:0", "opencl:TEXT", "cpu". An index counts; any other text is searched for in the device names.
-static ikat_status find_named(ikat_context *context, const char *name, uint32_t *out_backend, uint32_t *out_index,
-                              ikat_device_info *out_info) {
+// "vulkan:0", "opencl:TEXT", "cpu". An index counts; any other text is searched for in the device
+// names.
+static ikat_status find_named(ikat_context *context, const char *name, uint32_t *out_backend,
+                              uint32_t *out_index, ikat_device_info *out_info) {
     size_t length = strcspn(name, ":");
     const char *rest = name[length] ? name + length + 1 : "";
     uint32_t backend = 0;
-    while (backend < IKATI_NUM_BACKENDS && (strlen(ikati_backends[backend]->name) != length ||
-                                            strncmp(ikati_backends[backend]->name, name, length) != 0)) {
+    while (backend < IKATI_NUM_BACKENDS &&
+           (strlen(ikati_backends[backend]->name) != length ||
+            strncmp(ikati_backends[backend]->name, name, length) != 0)) {
         backend++;
     }
     if (backend == IKATI_NUM_BACKENDS || (name[length] && !*rest)) {
         return ikati_fail(&context->host, IKAT_NO_DEVICE, IKAT_MESSAGE_DEVICE,
-                          "there is no device '%s', expected a backend of this build, alone or with :INDEX or :TEXT",
+                          "there is no device '%s', expected a backend of this build, alone or "
+                          "with :INDEX or :TEXT",
                           name);
     }
     bool is_index = *rest && rest[strspn(rest, "0123456789")] == 0 && strlen(rest) < 6;
@@ -167,11 +180,13 @@ static ikat_status find_named(ikat_context *context, const char *name, uint32_t 
         }
     }
     return ikati_fail(&context->host, IKAT_NO_DEVICE, IKAT_MESSAGE_DEVICE,
-                      "there is no device '%s': backend %s has %u here", name, ikati_backends[backend]->name, count);
+                      "there is no device '%s': backend %s has %u here", name,
+                      ikati_backends[backend]->name, count);
 }
 
-ikat_status ikati_device_find(ikat_context *context, const char *name, const ikati_backend **out_backend,
-                              ikati_driver **out_driver, uint32_t *out_index, ikat_device_info *out_info) {
+ikat_status ikati_device_find(ikat_context *context, const char *name,
+                              const ikati_backend **out_backend, ikati_driver **out_driver,
+                              uint32_t *out_index, ikat_device_info *out_info) {
     uint32_t backend = 0;
     if (name) {
         ikat_status status = find_named(context, name, &backend, out_index, out_info);
@@ -179,7 +194,8 @@ ikat_status ikati_device_find(ikat_context *context, const char *name, const ika
             return status;
         }
     } else if (!find_best(context, &backend, out_index, out_info)) {
-        return ikati_fail(&context->host, IKAT_NO_DEVICE, IKAT_MESSAGE_DEVICE, "this build finds no device here");
+        return ikati_fail(&context->host, IKAT_NO_DEVICE, IKAT_MESSAGE_DEVICE,
+                          "this build finds no device here");
     }
     *out_backend = ikati_backends[backend];
     *out_driver = context->drivers[backend].driver;

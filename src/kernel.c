@@ -5,12 +5,12 @@
 #include "../shaders/params/merge.h"
 #include "../shaders/params/pack.h"
 
-#define VARIANT(variant_language, variant_name, variant_source, variant_defines, ...)                                \
-    {.language = IKATI_##variant_language,                                                                           \
-     .name = #variant_name,                                                                                          \
-     .full_name = KERNEL_NAME "." #variant_name,                                                                     \
-     .source = variant_source,                                                                                       \
-     .defines = variant_defines,                                                                                     \
+#define VARIANT(variant_language, variant_name, variant_source, variant_defines, ...) \
+    {.language = IKATI_##variant_language,                                            \
+     .name = #variant_name,                                                           \
+     .full_name = KERNEL_NAME "." #variant_name,                                      \
+     .source = variant_source,                                                        \
+     .defines = variant_defines,                                                      \
      __VA_ARGS__},
 
 #define KERNEL_NAME "attend"
@@ -40,22 +40,23 @@ static const ikati_variant pack_variants[] = {
 #define PARAM_BYTES(type, name) +4
 #define COUNT(array) (uint32_t)(sizeof(array) / sizeof((array)[0]))
 
-#define DEFINE_KERNEL(lower, UPPER)                                                                                  \
-    static const char *const lower##_bindings[] = {UPPER##_BINDINGS(BINDING_NAME)};                                  \
-    static const uint8_t lower##_access[] = {UPPER##_BINDINGS(BINDING_ACCESS)};                                      \
-    static const char *const lower##_specialisation[] = {UPPER##_SPECIALISATION(SPECIALISATION_NAME)};               \
-    static const ikati_kernel lower##_kernel = {                                                                     \
-        .name = #lower,                                                                                              \
-        .binding_names = lower##_bindings,                                                                           \
-        .binding_access = lower##_access,                                                                            \
-        .num_bindings = COUNT(lower##_bindings),                                                                     \
-        .specialisation_names = lower##_specialisation,                                                              \
-        .num_specialisation = COUNT(lower##_specialisation),                                                         \
-        .params_bytes = 0 UPPER##_PARAMS(PARAM_BYTES),                                                               \
-        .variants = lower##_variants,                                                                                \
-        .num_variants = COUNT(lower##_variants),                                                                     \
-    };                                                                                                               \
-    _Static_assert(0 UPPER##_PARAMS(PARAM_BYTES) <= IKATI_MAX_PARAMS_BYTES, #lower);                                 \
+#define DEFINE_KERNEL(lower, UPPER)                                                  \
+    static const char *const lower##_bindings[] = {UPPER##_BINDINGS(BINDING_NAME)};  \
+    static const uint8_t lower##_access[] = {UPPER##_BINDINGS(BINDING_ACCESS)};      \
+    static const char *const lower##_specialisation[] = {                            \
+        UPPER##_SPECIALISATION(SPECIALISATION_NAME)};                                \
+    static const ikati_kernel lower##_kernel = {                                     \
+        .name = #lower,                                                              \
+        .binding_names = lower##_bindings,                                           \
+        .binding_access = lower##_access,                                            \
+        .num_bindings = COUNT(lower##_bindings),                                     \
+        .specialisation_names = lower##_specialisation,                              \
+        .num_specialisation = COUNT(lower##_specialisation),                         \
+        .params_bytes = 0 UPPER##_PARAMS(PARAM_BYTES),                               \
+        .variants = lower##_variants,                                                \
+        .num_variants = COUNT(lower##_variants),                                     \
+    };                                                                               \
+    _Static_assert(0 UPPER##_PARAMS(PARAM_BYTES) <= IKATI_MAX_PARAMS_BYTES, #lower); \
     _Static_assert(COUNT(lower##_bindings) <= IKATI_MAX_BINDINGS, #lower);
 
 DEFINE_KERNEL(attend, ATTEND)

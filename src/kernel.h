@@ -1,8 +1,9 @@
 // The registry of kernels and their variants.
 //
-// A kernel is shaders/params/<kernel>.h (bindings, parameters, specialisation), shaders/variants/<kernel>.inc (rows below),
-// a GLSL and an OpenCL C source, and one line in src/kernels.inc. A variant is one row: a source compiled with
-// some defines, what it needs of device and call, and the tile it works on.
+// A kernel is shaders/params/<kernel>.h (bindings, parameters, specialisation),
+// shaders/variants/<kernel>.inc (rows below), a GLSL and an OpenCL C source, and one line in
+// src/kernels.inc. A variant is one row: a source compiled with some defines, what it needs of
+// device and call, and the tile it works on.
 
 #ifndef IKATI_KERNEL_H
 #define IKATI_KERNEL_H
@@ -17,12 +18,14 @@ typedef enum ikati_access { IKATI_READ = 1, IKATI_WRITE = 2 } ikati_access;
 
 // What a variant needs of the call or the device (ikati_variant.needs).
 enum {
-    IKATI_NEED_FLOAT = 1 << 0,    // main tensors are float32
-    IKATI_NEED_HALF = 1 << 1,     // main tensors are float16
-    IKATI_NEED_ALIGNED4 = 1 << 2, // sizes, strides and offsets of the main inputs are multiples of 4 elements
-    IKATI_NEED_TEXEL = 1 << 3,    // the bindings in texel_bindings fit uniform texel buffers of 4 elements a texel
-    IKATI_NEED_CPU = 1 << 4,      // worth taking only on devices of type CPU
-    IKATI_NEED_GPU = 1 << 5,      // worth taking only on other devices
+    IKATI_NEED_FLOAT = 1 << 0, // main tensors are float32
+    IKATI_NEED_HALF = 1 << 1,  // main tensors are float16
+    IKATI_NEED_ALIGNED4 =
+        1 << 2, // sizes, strides and offsets of the main inputs are multiples of 4 elements
+    IKATI_NEED_TEXEL =
+        1 << 3, // the bindings in texel_bindings fit uniform texel buffers of 4 elements a texel
+    IKATI_NEED_CPU = 1 << 4, // worth taking only on devices of type CPU
+    IKATI_NEED_GPU = 1 << 5, // worth taking only on other devices
 };
 
 typedef struct ikati_variant {

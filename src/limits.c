@@ -14,8 +14,11 @@ typedef struct limit_field {
     uint64_t minimal;
 } limit_field;
 
-#define FIELD(word, name, minimal)                                                                                   \
-    {#word, offsetof(ikat_device_limits, name), sizeof(((ikat_device_limits *)0)->name) == 8, minimal}
+#define FIELD(word, name, minimal)                                                               \
+    {                                                                                            \
+#word, offsetof(ikat_device_limits, name), sizeof(((ikat_device_limits *)0)->name) == 8, \
+            minimal                                                                              \
+    }
 
 static const limit_field fields[] = {
     FIELD(buffer, max_buffer_bytes, UINT64_MAX),
@@ -49,7 +52,8 @@ static void lower(ikat_device_limits *limits, const limit_field *field, uint64_t
     }
     char *at = (char *)limits + field->offset;
     uint32_t narrow = (uint32_t)value;
-    memcpy(at, field->is_64bit ? (const void *)&value : (const void *)&narrow, field->is_64bit ? 8 : 4);
+    memcpy(at, field->is_64bit ? (const void *)&value : (const void *)&narrow,
+           field->is_64bit ? 8 : 4);
 }
 
 void ikati_limits_lower(ikat_device_limits *limits, const ikat_device_limits *to) {

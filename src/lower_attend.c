@@ -5,7 +5,8 @@
 // Below that a texel buffer is too small to be worth cutting tensors for.
 enum { MIN_TEXELS = 1 << 24 };
 
-// Whether any of the block's rows may see any of its keys. Only device values know better when there are lengths.
+// Whether any of the block's rows may see any of its keys. Only device values know better when
+// there are lengths.
 static bool block_sees(const ikati_attend_builder *b, const ikati_attend_block *blk) {
     const ikati_attention *a = b->attention;
     if (a->lengths.kind || a->query_lengths.kind) {
@@ -26,7 +27,8 @@ static void set_keys(const ikati_attend_builder *b, ikati_attend_block *blk, uin
     blk->keys = next_range(chunk * b->most[3], b->most[3], b->num_keys);
 }
 
-// The key ranges that the block's rows may see: first and end of a run of chunks of most[3] keys; at least one.
+// The key ranges that the block's rows may see: first and end of a run of chunks of most[3] keys;
+// at least one.
 static ikati_axis_range visible_chunks(const ikati_attend_builder *b, ikati_attend_block blk) {
     uint32_t num_chunks = (uint32_t)ikati_divide_up(b->num_keys ? b->num_keys : 1, b->most[3]);
     ikati_axis_range run = {0, 0};
@@ -41,27 +43,32 @@ static ikati_axis_range visible_chunks(const ikati_attend_builder *b, ikati_atte
 }
 
 // All keys in parts, then the parts merged.
-static ikat_status add_split_block(ikati_attend_builder *b, ikati_attend_block blk, ikati_axis_range chunks, const ikati_operand *table,
+static ikat_status add_split_block(ikati_attend_builder *b, ikati_attend_block blk,
+                                   ikati_axis_range chunks, const ikati_operand *table,
                                    const ikati_attend_targets *direct) {
     uint32_t num_parts = chunks.count * b->num_splits;
     uint64_t rows = (uint64_t)blk.batches.count * blk.heads.count * blk.queries.count * num_parts;
-    uint32_t out_scratch = ikati_lowering_scratch(b->lowering, rows * b->value_size * sizeof(float));
+    uint32_t out_scratch =
+        ikati_lowering_scratch(b->lowering, rows * b->value_size * sizeof(float));
     uint32_t lse_scratch = ikati_lowering_scratch(b->lowering, rows * sizeof(float));
     if (out_scratch == UINT32_MAX || lse_scratch == UINT32_MAX) {
         return IKAT_NO_MEMORY;
     }
     ikat_status status = IKAT_OK;
     for (uint32_t i = 0; i < chunks.count && !status; i++) {
-        ikati_attend_targets parts = ikati_attend_parts(b, &blk, out_scratch, lse_scratch, i * b->num_splits);
+        ikati_attend_targets parts =
+            ikati_attend_parts(b, &blk, out_scratch, lse_scratch, i * b->num_splits);
         set_keys(b, &blk, chunks.first + i);
         blk.takes_sink = i == 0;
         status = ikati_attend_add_attend(b, &blk, table, &parts);
     }
-    return status ? status : ikati_attend_add_merge(b, &blk, out_scratch, lse_scratch, num_parts, direct);
+    return status ? status
+                  : ikati_attend_add_merge(b, &blk, out_scratch, lse_scratch, num_parts, direct);
 }
 
 // One block of rows against all keys that it may see.
-static ikat_status add_rows(ikati_attend_builder *b, ikati_attend_block blk, const ikati_operand *table) {
+static ikat_status add_rows(ikati_attend_builder *b, ikati_attend_block blk,
+                            const ikati_operand *table) {
     ikati_axis_range chunks = visible_chunks(b, blk);
     uint32_t packed_scratch = UINT32_MAX;
     if (b->needs_pack) {
@@ -89,7 +96,7 @@ static ikat_status add_blocks(ikati_attend_builder *b) {
     for (uint32_t batch = 0; batch < b->num_batches && !status; batch += b->most[0]) {
         for (uint32_t head = 0; head < b->num_heads && !status; head += b->most[1]) {
             ikati_attend_block blk = {.batches = next_range(batch, b->most[0], b->num_batches),
-                         .heads = next_range(head, b->most[1], b->num_heads)};
+                                      .heads = next_range(head, b->most[1], b->num_heads)};
             ikati_operand table = {0};
             if (b->needs_table && b->num_queries) {
                 status = ikati_attend_add_heads(b, &blk, &table);
@@ -128,7 +135,8 @@ static ikati_pick describe_call(const ikati_attend_builder *b) {
     return pick;
 }
 
-// Workgroups that keep a device busy. Depends on the device alone, never on the slice budget, so that results do not.
+// Workgroups that keep a device busy. Depends on the device alone, never on the slice budget, so
+// that results do not.
 static uint64_t busy_groups(const ikat_device_info *info) {
     uint64_t units = info->num_compute_units;
     if (info->type == IKAT_DEVICE_CPU) {

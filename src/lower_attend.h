@@ -1,5 +1,6 @@
-// Lowers softmax attention to kernels `heads`, `attend`, `merge` and `pack`: what every mechanism that ends in softmax over
-// keys shares. Cuts tensors that exceed the device's storage range, splits long key ranges, merges the parts.
+// Lowers softmax attention to kernels `heads`, `attend`, `merge` and `pack`: what every mechanism
+// that ends in softmax over keys shares. Cuts tensors that exceed the device's storage range,
+// splits long key ranges, merges the parts.
 
 #ifndef IKATI_LOWER_ATTEND_H
 #define IKATI_LOWER_ATTEND_H
@@ -17,7 +18,8 @@ typedef struct ikati_view {
 //
 // window_left, window_right  -1: open
 // softcap                    0: off
-// alibi                      slopes from `slopes`, whatever that is (input or table); its tensor is [H] or [B,H]
+// alibi                      slopes from `slopes`, whatever that is (input or table); its tensor is
+//                            [H] or [B,H]
 typedef struct ikati_attention {
     ikati_view q, k, v, bias, out, lse;
     ikati_view lengths, query_lengths, slopes, sinks;

@@ -6,13 +6,17 @@
 #include <stdio.h>
 #include <string.h>
 
-const ikat_device_info *ikati_lowering_device(const ikati_lowering *lowering) { return &lowering->device->info; }
+const ikat_device_info *ikati_lowering_device(const ikati_lowering *lowering) {
+    return &lowering->device->info;
+}
 
-uint32_t ikati_lowering_store_bytes(const ikati_lowering *lowering) { return lowering->device->backend->store_bytes; }
+uint32_t ikati_lowering_store_bytes(const ikati_lowering *lowering) {
+    return lowering->device->backend->store_bytes;
+}
 
 uint32_t ikati_lowering_scratch(ikati_lowering *lowering, uint64_t size_bytes) {
-    ikati_scratch *grown =
-        ikati_resize(lowering->host, lowering->scratch, lowering->num_scratch + 1u, sizeof(*lowering->scratch));
+    ikati_scratch *grown = ikati_resize(lowering->host, lowering->scratch,
+                                        lowering->num_scratch + 1u, sizeof(*lowering->scratch));
     if (!grown) {
         return UINT32_MAX;
     }
@@ -22,8 +26,8 @@ uint32_t ikati_lowering_scratch(ikati_lowering *lowering, uint64_t size_bytes) {
 }
 
 uint32_t ikati_lowering_table(ikati_lowering *lowering, const void *data, uint64_t size_bytes) {
-    ikati_table *grown =
-        ikati_resize(lowering->host, lowering->tables, lowering->num_tables + 1u, sizeof(*lowering->tables));
+    ikati_table *grown = ikati_resize(lowering->host, lowering->tables, lowering->num_tables + 1u,
+                                      sizeof(*lowering->tables));
     if (!grown) {
         return UINT32_MAX;
     }
@@ -33,8 +37,8 @@ uint32_t ikati_lowering_table(ikati_lowering *lowering, const void *data, uint64
         return UINT32_MAX;
     }
     memcpy(copy, data, (size_t)size_bytes);
-    lowering->tables[lowering->num_tables] =
-        (ikati_table){.data = copy, .size_bytes = size_bytes, .offset_bytes = lowering->tables_bytes};
+    lowering->tables[lowering->num_tables] = (ikati_table){
+        .data = copy, .size_bytes = size_bytes, .offset_bytes = lowering->tables_bytes};
     lowering->tables_bytes += ikati_round_up(size_bytes, 256);
     return lowering->num_tables++;
 }
@@ -44,7 +48,8 @@ static void use_scratch(ikati_lowering *lowering, const ikati_operand *operand, 
         return;
     }
     ikati_scratch *range = &lowering->scratch[operand->index];
-    assert((operand->offset + operand->count) * ikat_dtype_size(operand->dtype) <= range->size_bytes);
+    assert((operand->offset + operand->count) * ikat_dtype_size(operand->dtype) <=
+           range->size_bytes);
     if (!range->used) {
         range->first_step = step;
     }

@@ -1,4 +1,5 @@
-// What a mechanism is lowered to: steps over tensors, scratch and constant tables. Knows no graphics API.
+// What a mechanism is lowered to: steps over tensors, scratch and constant tables. Knows no
+// graphics API.
 
 #ifndef IKATI_LOWERING_H
 #define IKATI_LOWERING_H
@@ -13,8 +14,9 @@ typedef enum ikati_slot_kind {
     IKATI_SLOT_TABLE,   // constants, uploaded when the plan is made
 } ikati_slot_kind;
 
-// Part of a tensor that one binding of one step sees, in elements: `offset` from the start of the slot (for inputs and outputs the
-// tensor's own `offset` is in it already), `count` from there to one past the last.
+// Part of a tensor that one binding of one step sees, in elements: `offset` from the start of the
+// slot (for inputs and outputs the tensor's own `offset` is in it already), `count` from there to
+// one past the last.
 typedef struct ikati_operand {
     ikati_slot_kind kind;
     uint32_t index;
@@ -33,7 +35,7 @@ typedef struct ikati_step {
     uint64_t num_groups;
     double flops; // of the whole step, an upper bound; cuts it into slices
     char name[96];
-    const char *refused; // why better variants were not taken; owned by the lowering
+    const char *refused;    // why better variants were not taken; owned by the lowering
     ikati_program *program; // filled when the plan is made
 } ikati_step;
 
@@ -67,7 +69,8 @@ struct ikati_lowering {
     uint64_t tables_bytes;
 };
 
-// The limits of the device that is lowered for, its type, and the smallest store of its kernels in bytes.
+// The limits of the device that is lowered for, its type, and the smallest store of its kernels in
+// bytes.
 const ikat_device_info *ikati_lowering_device(const ikati_lowering *lowering);
 uint32_t ikati_lowering_store_bytes(const ikati_lowering *lowering);
 
@@ -81,33 +84,38 @@ typedef struct ikati_pick {
     uint64_t num_rows;
 } ikati_pick;
 
-// Starts a step: sets its kernel, and the best variant of it that device and call allow; `refused` says why better ones
-// were not taken.
+// Starts a step: sets its kernel, and the best variant of it that device and call allow; `refused`
+// says why better ones were not taken.
 //
-// IKAT_UNSUPPORTED (logged) if there is none.
-ikat_status ikati_pick_variant(ikati_lowering *lowering, ikati_kernel_id kernel, const ikati_pick *pick,
-                               ikati_step *out_step);
+// IKAT_UNSUPPORTED (logged) if there is none, IKAT_COMPILE if there would be one but for the driver's
+// compiler.
+ikat_status ikati_pick_variant(ikati_lowering *lowering, ikati_kernel_id kernel,
+                               const ikati_pick *pick, ikati_step *out_step);
 
 // Adds a scratch range; its index names it in operands. UINT32_MAX if memory ran out.
 uint32_t ikati_lowering_scratch(ikati_lowering *lowering, uint64_t size_bytes);
 // Adds a constant table, copied. UINT32_MAX if memory ran out.
 uint32_t ikati_lowering_table(ikati_lowering *lowering, const void *data, uint64_t size_bytes);
 
-// Adds a step; `step` is copied, with kernel, variant, specialisation, params, operands, num_groups and flops set. Its name is made
-// of kernel, type, variant and `options` (words led by dots, or "").
+// Adds a step; `step` is copied, with kernel, variant, specialisation, params, operands, num_groups
+// and flops set. Its name is made of kernel, type, variant and `options` (words led by dots, or
+// "").
 ikat_status ikati_lowering_step(ikati_lowering *lowering, const ikati_step *step, ikat_dtype dtype,
                                 const char *options);
 
 // Frees what the lowering owns.
 void ikati_lowering_clear(ikati_lowering *lowering);
 
-// Places scratch ranges in one workspace: ranges that are alive at the same time do not overlap. IKAT_NO_MEMORY.
+// Places scratch ranges in one workspace: ranges that are alive at the same time do not overlap.
+// IKAT_NO_MEMORY.
 ikat_status ikati_workspace_place(ikati_lowering *lowering);
 
-// Cuts steps into launches and launches into slices of at most `slice_flops` (but at least one workgroup), with barriers where a launch
-// reads or overwrites what an earlier one wrote. Arrays are the caller's to free.
-ikat_status ikati_slices_cut(const ikati_lowering *lowering, double slice_flops, ikati_launch **out_launches,
-                             uint32_t *out_num_launches, uint32_t **out_slice_starts, uint32_t *out_num_slices);
+// Cuts steps into launches and launches into slices of at most `slice_flops` (but at least one
+// workgroup), with barriers where a launch reads or overwrites what an earlier one wrote. Arrays
+// are the caller's to free.
+ikat_status ikati_slices_cut(const ikati_lowering *lowering, double slice_flops,
+                             ikati_launch **out_launches, uint32_t *out_num_launches,
+                             uint32_t **out_slice_starts, uint32_t *out_num_slices);
 
 // Declares a C struct from a kernel's X-macro of parameters.
 #define IKATI_PARAM_uint uint32_t

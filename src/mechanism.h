@@ -5,7 +5,12 @@
 
 #include "../backends/backend.h"
 
-enum { IKATI_MAX_INPUTS = 16, IKATI_MAX_OUTPUTS = 8, IKATI_MAX_SETTINGS = 16, IKATI_MAX_LETTERS = 16 };
+enum {
+    IKATI_MAX_INPUTS = 16,
+    IKATI_MAX_OUTPUTS = 8,
+    IKATI_MAX_SETTINGS = 16,
+    IKATI_MAX_LETTERS = 16
+};
 
 typedef struct ikati_mechanism ikati_mechanism;
 
@@ -42,7 +47,8 @@ typedef struct ikati_cost {
 
 typedef struct ikati_lowering ikati_lowering;
 
-// check      what shapes and ranges cannot say: contradictions, divisibility. Shapes of inputs are checked already
+// check      what shapes and ranges cannot say: contradictions, divisibility. Shapes of inputs are
+//            checked already
 // cost       for benches and slices
 // lower      emits steps (lowering.h)
 // tolerance  largest relative L2 error of an output, by the page
@@ -69,7 +75,8 @@ uint32_t ikati_setting_index(const ikati_request *request, const char *name);
 static inline const ikati_tensor_use *ikati_input(const ikati_request *request, const char *name) {
     return &request->inputs[ikati_input_index(request, name)];
 }
-static inline const ikati_call_setting *ikati_setting(const ikati_request *request, const char *name) {
+static inline const ikati_call_setting *ikati_setting(const ikati_request *request,
+                                                      const char *name) {
     return &request->settings[ikati_setting_index(request, name)];
 }
 // Extent of a shape letter; 0 if no tensor of the call has it.

@@ -2,7 +2,8 @@
 
 #include <string.h>
 
-// Work of one slice where the caller names none: about a tenth of a second on the slower devices of each kind.
+// Work of one slice where the caller names none: about a tenth of a second on the slower devices of
+// each kind.
 static double default_slice_flops(const ikat_device *device) {
     return device->info.type == IKAT_DEVICE_CPU ? 4e9 : 5e10;
 }
@@ -11,8 +12,8 @@ static double default_slice_flops(const ikat_device *device) {
 static ikat_status compile_steps(ikat_plan *plan) {
     for (uint32_t i = 0; i < plan->lowering.num_steps; i++) {
         ikati_step *step = &plan->lowering.steps[i];
-        ikat_status status = ikati_device_program_get(plan->device, step, &step->program, &plan->compile_time_ns,
-                                                      &plan->programs_compiled);
+        ikat_status status = ikati_device_program_get(
+            plan->device, step, &step->program, &plan->compile_time_ns, &plan->programs_compiled);
         if (status) {
             return status;
         }
@@ -44,11 +45,12 @@ static ikat_status upload_tables(ikat_plan *plan) {
     if (!lowering->num_tables) {
         return IKAT_OK;
     }
-    ikat_status status = backend->memory_create(plan->device->port, lowering->tables_bytes, &plan->tables);
+    ikat_status status =
+        backend->memory_create(plan->device->port, lowering->tables_bytes, &plan->tables);
     for (uint32_t i = 0; i < lowering->num_tables && !status; i++) {
         const ikati_table *table = &lowering->tables[i];
-        status = backend->memory_write(plan->device->port, plan->tables, table->offset_bytes, table->data,
-                                       table->size_bytes);
+        status = backend->memory_write(plan->device->port, plan->tables, table->offset_bytes,
+                                       table->data, table->size_bytes);
     }
     return status;
 }
@@ -59,8 +61,8 @@ static ikat_status build_steps(ikat_plan *plan) {
         status = ikati_workspace_place(&plan->lowering);
     }
     if (!status) {
-        status = ikati_slices_cut(&plan->lowering, plan->slice_flops, &plan->launches, &plan->num_launches,
-                                  &plan->slice_starts, &plan->num_slices);
+        status = ikati_slices_cut(&plan->lowering, plan->slice_flops, &plan->launches,
+                                  &plan->num_launches, &plan->slice_starts, &plan->num_slices);
     }
     return status ? status : upload_tables(plan);
 }
@@ -68,14 +70,15 @@ static ikat_status build_steps(ikat_plan *plan) {
 static void log_variants(const ikat_plan *plan) {
     for (uint32_t i = 0; i < plan->lowering.num_steps; i++) {
         const ikati_step *step = &plan->lowering.steps[i];
-        ikati_log(plan->request.host, IKAT_LOG_INFO, IKAT_MESSAGE_VARIANT, "%s runs %s%s%s", plan->device->info.id,
-                  step->name, step->refused[0] ? "; refused: " : "", step->refused);
+        ikati_log(plan->request.host, IKAT_LOG_INFO, IKAT_MESSAGE_VARIANT, "%s runs %s%s%s",
+                  plan->device->info.id, step->name, step->refused[0] ? "; refused: " : "",
+                  step->refused);
     }
 }
 
 // Takes the request; everything else is made from it.
-static ikat_status build(ikat_device *device, const ikati_request *request, const char *variant, double slice_flops,
-                         ikat_plan **out_plan) {
+static ikat_status build(ikat_device *device, const ikati_request *request, const char *variant,
+                         double slice_flops, ikat_plan **out_plan) {
     const ikati_host *host = &device->context->host;
     uint64_t start = ikati_now_ns();
     ikat_plan *plan = ikati_alloc(host, 1, sizeof(*plan));
@@ -86,7 +89,8 @@ static ikat_status build(ikat_device *device, const ikati_request *request, cons
     plan->request = *request;
     plan->slice_flops = slice_flops > 0 ? slice_flops : default_slice_flops(device);
     plan->variant = ikati_copy_text(host, variant);
-    plan->lowering = (ikati_lowering){.host = host, .device = device, .forced_variant = plan->variant};
+    plan->lowering =
+        (ikati_lowering){.host = host, .device = device, .forced_variant = plan->variant};
     plan->cost = request->mechanism->cost(&plan->request);
     plan->num_slices = 1;
     ikat_status status = variant && !plan->variant ? IKAT_NO_MEMORY : IKAT_OK;
@@ -103,7 +107,8 @@ static ikat_status build(ikat_device *device, const ikati_request *request, cons
     return IKAT_OK;
 }
 
-ikat_status ikat_plan_create(ikat_device *device, const ikat_plan_params *params, ikat_plan **out_plan) {
+ikat_status ikat_plan_create(ikat_device *device, const ikat_plan_params *params,
+                             ikat_plan **out_plan) {
     if (!out_plan) {
         return IKAT_INVALID;
     }
@@ -113,11 +118,12 @@ ikat_status ikat_plan_create(ikat_device *device, const ikat_plan_params *params
     }
     ikati_request request;
     ikat_status status = ikati_request_create(&device->context->host, params, &request);
-    return status ? status : build(device, &request, params->variant, params->slice_flops, out_plan);
+    return status ? status
+                  : build(device, &request, params->variant, params->slice_flops, out_plan);
 }
 
-ikat_status ikat_plan_derive(const ikat_plan *plan, const ikat_argument *tensors, uint32_t num_tensors,
-                             ikat_plan **out_plan) {
+ikat_status ikat_plan_derive(const ikat_plan *plan, const ikat_argument *tensors,
+                             uint32_t num_tensors, ikat_plan **out_plan) {
     if (!out_plan) {
         return IKAT_INVALID;
     }
@@ -127,7 +133,8 @@ ikat_status ikat_plan_derive(const ikat_plan *plan, const ikat_argument *tensors
     }
     ikati_request request;
     ikat_status status = ikati_request_derive(&plan->request, tensors, num_tensors, &request);
-    return status ? status : build(plan->device, &request, plan->variant, plan->slice_flops, out_plan);
+    return status ? status
+                  : build(plan->device, &request, plan->variant, plan->slice_flops, out_plan);
 }
 
 void ikat_plan_destroy(ikat_plan **plan) {
@@ -166,8 +173,8 @@ ikat_status ikat_plan_get_tensor(const ikat_plan *plan, const char *name, ikat_t
     } else if (output < info->num_outputs) {
         *out_tensor = plan->request.outputs[output].tensor;
     } else {
-        return ikati_fail(plan->request.host, IKAT_INVALID, IKAT_MESSAGE_UNKNOWN_NAME, "the plan has no tensor '%s'",
-                          name);
+        return ikati_fail(plan->request.host, IKAT_INVALID, IKAT_MESSAGE_UNKNOWN_NAME,
+                          "the plan has no tensor '%s'", name);
     }
     return IKAT_OK;
 }
@@ -220,10 +227,12 @@ ikat_status ikat_plan_get_step(const ikat_plan *plan, uint32_t index, ikat_step_
 double ikat_plan_tolerance(const ikat_plan *plan, const char *output) {
     const ikat_mechanism_info *info = &plan->request.mechanism->info;
     uint32_t index = find_use(info->outputs, plan->request.outputs, info->num_outputs, output);
-    return index < info->num_outputs ? plan->request.mechanism->tolerance(&plan->request, index) : 0.0;
+    return index < info->num_outputs ? plan->request.mechanism->tolerance(&plan->request, index)
+                                     : 0.0;
 }
 
-bool ikati_plan_slice(const ikat_plan *plan, uint32_t slice, uint32_t *out_first, uint32_t *out_num) {
+bool ikati_plan_slice(const ikat_plan *plan, uint32_t slice, uint32_t *out_first,
+                      uint32_t *out_num) {
     if (slice >= plan->num_slices || !plan->slice_starts) {
         return false;
     }

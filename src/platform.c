@@ -136,7 +136,8 @@ static bool start_thread(thread_handle *thread, worker *self) {
 static void join_thread(thread_handle thread) { pthread_join(thread, NULL); }
 
 void ikati_sleep_us(uint32_t time_us) {
-    const struct timespec time = {.tv_sec = time_us / 1000000, .tv_nsec = (long)(time_us % 1000000) * 1000};
+    const struct timespec time = {.tv_sec = time_us / 1000000,
+                                  .tv_nsec = (long)(time_us % 1000000) * 1000};
     nanosleep(&time, NULL);
 }
 

@@ -1,4 +1,5 @@
-// What differs between operating systems: threads, shared libraries. (C11 <threads.h> is not everywhere.)
+// What differs between operating systems: threads, shared libraries. (C11 <threads.h> is not
+// everywhere.)
 
 #ifndef IKATI_PLATFORM_H
 #define IKATI_PLATFORM_H
@@ -23,8 +24,8 @@ uint32_t ikati_num_processors(void);
 // Bytes of physical memory; 0 if unknown.
 uint64_t ikati_memory_bytes(void);
 
-// Runs body(user, worker) for worker = 0..num_workers-1 on as many threads and waits for all. Where a thread cannot be
-// started, its body runs on the calling thread.
+// Runs body(user, worker) for worker = 0..num_workers-1 on as many threads and waits for all. Where
+// a thread cannot be started, its body runs on the calling thread.
 void ikati_run_threads(uint32_t num_workers, void (*body)(void *user, uint32_t worker), void *user);
 
 // Sleeps for about so long.

@@ -15,7 +15,8 @@ static bool parse_int(const char *text, int64_t *out) {
     return end != text && *end == 0 && errno == 0 && !isspace((unsigned char)text[0]);
 }
 
-// Decimal only: no hexadecimal, no "nan" or "inf" (the range check refuses what overflows to infinity).
+// Decimal only: no hexadecimal, no "nan" or "inf" (the range check refuses what overflows to
+// infinity).
 static bool parse_float(const char *text, double *out) {
     char *end;
     *out = strtod(text, &end);
@@ -23,23 +24,28 @@ static bool parse_float(const char *text, double *out) {
 }
 
 static const char *type_words(ikat_setting_type type) {
-    return type == IKAT_SETTING_INT ? "an integer" : type == IKAT_SETTING_FLOAT ? "a number" : "text";
+    return type == IKAT_SETTING_INT     ? "an integer"
+           : type == IKAT_SETTING_FLOAT ? "a number"
+                                        : "text";
 }
 
-static ikat_status fail_type(const ikati_request *request, const ikat_setting_info *info, const char *given) {
-    return ikati_fail(request->host, IKAT_INVALID, IKAT_MESSAGE_SYNTAX, "%s is '%s', expected %s", info->name, given,
-                      type_words(info->type));
+static ikat_status fail_type(const ikati_request *request, const ikat_setting_info *info,
+                             const char *given) {
+    return ikati_fail(request->host, IKAT_INVALID, IKAT_MESSAGE_SYNTAX, "%s is '%s', expected %s",
+                      info->name, given, type_words(info->type));
 }
 
 // Brings a value of any type to the setting's own type.
-static ikat_status convert(const ikati_request *request, const ikat_setting_info *info, const ikat_setting *setting,
-                           ikati_call_setting *out) {
+static ikat_status convert(const ikati_request *request, const ikat_setting_info *info,
+                           const ikat_setting *setting, ikati_call_setting *out) {
     if (setting->type == IKAT_SETTING_TEXT) {
         const char *text = setting->value.text;
         if (!text) {
-            return ikati_fail(request->host, IKAT_INVALID, IKAT_MESSAGE_NULL_ARGUMENT, "%s has no text", info->name);
+            return ikati_fail(request->host, IKAT_INVALID, IKAT_MESSAGE_NULL_ARGUMENT,
+                              "%s has no text", info->name);
         }
-        bool good = info->type == IKAT_SETTING_INT ? parse_int(text, &out->integer) : parse_float(text, &out->number);
+        bool good = info->type == IKAT_SETTING_INT ? parse_int(text, &out->integer)
+                                                   : parse_float(text, &out->number);
         if (!good) {
             return fail_type(request, info, text);
         }
@@ -59,7 +65,8 @@ static ikat_status convert(const ikati_request *request, const ikat_setting_info
 
 static ikat_status check_range(const ikati_request *request, const ikat_setting_info *info,
                                const ikati_call_setting *value) {
-    if (isfinite(value->number) && value->number >= info->minimum && value->number <= info->maximum) {
+    if (isfinite(value->number) && value->number >= info->minimum &&
+        value->number <= info->maximum) {
         return IKAT_OK;
     }
     char upper[64] = "";
@@ -70,32 +77,36 @@ static ikat_status check_range(const ikati_request *request, const ikat_setting_
     if (info->minimum > -INT32_MAX) {
         snprintf(lower, sizeof(lower), "finite and >= %g", info->minimum);
     }
-    return ikati_fail(request->host, IKAT_INVALID, IKAT_MESSAGE_RANGE, "%s is %g, expected %s%s", info->name,
-                      value->number, info->type == IKAT_SETTING_INT ? lower + strlen("finite and ") : lower, upper);
+    return ikati_fail(request->host, IKAT_INVALID, IKAT_MESSAGE_RANGE, "%s is %g, expected %s%s",
+                      info->name, value->number,
+                      info->type == IKAT_SETTING_INT ? lower + strlen("finite and ") : lower,
+                      upper);
 }
 
 static ikat_status resolve_one(ikati_request *request, const ikat_setting *setting) {
     const ikat_mechanism_info *info = &request->mechanism->info;
     if (!setting->name) {
-        return ikati_fail(request->host, IKAT_INVALID, IKAT_MESSAGE_NULL_ARGUMENT, "a setting has no name");
+        return ikati_fail(request->host, IKAT_INVALID, IKAT_MESSAGE_NULL_ARGUMENT,
+                          "a setting has no name");
     }
     for (uint32_t i = 0; i < info->num_settings; i++) {
         if (strcmp(info->settings[i].name, setting->name) != 0) {
             continue;
         }
         if (request->settings[i].given) {
-            return ikati_fail(request->host, IKAT_INVALID, IKAT_MESSAGE_TWICE, "setting %s is given twice",
-                              setting->name);
+            return ikati_fail(request->host, IKAT_INVALID, IKAT_MESSAGE_TWICE,
+                              "setting %s is given twice", setting->name);
         }
         ikat_status status = convert(request, &info->settings[i], setting, &request->settings[i]);
         request->settings[i].given = true;
         return status ? status : check_range(request, &info->settings[i], &request->settings[i]);
     }
-    return ikati_fail(request->host, IKAT_INVALID, IKAT_MESSAGE_UNKNOWN_NAME, "%s has no setting '%s'", info->name,
-                      setting->name);
+    return ikati_fail(request->host, IKAT_INVALID, IKAT_MESSAGE_UNKNOWN_NAME,
+                      "%s has no setting '%s'", info->name, setting->name);
 }
 
-// Plain defaults ("0", "-1") are parsed; those in words ("1/sqrt(D)") are left to the mechanism, with given = false.
+// Plain defaults ("0", "-1") are parsed; those in words ("1/sqrt(D)") are left to the mechanism,
+// with given = false.
 static void take_default(const ikat_setting_info *info, ikati_call_setting *out) {
     if (info->type == IKAT_SETTING_INT) {
         out->given = parse_int(info->default_text, &out->integer);
@@ -105,7 +116,8 @@ static void take_default(const ikat_setting_info *info, ikati_call_setting *out)
     }
 }
 
-ikat_status ikati_settings_resolve(ikati_request *request, const ikat_setting *settings, uint32_t num_settings) {
+ikat_status ikati_settings_resolve(ikati_request *request, const ikat_setting *settings,
+                                   uint32_t num_settings) {
     const ikat_mechanism_info *info = &request->mechanism->info;
     for (uint32_t i = 0; i < info->num_settings; i++) {
         request->settings[i].name = info->settings[i].name;

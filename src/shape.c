@@ -20,9 +20,12 @@ typedef struct shape_pattern {
     uint32_t rank;
 } shape_pattern;
 
-static const char *skip(const char *text, const char *characters) { return text + strspn(text, characters); }
+static const char *skip(const char *text, const char *characters) {
+    return text + strspn(text, characters);
+}
 
-// Parses one "[...]" and returns what follows it. Patterns are constants of this library, so faults are asserted.
+// Parses one "[...]" and returns what follows it. Patterns are constants of this library, so faults
+// are asserted.
 static const char *parse_alternative(const char *text, shape_pattern *out) {
     *out = (shape_pattern){0};
     text = skip(text, " ");
@@ -108,8 +111,8 @@ static void append(char *text, size_t capacity, const char *format, ...) {
 }
 
 // "q has shape [2,3,4], expected [B,H,N,D] with B = 2, H = 8"
-static ikat_status fail_shape(const ikati_request *request, const char *argument, const char *pattern,
-                              const ikat_tensor *tensor) {
+static ikat_status fail_shape(const ikati_request *request, const char *argument,
+                              const char *pattern, const ikat_tensor *tensor) {
     char text[512] = "";
     append(text, sizeof(text), "%s has shape [", argument);
     for (uint32_t axis = 0; axis < tensor->rank; axis++) {
@@ -122,7 +125,8 @@ static ikat_status fail_shape(const ikati_request *request, const char *argument
         const char *found = strstr(pattern, letter->name);
         size_t length = strlen(letter->name);
         // Only letters of this pattern, and "D" is not part of "Dv".
-        if (found && strchr(" ,]", found[length]) && strchr(" ,[", found == pattern ? ' ' : found[-1])) {
+        if (found && strchr(" ,]", found[length]) &&
+            strchr(" ,[", found == pattern ? ' ' : found[-1])) {
             append(text, sizeof(text), "%s%s = %" PRId64, separator, letter->name, letter->extent);
             separator = ", ";
         }
@@ -156,7 +160,8 @@ void ikati_shape_infer(const ikati_request *request, const char *pattern, ikat_t
     parse_pattern(pattern, alternatives);
     tensor->rank = alternatives[0].rank;
     for (uint32_t axis = 0; axis < tensor->rank; axis++) {
-        bool bound = word_extent(request, alternatives[0].axes[axis].words[0], &tensor->shape[axis]);
+        bool bound =
+            word_extent(request, alternatives[0].axes[axis].words[0], &tensor->shape[axis]);
         assert(bound);
         (void)bound;
     }

@@ -1,19 +1,22 @@
-// The little language in which descriptors write shapes: "[B,H,N,D]", "[B or 1,H or 1,N,M]", "[H] or [B,H]".
+// The little language in which descriptors write shapes: "[B,H,N,D]", "[B or 1,H or 1,N,M]", "[H]
+// or [B,H]".
 //
-// An axis is a letter (a name), a number, or alternatives of them; a shape may have alternatives of different rank.
-// Matching binds letters: the first tensor that has a letter fixes its extent for the call.
+// An axis is a letter (a name), a number, or alternatives of them; a shape may have alternatives of
+// different rank. Matching binds letters: the first tensor that has a letter fixes its extent for
+// the call.
 
 #ifndef IKATI_SHAPE_H
 #define IKATI_SHAPE_H
 
 #include "mechanism.h"
 
-// Matches a tensor's shape against `pattern` and binds letters that are still free. On failure logs one line that names `argument`
-// and what was expected, and returns IKAT_INVALID.
+// Matches a tensor's shape against `pattern` and binds letters that are still free. On failure logs
+// one line that names `argument` and what was expected, and returns IKAT_INVALID.
 ikat_status ikati_shape_match(ikati_request *request, const char *argument, const char *pattern,
                               const ikat_tensor *tensor);
 
-// Computes the shape that `pattern` has in this call; every letter must be bound. Takes the first alternative.
+// Computes the shape that `pattern` has in this call; every letter must be bound. Takes the first
+// alternative.
 void ikati_shape_infer(const ikati_request *request, const char *pattern, ikat_tensor *tensor);
 
 #endif

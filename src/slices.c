@@ -32,7 +32,8 @@ static bool grow(const ikati_host *host, void **array, uint32_t count, uint32_t 
 static bool open_slice(cutter *c) {
     void *array = c->starts;
     // One more than there are slices: the last entry closes the last slice.
-    bool good = grow(c->lowering->host, &array, c->num_slices + 1, &c->max_slices, sizeof(*c->starts));
+    bool good =
+        grow(c->lowering->host, &array, c->num_slices + 1, &c->max_slices, sizeof(*c->starts));
     c->starts = array;
     if (good) {
         c->starts[c->num_slices++] = c->num_launches;
@@ -42,11 +43,13 @@ static bool open_slice(cutter *c) {
 }
 
 static bool add_launch(cutter *c, const ikati_launch *launch, double flops) {
-    if ((c->num_slices == 0 || (c->filled > 0 && c->filled + flops > c->budget)) && !open_slice(c)) {
+    if ((c->num_slices == 0 || (c->filled > 0 && c->filled + flops > c->budget)) &&
+        !open_slice(c)) {
         return false;
     }
     void *array = c->launches;
-    bool good = grow(c->lowering->host, &array, c->num_launches, &c->max_launches, sizeof(*c->launches));
+    bool good =
+        grow(c->lowering->host, &array, c->num_launches, &c->max_launches, sizeof(*c->launches));
     c->launches = array;
     if (good) {
         c->launches[c->num_launches++] = *launch;
@@ -57,28 +60,35 @@ static bool add_launch(cutter *c, const ikati_launch *launch, double flops) {
 
 // Whether two operands may touch the same 32-bit word.
 static bool may_touch(const ikati_operand *a, const ikati_operand *b) {
-    if (a->kind == IKATI_SLOT_NONE || a->kind != b->kind || a->index != b->index || !a->count || !b->count) {
+    if (a->kind == IKATI_SLOT_NONE || a->kind != b->kind || a->index != b->index || !a->count ||
+        !b->count) {
         return false;
     }
     uint64_t size_a = ikat_dtype_size(a->dtype), size_b = ikat_dtype_size(b->dtype);
-    uint64_t first_a = a->offset * size_a / 4, end_a = ikati_divide_up((a->offset + a->count) * size_a, 4);
-    uint64_t first_b = b->offset * size_b / 4, end_b = ikati_divide_up((b->offset + b->count) * size_b, 4);
+    uint64_t first_a = a->offset * size_a / 4,
+             end_a = ikati_divide_up((a->offset + a->count) * size_a, 4);
+    uint64_t first_b = b->offset * size_b / 4,
+             end_b = ikati_divide_up((b->offset + b->count) * size_b, 4);
     return first_a < end_b && first_b < end_a;
 }
 
 // Scratch ranges that share workspace in turn conflict too: whoever comes second overwrites.
-static bool share_workspace(const ikati_lowering *lowering, const ikati_operand *a, const ikati_operand *b) {
+static bool share_workspace(const ikati_lowering *lowering, const ikati_operand *a,
+                            const ikati_operand *b) {
     if (a->kind != IKATI_SLOT_SCRATCH || b->kind != IKATI_SLOT_SCRATCH || a->index == b->index) {
         return false;
     }
     const ikati_scratch *x = &lowering->scratch[a->index], *y = &lowering->scratch[b->index];
-    return x->offset_bytes < y->offset_bytes + y->size_bytes && y->offset_bytes < x->offset_bytes + x->size_bytes;
+    return x->offset_bytes < y->offset_bytes + y->size_bytes &&
+           y->offset_bytes < x->offset_bytes + x->size_bytes;
 }
 
-static bool conflict(const ikati_lowering *lowering, const ikati_step *earlier, const ikati_step *later) {
+static bool conflict(const ikati_lowering *lowering, const ikati_step *earlier,
+                     const ikati_step *later) {
     for (uint32_t i = 0; i < earlier->kernel->num_bindings; i++) {
         for (uint32_t j = 0; j < later->kernel->num_bindings; j++) {
-            bool writes = ((earlier->kernel->binding_access[i] | later->kernel->binding_access[j]) & IKATI_WRITE) != 0;
+            bool writes = ((earlier->kernel->binding_access[i] | later->kernel->binding_access[j]) &
+                           IKATI_WRITE) != 0;
             if (writes && (may_touch(&earlier->operands[i], &later->operands[j]) ||
                            share_workspace(lowering, &earlier->operands[i], &later->operands[j]))) {
                 return true;
@@ -121,8 +131,9 @@ static bool cut_step(cutter *c, uint32_t index, bool barrier) {
     return true;
 }
 
-ikat_status ikati_slices_cut(const ikati_lowering *lowering, double slice_flops, ikati_launch **out_launches,
-                             uint32_t *out_num_launches, uint32_t **out_slice_starts, uint32_t *out_num_slices) {
+ikat_status ikati_slices_cut(const ikati_lowering *lowering, double slice_flops,
+                             ikati_launch **out_launches, uint32_t *out_num_launches,
+                             uint32_t **out_slice_starts, uint32_t *out_num_slices) {
     cutter c = {.lowering = lowering, .budget = slice_flops};
     bool good = true;
     uint32_t first_unordered = 0; // steps from here on have no barrier between them

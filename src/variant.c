@@ -7,8 +7,11 @@
 
 enum { REFUSAL_CAPACITY = 512 };
 
+static const char compiler_failed[] = "the driver's compiler failed";
+
 // Why a variant cannot run here; NULL if it can. Hard limits only, see `unsuitable`.
-static const char *impossible(const ikati_lowering *lowering, const ikati_variant *variant, const ikati_pick *pick) {
+static const char *impossible(const ikati_lowering *lowering, const ikati_variant *variant,
+                              const ikati_pick *pick) {
     const ikat_device_limits *limits = &lowering->device->info.limits;
     const uint32_t types = IKATI_NEED_FLOAT | IKATI_NEED_HALF;
     const uint32_t call = types | IKATI_NEED_ALIGNED4;
@@ -35,14 +38,12 @@ static const char *impossible(const ikati_lowering *lowering, const ikati_varian
             return "head or value size";
         }
     }
-    if (ikati_device_program_failed(lowering->device, variant)) {
-        return "the driver's compiler failed";
-    }
-    return NULL;
+    return ikati_device_program_failed(lowering->device, variant) ? compiler_failed : NULL;
 }
 
 // Why a variant that can run is not worth taking; NULL if it is.
-static const char *unsuitable(const ikati_lowering *lowering, const ikati_variant *variant, const ikati_pick *pick) {
+static const char *unsuitable(const ikati_lowering *lowering, const ikati_variant *variant,
+                              const ikati_pick *pick) {
     bool is_cpu = lowering->device->info.type == IKAT_DEVICE_CPU;
     if ((variant->needs & IKATI_NEED_CPU) && !is_cpu) {
         return "made for CPU devices";
@@ -56,7 +57,8 @@ static const char *unsuitable(const ikati_lowering *lowering, const ikati_varian
     return NULL;
 }
 
-// Whether the caller's choice allows a variant. A kernel in which nothing matches is not restricted; a full name beats a part of one.
+// Whether the caller's choice allows a variant. A kernel in which nothing matches is not
+// restricted; a full name beats a part of one.
 typedef enum forced_match { FORCED_NONE, FORCED_PART, FORCED_FULL } forced_match;
 
 static forced_match match_forced(const ikati_lowering *lowering, const ikati_variant *variant) {
@@ -72,13 +74,14 @@ static forced_match match_forced(const ikati_lowering *lowering, const ikati_var
 
 static void add_refusal(char *text, const char *name, const char *reason) {
     size_t length = strlen(text);
-    snprintf(text + length, REFUSAL_CAPACITY - length, "%s%s (%s)", length ? ", " : "", name, reason);
+    snprintf(text + length, REFUSAL_CAPACITY - length, "%s%s (%s)", length ? ", " : "", name,
+             reason);
 }
 
 // Keeps the text with the lowering, so that steps can point to it.
 static const char *keep_refusals(ikati_lowering *lowering, const char *text) {
-    char **grown =
-        ikati_resize(lowering->host, lowering->refusals, lowering->num_refusals + 1u, sizeof(*lowering->refusals));
+    char **grown = ikati_resize(lowering->host, lowering->refusals, lowering->num_refusals + 1u,
+                                sizeof(*lowering->refusals));
     if (!grown) {
         return NULL;
     }
@@ -102,23 +105,27 @@ ikat_status ikati_pick_variant(ikati_lowering *lowering, ikati_kernel_id id, con
     char refusals[REFUSAL_CAPACITY] = "";
     out_step->kernel = kernel;
     out_step->variant = NULL;
+    ikat_status failure = IKAT_UNSUPPORTED;
     for (uint32_t i = 0; i < kernel->num_variants && !out_step->variant; i++) {
         const ikati_variant *variant = &kernel->variants[i];
         if (variant->language != language) {
             continue;
         }
-        const char *reason = match_forced(lowering, variant) < wanted ? "not the one asked for" : NULL;
+        const char *reason =
+            match_forced(lowering, variant) < wanted ? "not the one asked for" : NULL;
         reason = reason ? reason : impossible(lowering, variant, pick);
         reason = reason || wanted ? reason : unsuitable(lowering, variant, pick);
         if (reason) {
+            failure = reason == compiler_failed ? IKAT_COMPILE : failure;
             add_refusal(refusals, variant->name, reason);
         } else {
             out_step->variant = variant;
         }
     }
     if (!out_step->variant) {
-        return ikati_fail(lowering->host, IKAT_UNSUPPORTED, IKAT_MESSAGE_VARIANT,
-                          "%s can run no variant of kernel %s: %s", lowering->device->info.id, kernel->name, refusals);
+        return ikati_fail(lowering->host, failure, IKAT_MESSAGE_VARIANT,
+                          "%s can run no variant of kernel %s: %s", lowering->device->info.id,
+                          kernel->name, refusals);
     }
     out_step->refused = keep_refusals(lowering, refusals);
     return out_step->refused ? IKAT_OK : IKAT_NO_MEMORY;

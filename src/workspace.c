@@ -1,5 +1,5 @@
-// Places scratch ranges in one workspace, first fit in order of size: plans have few ranges, so the quadratic
-// search costs nothing and large ranges meet no gaps left by small ones.
+// Places scratch ranges in one workspace, first fit in order of size: plans have few ranges, so the
+// quadratic search costs nothing and large ranges meet no gaps left by small ones.
 
 #include "lowering.h"
 
@@ -11,14 +11,16 @@ static bool alive_together(const ikati_scratch *a, const ikati_scratch *b) {
 }
 
 // The lowest offset at which `range` overlaps none of the placed ranges that live at the same time.
-static uint64_t lowest_offset(const ikati_lowering *lowering, const ikati_scratch *range, const bool *placed) {
+static uint64_t lowest_offset(const ikati_lowering *lowering, const ikati_scratch *range,
+                              const bool *placed) {
     uint64_t offset = 0;
     bool moved = true;
     while (moved) {
         moved = false;
         for (uint32_t i = 0; i < lowering->num_scratch; i++) {
             const ikati_scratch *other = &lowering->scratch[i];
-            if (placed[i] && alive_together(range, other) && offset < other->offset_bytes + other->size_bytes &&
+            if (placed[i] && alive_together(range, other) &&
+                offset < other->offset_bytes + other->size_bytes &&
                 other->offset_bytes < offset + range->size_bytes) {
                 offset = ikati_round_up(other->offset_bytes + other->size_bytes, PLACE_ALIGNMENT);
                 moved = true;
@@ -38,7 +40,8 @@ ikat_status ikati_workspace_place(ikati_lowering *lowering) {
         uint32_t largest = UINT32_MAX;
         for (uint32_t i = 0; i < lowering->num_scratch; i++) {
             if (!placed[i] &&
-                (largest == UINT32_MAX || lowering->scratch[i].size_bytes > lowering->scratch[largest].size_bytes)) {
+                (largest == UINT32_MAX ||
+                 lowering->scratch[i].size_bytes > lowering->scratch[largest].size_bytes)) {
                 largest = i;
             }
         }

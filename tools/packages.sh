@@ -29,12 +29,15 @@ need_packages() {
         die "not root, and no sudo without a password. Please install:$missing"
     fi
     say "Installing$missing"
-    # shellcheck disable=SC2086 # several words each
+    mkdir -p build
+    # shellcheck disable=SC2086 # several words
     {
         $as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -q update &&
-            $as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -q install -y --no-install-recommends \
-                -o Dpkg::Use-Pty=0 $missing > /dev/null
-    } || die "could not install:$missing"
+            $as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -q install -y --no-install-recommends $missing
+    } > build/packages.log 2>&1 < /dev/null || {
+        tail -n 20 build/packages.log
+        die "could not install:$missing"
+    }
 }
 
 # What the library, its backends and the command line are built with.

@@ -10,7 +10,7 @@
 
 #include "../../src/platform.h"
 
-enum { CPU_NUM_TIMES = 64, CPU_ALIGNMENT = 64 };
+enum { CPU_NUM_TIMES = 64, CPU_ALIGNMENT = 64, CPU_MAX_THREADS = 256 };
 
 typedef struct cpu_driver {
     const ikati_host *host;

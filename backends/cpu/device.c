@@ -95,8 +95,9 @@ static ikat_status port_open(ikati_driver *handle, uint32_t index, const ikat_de
         return IKAT_NO_MEMORY;
     }
     port->host = driver->host;
-    port->num_threads =
+    const uint32_t wanted =
         driver->host->max_threads ? driver->host->max_threads : ikati_num_processors();
+    port->num_threads = wanted < CPU_MAX_THREADS ? wanted : CPU_MAX_THREADS;
     if (!ikati_mutex_init(port->queue)) {
         goto fail_queue;
     }

@@ -175,6 +175,15 @@ static ikat_status fail_enqueue(ocl_port *port, cl_int error, const char *subjec
     }
 }
 
+// Some drivers read a list that is not there.
+static bool is_list(cl_uint num_events, const cl_event *events) {
+    bool whole = num_events == 0 || events;
+    for (cl_uint i = 0; i < num_events && whole; i++) {
+        whole = events[i] != NULL;
+    }
+    return whole;
+}
+
 static ikat_status check_enqueue(const ikat_plan *plan, uint32_t slice,
                                  const ocl_sequence *sequence, cl_command_queue queue,
                                  uint32_t *out_first, uint32_t *out_num) {
@@ -207,6 +216,9 @@ ikat_status ikat_opencl_enqueue(const ikat_plan *plan, uint32_t slice, ikat_bind
     const ikat_status status = check_enqueue(plan, slice, sequence, queue, &first, &num);
     if (status != IKAT_OK) {
         return status;
+    }
+    if (!is_list(num_wait_events, wait_events)) {
+        return fail_enqueue(sequence->port, CL_INVALID_EVENT_WAIT_LIST, "wait_events");
     }
     const ocl_enqueue enqueue = {
         .queue = queue,

@@ -164,7 +164,8 @@ static ikat_status load_functions(ikati_port *port) {
 // A small buffer for bindings that a kernel has but does not touch.
 static ikat_status create_dummy(ikati_port *port) {
     const VkBufferUsageFlags usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_UNIFORM_TEXEL_BUFFER_BIT;
-    ikat_status status = vk_block_create(port, 256, usage, PLACE_SHARED, &port->dummy);
+    const uint64_t size_bytes = 512; // each half at an offset that every device takes
+    ikat_status status = vk_block_create(port, size_bytes, usage, PLACE_SHARED, &port->dummy);
     if (status != IKAT_OK) {
         return status;
     }

@@ -258,7 +258,8 @@ static void fill_info(query *q) {
     ikat_device_info *info = &q->physical->info;
     snprintf(info->name, sizeof(info->name), "%s", properties->deviceName);
     if (a->driver.driverName[0]) {
-        snprintf(info->driver, sizeof(info->driver), "%.100s %.140s", a->driver.driverName, a->driver.driverInfo);
+        snprintf(info->driver, sizeof(info->driver), "%.100s%s%.140s", a->driver.driverName,
+                 a->driver.driverInfo[0] ? " " : "", a->driver.driverInfo);
     } else {
         snprintf(info->driver, sizeof(info->driver), "version 0x%08x", properties->driverVersion);
     }

@@ -128,7 +128,10 @@ static ikat_status write_binding(ikati_port *port, const ikati_dispatch *dispatc
     if (!is_texel(dispatch->program, b)) {
         write->descriptorType = VK_DESCRIPTOR_TYPE_STORAGE_BUFFER;
         write->pBufferInfo = &writer->buffers[b];
-        writer->buffers[b] = (VkDescriptorBufferInfo){port->dummy.buffer, 0, port->dummy.size_bytes};
+        // One half for reading, one for writing: nothing then looks like a hazard.
+        uint64_t half = port->dummy.size_bytes / 2;
+        bool written = dispatch->program->kernel->binding_access[b] & IKATI_WRITE;
+        writer->buffers[b] = (VkDescriptorBufferInfo){port->dummy.buffer, written ? half : 0, half};
         if (range->memory) {
             writer->buffers[b] = (VkDescriptorBufferInfo){range->memory->block.buffer,
                                                           range->memory->base + range->offset_bytes,

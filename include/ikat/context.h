@@ -1,4 +1,5 @@
-// The context: allocator, log, cache folder. Everything else is made from one; there are no globals.
+// The context: allocator, log, cache folder. Everything else is made from one; there are no
+// globals.
 
 #ifndef IKAT_CONTEXT_H
 #define IKAT_CONTEXT_H
@@ -46,12 +47,12 @@ typedef enum ikat_message_id {
     IKAT_MESSAGE_CACHE,
 } ikat_message_id;
 
-// Receives one message: one line, no line feed, valid during the call only. May be called from any thread that
-// calls the library; must not call the library.
+// Receives one message: one line, no line feed, valid during the call only. May be called from any
+// thread that calls the library; must not call the library.
 typedef void (*ikat_log_fn)(void *user, ikat_log_level level, ikat_message_id id, const char *text);
 
-// Host memory. `allocate` and `reallocate` return NULL on failure; `reallocate` keeps the old block then.
-// Alignment as malloc's. All three set or all three NULL (the C library's).
+// Host memory. `allocate` and `reallocate` return NULL on failure; `reallocate` keeps the old block
+// then. Alignment as malloc's. All three set or all three NULL (the C library's).
 typedef struct ikat_allocator {
     void *(*allocate)(void *user, size_t size_bytes);
     void *(*reallocate)(void *user, void *block, size_t size_bytes);
@@ -61,8 +62,9 @@ typedef struct ikat_allocator {
 
 // A zeroed structure means the defaults.
 //
-// cache_dir  folder for compiled programs, made if absent (its parent must exist); NULL: nothing is kept on disk.
-//            Files in it are keyed by kernel, compiler, device and driver; damaged or foreign ones are ignored and replaced
+// cache_dir  folder for compiled programs, made if absent (its parent must exist); NULL: nothing is
+//            kept on disk. Files in it are keyed by kernel, compiler, device and driver; damaged or
+//            foreign ones are ignored and replaced
 // log        NULL: silent
 // log_level  messages above it are not formatted; 0 with a log set means IKAT_LOG_WARNING
 // max_threads  threads of the `cpu` device; 0: one a processor
@@ -81,7 +83,8 @@ typedef struct ikat_context_params {
 // out_context  NULL on failure
 //
 // IKAT_NO_MEMORY, or IKAT_INVALID for an allocator with a function missing.
-IKAT_API ikat_status ikat_context_create(const ikat_context_params *params, ikat_context **out_context);
+IKAT_API ikat_status ikat_context_create(const ikat_context_params *params,
+                                         ikat_context **out_context);
 
 // Destroys a context and leaves NULL. Its devices must have been destroyed.
 IKAT_API void ikat_context_destroy(ikat_context **context);

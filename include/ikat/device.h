@@ -17,8 +17,8 @@ typedef enum ikat_device_type {
     IKAT_DEVICE_CPU,
 } ikat_device_type;
 
-// What kernels may use. Read from the device, compared by `>=`, never by vendor. Opening a device with lower limits
-// makes it behave as a smaller one.
+// What kernels may use. Read from the device, compared by `>=`, never by vendor. Opening a device
+// with lower limits makes it behave as a smaller one.
 typedef struct ikat_device_limits {
     uint64_t max_buffer_bytes;        // largest buffer
     uint64_t max_storage_range_bytes; // largest range of one storage-buffer binding
@@ -54,32 +54,38 @@ typedef struct ikat_device_info {
     ikat_device_limits limits;
 } ikat_device_info;
 
-// Counts the devices of one backend ("vulkan", "opencl", "cpu", "null"), or of all backends but `null` (NULL). Loads the
-// drivers the first time. A machine without a backend's loader has no devices of it.
+// Counts the devices of one backend ("vulkan", "opencl", "cpu", "null"), or of all backends but
+// `null` (NULL). Loads the drivers the first time. A machine without a backend's loader has no
+// devices of it.
 //
 // IKAT_INVALID if this build has no backend of that name.
-IKAT_API ikat_status ikat_device_count(ikat_context *context, const char *backend, uint32_t *out_count);
+IKAT_API ikat_status ikat_device_count(ikat_context *context, const char *backend,
+                                       uint32_t *out_count);
 
 // Describes device `index` of those that ikat_device_count counts for the same `backend`.
 //
 // IKAT_NO_DEVICE if there is none of that index.
-IKAT_API ikat_status ikat_device_describe(ikat_context *context, const char *backend, uint32_t index,
-                                          ikat_device_info *out_info);
+IKAT_API ikat_status ikat_device_describe(ikat_context *context, const char *backend,
+                                          uint32_t index, ikat_device_info *out_info);
 
-// Lowers limits by text: "minimal" (16 KB shared memory, 128 invocations, no subgroups, no 16-bit features, a 128 MiB storage
-// range, 8 storage buffers, no texel buffers), or fields "shared=16384,group=128,subgroup=0,fp16=0,storage16=0,storage8=0,
-// range=134217728,buffer=..,texel=0,groups=..,buffers=8", or both, separated by commas. Never raises one.
+// Lowers limits by text: "minimal" (16 KB shared memory, 128 invocations, no subgroups, no 16-bit
+// features, a 128 MiB storage range, 8 storage buffers, no texel buffers), or fields
+// "shared=16384,group=128,subgroup=0,fp16=0,storage16=0,storage8=0,
+// range=134217728,buffer=..,texel=0,groups=..,buffers=8", or both, separated by commas. Never
+// raises one.
 //
 // IKAT_INVALID for an unknown field or a value that is no number.
 IKAT_API ikat_status ikat_device_limits_lower(ikat_device_limits *limits, const char *text);
 
 // An open device: one in-order queue, a cache of compiled programs.
 //
-// Thread-safety: may be shared by threads. Destroyed after its buffers, plans and bindings, from one thread.
+// Thread-safety: may be shared by threads. Destroyed after its buffers, plans and bindings, from
+// one thread.
 typedef struct ikat_device ikat_device;
 
-// name    "vulkan:0" by index, "opencl:TEXT" the first of that backend whose name contains TEXT (any case), "cpu";
-//         only that backend is loaded. NULL: the best GPU, else a device of type CPU with a compiler, else `cpu`
+// name    "vulkan:0" by index, "opencl:TEXT" the first of that backend whose name contains TEXT
+//         (any case), "cpu"; only that backend is loaded. NULL: the best GPU, else a device of type
+//         CPU with a compiler, else `cpu`
 // limits  NULL: the device's own; else each field lowers the device's
 typedef struct ikat_device_params {
     const char *name;
@@ -101,8 +107,8 @@ IKAT_API void ikat_device_destroy(ikat_device **device);
 // Returns what the device is, with its limits as lowered. Lives as long as the device.
 IKAT_API const ikat_device_info *ikat_device_get_info(const ikat_device *device);
 
-// Counters since the device was opened. `programs_compiled` counts pipelines or programs built by the driver,
-// whether or not its own cache helped; `dispatches` counts kernel launches.
+// Counters since the device was opened. `programs_compiled` counts pipelines or programs built by
+// the driver, whether or not its own cache helped; `dispatches` counts kernel launches.
 typedef struct ikat_device_statistics {
     uint64_t programs_compiled;
     uint64_t compile_time_ns;
@@ -110,12 +116,14 @@ typedef struct ikat_device_statistics {
     uint64_t buffer_bytes; // now allocated
 } ikat_device_statistics;
 
-IKAT_API void ikat_device_get_statistics(ikat_device *device, ikat_device_statistics *out_statistics);
+IKAT_API void ikat_device_get_statistics(ikat_device *device,
+                                         ikat_device_statistics *out_statistics);
 
 // Names one submission to a device's queue. Tickets of one device complete in order.
 typedef uint64_t ikat_ticket;
 
-// Waits until a submission is complete, at most `timeout_ns` (0: only asks; UINT64_MAX: without limit).
+// Waits until a submission is complete, at most `timeout_ns` (0: only asks; UINT64_MAX: without
+// limit).
 //
 // out_complete  false if the time ran out first. May be NULL
 //
@@ -123,11 +131,12 @@ typedef uint64_t ikat_ticket;
 IKAT_API ikat_status ikat_device_wait(ikat_device *device, ikat_ticket ticket, uint64_t timeout_ns,
                                       bool *out_complete);
 
-// Tells how long the device worked on a complete submission, in nanoseconds, by its own clock where it has one, else by the
-// host's. Kept for the most recent 64 submissions.
+// Tells how long the device worked on a complete submission, in nanoseconds, by its own clock where
+// it has one, else by the host's. Kept for the most recent 64 submissions.
 //
 // IKAT_INVALID if the submission is not complete or no longer known.
-IKAT_API ikat_status ikat_device_time(ikat_device *device, ikat_ticket ticket, uint64_t *out_time_ns);
+IKAT_API ikat_status ikat_device_time(ikat_device *device, ikat_ticket ticket,
+                                      uint64_t *out_time_ns);
 
 #ifdef __cplusplus
 }

@@ -10,7 +10,8 @@ extern "C" {
 #endif
 
 typedef enum ikat_setting_type {
-    IKAT_SETTING_TEXT = 0, // in ikat_setting: any setting may be given as text and is parsed by its own type
+    IKAT_SETTING_TEXT =
+        0, // in ikat_setting: any setting may be given as text and is parsed by its own type
     IKAT_SETTING_INT,
     IKAT_SETTING_FLOAT,
 } ikat_setting_type;
@@ -20,8 +21,9 @@ typedef enum ikat_setting_type {
 // shape     in the letters of types.h, "[B,H,N,D]"; alternatives are separated by " or "
 // dtype     in words: "float", the call's main type (float32 or float16); "float32", "int32", ...
 // optional  an input that may be absent, an output that is made only when asked for
-// values    what every element must be, "0..M" (bounds inclusive: integers or shape letters, letters may carry "+1" or "-1");
-//           NULL or empty: anything. Who has the values at hand checks them; kernels stay in bounds whatever a tensor holds
+// values    what every element must be, "0..M" (bounds inclusive: integers or shape letters,
+//           letters may carry "+1" or "-1"); NULL or empty: anything. Who has the values at hand
+//           checks them; kernels stay in bounds whatever a tensor holds
 typedef struct ikat_argument_info {
     const char *name;
     const char *shape;
@@ -31,8 +33,8 @@ typedef struct ikat_argument_info {
     const char *values;
 } ikat_argument_info;
 
-// One setting. `minimum` and `maximum` bound numbers; `default_text` is what help shows, and what is parsed where the
-// default is a plain value.
+// One setting. `minimum` and `maximum` bound numbers; `default_text` is what help shows, and what
+// is parsed where the default is a plain value.
 typedef struct ikat_setting_info {
     const char *name;
     ikat_setting_type type;
@@ -69,11 +71,13 @@ IKAT_API const ikat_mechanism_info *ikat_mechanism_find(const char *name);
 
 // An example call of a mechanism, from its own list: what `check`, tests and benches run.
 //
-// inputs    shapes as numbers, "q=2,3,5,8 k=2,3,7,8 lengths=2@5,0"; values are drawn by the harness from N(0,1), or follow the shape
-//           after `@` and are repeated as often as needed ("inf", "-inf" and "nan" too). dtypes as in the mechanism's inputs
+// inputs    shapes as numbers, "q=2,3,5,8 k=2,3,7,8 lengths=2@5,0"; values are drawn by the harness
+//           from N(0,1), or follow the shape after `@` and are repeated as often as needed ("inf",
+//           "-inf" and "nan" too). dtypes as in the mechanism's inputs
 // settings  "causal=1 softcap=5"
 // notes     what makes this case worth having
-// name      begins with "large_" where only sampled rows can be compared with the reference; such a case has no lengths
+// name      begins with "large_" where only sampled rows can be compared with the reference; such a
+//           case has no lengths
 typedef struct ikat_mechanism_case {
     const char *name;
     const char *inputs;

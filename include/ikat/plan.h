@@ -1,7 +1,8 @@
 // Plans, bindings, running: from a mechanism's name to work on a device.
 //
-// A plan is one mechanism prepared for given shapes on one device: checked, lowered to steps, compiled. Bindings tie a
-// plan's tensors to buffers. A plan and its bindings can be run any number of times.
+// A plan is one mechanism prepared for given shapes on one device: checked, lowered to steps,
+// compiled. Bindings tie a plan's tensors to buffers. A plan and its bindings can be run any number
+// of times.
 
 #ifndef IKAT_PLAN_H
 #define IKAT_PLAN_H
@@ -15,7 +16,8 @@ extern "C" {
 
 // A value for one setting, by name.
 //
-// type   IKAT_SETTING_TEXT: `text` holds the value as the command line takes it ("256", "1,2", "0.5")
+// type   IKAT_SETTING_TEXT: `text` holds the value as the command line takes it ("256", "1,2",
+//        "0.5")
 typedef struct ikat_setting {
     const char *name;
     ikat_setting_type type;
@@ -50,7 +52,8 @@ static inline ikat_setting ikat_setting_float(const char *name, double number) {
     return setting;
 }
 
-// A tensor by name. For an output a zeroed `tensor` (dtype IKAT_DTYPE_NONE) means: as inferred, packed.
+// A tensor by name. For an output a zeroed `tensor` (dtype IKAT_DTYPE_NONE) means: as inferred,
+// packed.
 typedef struct ikat_argument {
     const char *name;
     ikat_tensor tensor;
@@ -59,8 +62,9 @@ typedef struct ikat_argument {
 // A zeroed structure with mechanism and inputs set means the defaults.
 //
 // outputs      which outputs to make; none: the mechanism's main one
-// variant      takes only variants whose name contains this text, for every kernel that has one such; a full name as
-//              ikat_variant_at returns it takes that very one, and leaves other kernels alone; NULL: the best
+// variant      takes only variants whose name contains this text, for every kernel that has one
+//              such; a full name as ikat_variant_at returns it takes that very one, and leaves
+//              other kernels alone; NULL: the best
 // slice_flops  work budget of one slice; 0: the device's default. Never changes results
 typedef struct ikat_plan_params {
     const char *mechanism;
@@ -76,25 +80,28 @@ typedef struct ikat_plan_params {
 
 // A prepared call. Immutable.
 //
-// Thread-safety: may be shared by threads; each thread that runs it at the same time has its own bindings.
+// Thread-safety: may be shared by threads; each thread that runs it at the same time has its own
+// bindings.
 typedef struct ikat_plan ikat_plan;
 
-// Prepares one mechanism for given shapes on one device: checks, lowers, compiles. Strings and arrays of `params` may be
-// freed afterwards.
+// Prepares one mechanism for given shapes on one device: checks, lowers, compiles. Strings and
+// arrays of `params` may be freed afterwards.
 //
 // out_plan  NULL on failure; destroy it before its device
 //
 // IKAT_INVALID     a shape, name or value is wrong (the log says which and what was expected)
 // IKAT_UNSUPPORTED this device can run no variant of some step
 // IKAT_COMPILE     it should, but every variant's compilation failed
-IKAT_API ikat_status ikat_plan_create(ikat_device *device, const ikat_plan_params *params, ikat_plan **out_plan);
+IKAT_API ikat_status ikat_plan_create(ikat_device *device, const ikat_plan_params *params,
+                                      ikat_plan **out_plan);
 
-// Prepares the same call for other shapes: same mechanism, settings, outputs, input names and types. Shares every compiled
-// program, so that nothing is compiled unless another variant suits the new shapes better. The old plan stays valid.
+// Prepares the same call for other shapes: same mechanism, settings, outputs, input names and
+// types. Shares every compiled program, so that nothing is compiled unless another variant suits
+// the new shapes better. The old plan stays valid.
 //
 // inputs  those whose tensor changes; the others stay
-IKAT_API ikat_status ikat_plan_derive(const ikat_plan *plan, const ikat_argument *inputs, uint32_t num_inputs,
-                                      ikat_plan **out_plan);
+IKAT_API ikat_status ikat_plan_derive(const ikat_plan *plan, const ikat_argument *inputs,
+                                      uint32_t num_inputs, ikat_plan **out_plan);
 
 // Destroys a plan and leaves NULL. Its bindings must have been destroyed.
 IKAT_API void ikat_plan_destroy(ikat_plan **plan);
@@ -102,16 +109,19 @@ IKAT_API void ikat_plan_destroy(ikat_plan **plan);
 // Tells dtype, shape and strides of an input or output of the plan, by name.
 //
 // IKAT_INVALID if the plan has no such tensor.
-IKAT_API ikat_status ikat_plan_get_tensor(const ikat_plan *plan, const char *name, ikat_tensor *out_tensor);
+IKAT_API ikat_status ikat_plan_get_tensor(const ikat_plan *plan, const char *name,
+                                          ikat_tensor *out_tensor);
 
 // Names the outputs that the plan makes, in order; NULL past the last.
 IKAT_API const char *ikat_plan_output_name(const ikat_plan *plan, uint32_t index);
 
 // What the plan will do, for benches and people.
 //
-// flops            of the mechanism's own arithmetic: visible pairs only, multiply and add counted apart
+// flops            of the mechanism's own arithmetic: visible pairs only, multiply and add counted
+//                  apart
 // bytes            read and written at the least
-// visible_pairs    (query, key) pairs that the mask leaves; 0 where that has no meaning. Lengths are taken as full
+// visible_pairs    (query, key) pairs that the mask leaves; 0 where that has no meaning. Lengths
+//                  are taken as full
 // workspace_bytes  scratch that bindings need (0: none)
 // create_time_ns   how long ikat_plan_create took; compile_time_ns of it in the driver's compiler
 typedef struct ikat_plan_info {
@@ -129,7 +139,8 @@ typedef struct ikat_plan_info {
 
 IKAT_API void ikat_plan_get_info(const ikat_plan *plan, ikat_plan_info *out_info);
 
-// One step of a plan: one kernel over some workgroups. A plan on the `cpu` device has none: it is one call of the reference.
+// One step of a plan: one kernel over some workgroups. A plan on the `cpu` device has none: it is
+// one call of the reference.
 //
 // kernel   what runs, in full: "attend.f32.lane_d64_texel.window.lse"
 // refused  why better variants were not taken, in words; may be empty
@@ -145,20 +156,24 @@ typedef struct ikat_step_info {
 // Describes step `index`; its strings live as long as the plan.
 //
 // IKAT_INVALID past the last step.
-IKAT_API ikat_status ikat_plan_get_step(const ikat_plan *plan, uint32_t index, ikat_step_info *out_step);
+IKAT_API ikat_status ikat_plan_get_step(const ikat_plan *plan, uint32_t index,
+                                        ikat_step_info *out_step);
 
-// Names the variants that a backend may run, "attend.lane_d64", whether or not this machine has a device for them; NULL past the last,
-// and for a backend without any (`cpu`). For ikat_plan_params.variant.
+// Names the variants that a backend may run, "attend.lane_d64", whether or not this machine has a
+// device for them; NULL past the last, and for a backend without any (`cpu`). For
+// ikat_plan_params.variant.
 //
 // Thread-safety: may be called from any thread.
 IKAT_API const char *ikat_variant_at(const char *backend, uint32_t index);
 
-// Returns the largest relative L2 error that an output may have against the float64 reference, by the mechanism's own page.
+// Returns the largest relative L2 error that an output may have against the float64 reference, by
+// the mechanism's own page.
 IKAT_API double ikat_plan_tolerance(const ikat_plan *plan, const char *output);
 
 // A buffer for one tensor of a plan.
 //
-// offset_bytes  where the tensor's binding starts (its `offset` in elements counts from there): a multiple of 16
+// offset_bytes  where the tensor's binding starts (its `offset` in elements counts from there): a
+//               multiple of 16
 typedef struct ikat_binding {
     const char *name;
     ikat_buffer *buffer;
@@ -168,7 +183,8 @@ typedef struct ikat_binding {
 // A zeroed structure with `tensors` set means the defaults.
 //
 // tensors    one a tensor of the plan: every input that was given, every output that is made
-// workspace  scratch of at least workspace_bytes at workspace_offset_bytes (a multiple of 256); NULL: the bindings allocate their own
+// workspace  scratch of at least workspace_bytes at workspace_offset_bytes (a multiple of 256);
+//            NULL: the bindings allocate their own
 typedef struct ikat_bindings_params {
     const ikat_binding *tensors;
     uint32_t num_tensors;
@@ -176,7 +192,8 @@ typedef struct ikat_bindings_params {
     uint64_t workspace_offset_bytes;
 } ikat_bindings_params;
 
-// A plan tied to buffers: descriptor sets or kernel arguments, made once. The buffers must outlive it.
+// A plan tied to buffers: descriptor sets or kernel arguments, made once. The buffers must outlive
+// it.
 //
 // Thread-safety: one run at a time.
 typedef struct ikat_bindings ikat_bindings;
@@ -185,7 +202,8 @@ typedef struct ikat_bindings ikat_bindings;
 //
 // out_bindings  NULL on failure; destroy it before its plan and its buffers
 //
-// IKAT_INVALID if a tensor is missing, unknown or given twice, or a buffer is too small, misaligned or of another device.
+// IKAT_INVALID if a tensor is missing, unknown or given twice, or a buffer is too small, misaligned
+// or of another device.
 IKAT_API ikat_status ikat_bindings_create(const ikat_plan *plan, const ikat_bindings_params *params,
                                           ikat_bindings **out_bindings);
 
@@ -195,13 +213,15 @@ IKAT_API void ikat_bindings_destroy(ikat_bindings **bindings);
 // Runs all slices and waits.
 IKAT_API ikat_status ikat_plan_run(const ikat_plan *plan, ikat_bindings *bindings);
 
-// Submits slices [first_slice, first_slice + num_slices) to the device's queue, after everything submitted before. A plan
-// has at least one slice; running all of them in order is one run. The `cpu` device computes before this returns.
+// Submits slices [first_slice, first_slice + num_slices) to the device's queue, after everything
+// submitted before. A plan has at least one slice; running all of them in order is one run. The
+// `cpu` device computes before this returns.
 //
 // num_slices  0: all from first_slice on
 // out_ticket  for ikat_device_wait; may be NULL
-IKAT_API ikat_status ikat_plan_submit(const ikat_plan *plan, ikat_bindings *bindings, uint32_t first_slice,
-                                      uint32_t num_slices, ikat_ticket *out_ticket);
+IKAT_API ikat_status ikat_plan_submit(const ikat_plan *plan, ikat_bindings *bindings,
+                                      uint32_t first_slice, uint32_t num_slices,
+                                      ikat_ticket *out_ticket);
 
 #ifdef __cplusplus
 }

@@ -1,7 +1,8 @@
 // Versions, status codes, element types and tensor descriptions.
 //
 // Shape letters, used in every comment of this library:
-//   B batch, H query heads, Hkv key/value heads, N queries, M keys, D head size, Dv value size, C channels.
+//   B batch, H query heads, Hkv key/value heads, N queries, M keys, D head size, Dv value size, C
+//   channels.
 
 #ifndef IKAT_TYPES_H
 #define IKAT_TYPES_H
@@ -45,7 +46,7 @@ typedef enum ikat_status {
     IKAT_COMPILE,     // the driver's compiler failed for every variant
     IKAT_DEVICE_LOST, // the device is gone; every later call on it returns this, destroying still works
     IKAT_IO,          // a file could not be read or written
-    IKAT_INTERNAL,    // a defect of this library or of a driver
+    IKAT_INTERNAL, // a defect of this library or of a driver
 } ikat_status;
 
 // Returns the name of a status, "IKAT_INVALID". Never NULL.
@@ -68,13 +69,14 @@ IKAT_API const char *ikat_dtype_name(ikat_dtype dtype);
 
 #define IKAT_MAX_RANK 6
 
-// How a tensor lies in memory. A zeroed description with dtype, rank and shape set is dense row-major.
+// How a tensor lies in memory. A zeroed description with dtype, rank and shape set is dense
+// row-major.
 //
 // shape    extents; an extent may be 0 where the mechanism allows it
-// strides  in elements, one an axis; all 0 means packed row-major. The innermost stride is 1. Views whose
-//          elements overlap are legal for inputs (a stride of 0 repeats), not for outputs
-// offset   elements from the start of what is bound to the tensor's first element; lets q, k and v be views of one
-//          packed buffer
+// strides  in elements, one an axis; all 0 means packed row-major. The innermost stride is 1. Views
+//          whose elements overlap are legal for inputs (a stride of 0 repeats), not for outputs
+// offset   elements from the start of what is bound to the tensor's first element; lets q, k and v
+//          be views of one packed buffer
 typedef struct ikat_tensor {
     ikat_dtype dtype;
     uint32_t rank;
@@ -84,8 +86,8 @@ typedef struct ikat_tensor {
 } ikat_tensor;
 
 // Describes a packed tensor of up to four axes. Axes past `rank` are ignored.
-static inline ikat_tensor ikat_tensor_packed(ikat_dtype dtype, uint32_t rank, int64_t n0, int64_t n1, int64_t n2,
-                                             int64_t n3) {
+static inline ikat_tensor ikat_tensor_packed(ikat_dtype dtype, uint32_t rank, int64_t n0,
+                                             int64_t n1, int64_t n2, int64_t n3) {
     ikat_tensor tensor = {dtype, rank, {n0, n1, n2, n3, 0, 0}, {0, 0, 0, 0, 0, 0}, 0};
     for (uint32_t axis = rank; axis < IKAT_MAX_RANK; axis++) {
         tensor.shape[axis] = 0;
@@ -93,10 +95,11 @@ static inline ikat_tensor ikat_tensor_packed(ikat_dtype dtype, uint32_t rank, in
     return tensor;
 }
 
-// Computes how many bytes must be bound for a tensor: from the start of the binding to the end of its last
-// element. 0 if an extent is 0.
+// Computes how many bytes must be bound for a tensor: from the start of the binding to the end of
+// its last element. 0 if an extent is 0.
 //
-// Returns IKAT_INVALID if the rank, an extent, a stride or the offset is impossible or the size overflows.
+// Returns IKAT_INVALID if the rank, an extent, a stride or the offset is impossible or the size
+// overflows.
 IKAT_API ikat_status ikat_tensor_size_bytes(const ikat_tensor *tensor, uint64_t *out_size_bytes);
 
 #ifdef __cplusplus

@@ -103,8 +103,11 @@ float row_sum[SCORE_ROWS];    // of this invocation's keys
 float row_max[OUT_ROWS];      // in units of log 2
 vec4 o[OUT_ROWS * OUT_VECS];
 
-uint key_group, row_group;    // for scores: keys key_group * SCORE_KEYS .., rows row_group * SCORE_ROWS ..
-uint lane, out_group;         // for the output: columns lane * 4 .., rows out_group * OUT_ROWS ..
+// What this invocation owns; recomputed where needed, since registers are scarce.
+#define KEY_GROUP (gl_LocalInvocationIndex & 7u) // for scores: keys KEY_GROUP * SCORE_KEYS ..,
+#define ROW_GROUP (gl_LocalInvocationIndex >> 3) // rows ROW_GROUP * SCORE_ROWS ..
+#define LANE (gl_LocalInvocationIndex & 15u)     // for the output: columns LANE * 4 ..,
+#define OUT_GROUP (gl_LocalInvocationIndex >> 4) // rows OUT_GROUP * OUT_ROWS ..
 
 // Where one float an invocation is passed to the others of its row: 8 a row. Free between scores and weights.
 #ifdef HEAD
@@ -114,7 +117,7 @@ uint lane, out_group;         // for the output: columns lane * 4 .., rows out_g
 #endif
 
 void put_partial(uint r, float x) {
-    PARTIAL((row_group * SCORE_ROWS + r) * 2u + (key_group >> 2))[key_group & 3u] = x;
+    PARTIAL((ROW_GROUP * SCORE_ROWS + r) * 2u + (KEY_GROUP >> 2))[KEY_GROUP & 3u] = x;
 }
 
 float partial_max(uint row) {
@@ -127,10 +130,14 @@ float partial_sum(uint row) {
     return (x.x + x.y) + (x.z + x.w);
 }
 
-uint tile_index(uint key, uint d) { return key * SLICE_VECS + (d ^ (key / SCORE_KEYS & (SLICE_VECS - 1u))); }
+// Of four of D of key n of a key group.
+uint tile_index(uint group, uint n, uint d) {
+    return (group * SCORE_KEYS + n) * SLICE_VECS + (d ^ (group & (SLICE_VECS - 1u)));
+}
 
-uint weight_index(uint row, uint keys) {
-    return row * WEIGHT_VECS + (keys ^ (row / OUT_ROWS & (WEIGHT_VECS - 1u)));
+// Of the weights of row r of an output group for four keys.
+uint weight_index(uint group, uint r, uint keys) {
+    return (group * OUT_ROWS + r) * WEIGHT_VECS + (keys ^ (group & (WEIGHT_VECS - 1u)));
 }
 
 // Rows past the end repeat the last one, so that they read in bounds and cut nothing.
@@ -146,7 +153,8 @@ void load_keys(Tile t, int j0, uint d0) {
 #ifdef HEAD
         if (left <= 0) continue;
 #endif
-        tile[tile_index(key, d)] = load_k(base + clamp_key(t, j0 + int(key)) * p.k_row + 4u * d, left);
+        uint e = base + clamp_key(t, j0 + int(key)) * p.k_row + 4u * d;
+        tile[tile_index(key / SCORE_KEYS, key % SCORE_KEYS, d)] = load_k(e, left);
     }
 }
 
@@ -162,8 +170,9 @@ void load_values(Tile t, int j0, uint column0) {
 
 float product(vec4 a, vec4 b, float sum) { return sum + a.x * b.x + a.y * b.y + a.z * b.z + a.w * b.w; }
 
-#define LOAD_KEY(d, j) vec4 k##j = tile[tile_index(key_group * SCORE_KEYS + j, d)];
-#define SCORE(r, j) s[r][j] = product(x##r, k##j, s[r][j]);
+#define CLEAR(r) s[r] = KEYS(0.0);
+#define LOAD_KEY(d, n) vec4 k##n = tile[tile_index(KEY_GROUP, n, d)];
+#define SCORE(r, n) s[r][n] = product(x##r, k##n, s[r][n]);
 #define SCORE_ROW(r) OVER_KEYS_OF(SCORE, r)
 
 #ifdef HEAD
@@ -173,11 +182,10 @@ void score_tile(Tile t, int j0) {
     uint base = p.base_q + t.batch * p.q_batch + t.head * p.q_head;
     load_keys(t, j0, 0u);
     barrier();
-#define ROW_START(r) uint start##r = base + clamp_row(t, row_group * SCORE_ROWS + r) * p.q_row;
-    OVER_SCORE_ROWS(ROW_START)
-#define LOAD_ROW(r) vec4 x##r = load_q(start##r + 4u * d, 4);
-#define CLEAR(r) s[r] = KEYS(0.0);
+#define START_ROW(r) uint start##r = (base + clamp_row(t, ROW_GROUP * SCORE_ROWS + r) * p.q_row) / 4u;
+#define LOAD_ROW(r) vec4 x##r = load_q_word(start##r + d);
     OVER_SCORE_ROWS(CLEAR)
+    OVER_SCORE_ROWS(START_ROW)
     for (uint d = 0u; d < p.head_size / 4u; ++d) {
         OVER_KEYS_OF(LOAD_KEY, d)
         OVER_SCORE_ROWS(LOAD_ROW)
@@ -187,7 +195,10 @@ void score_tile(Tile t, int j0) {
 
 #else
 
-uint slice_index(uint row, uint d) { return row * SLICE_VECS + (d ^ (row / SCORE_ROWS & (SLICE_VECS - 1u))); }
+// Of four of D of row r of a row group.
+uint slice_index(uint group, uint r, uint d) {
+    return (group * SCORE_ROWS + r) * SLICE_VECS + (d ^ (group & (SLICE_VECS - 1u)));
+}
 
 void load_queries(Tile t, uint d0) {
     uint base = p.base_q + t.batch * p.q_batch + t.head * p.q_head + d0;
@@ -195,13 +206,12 @@ void load_queries(Tile t, uint d0) {
         uint row = i / SLICE_VECS;
         uint d = i % SLICE_VECS;
         int left = int(p.head_size - d0) - int(4u * d);
-        weights[slice_index(row, d)] = load_q(base + clamp_row(t, row) * p.q_row + 4u * d, left);
+        weights[slice_index(row / SCORE_ROWS, row % SCORE_ROWS, d)] = load_q(base + clamp_row(t, row) * p.q_row + 4u * d, left);
     }
 }
 
 // s = q k^T, D in slices: q in `weights`, k in `tile`.
 void score_tile(Tile t, int j0) {
-#define CLEAR(r) s[r] = KEYS(0.0);
     OVER_SCORE_ROWS(CLEAR)
     for (uint d0 = 0u; d0 < p.head_size; d0 += SLICE) {
         if (d0 > 0u) barrier();
@@ -209,7 +219,7 @@ void score_tile(Tile t, int j0) {
         load_keys(t, j0, d0);
         barrier();
         for (uint d = 0u; d < SLICE_VECS; ++d) {
-#define LOAD_ROW(r) vec4 x##r = weights[slice_index(row_group * SCORE_ROWS + r, d)];
+#define LOAD_ROW(r) vec4 x##r = weights[slice_index(ROW_GROUP, r, d)];
             OVER_KEYS_OF(LOAD_KEY, d)
             OVER_SCORE_ROWS(LOAD_ROW)
             OVER_SCORE_ROWS(SCORE_ROW)
@@ -228,17 +238,17 @@ float finish_score(Tile t, bool cut, float dot_qk, int i, int j) {
 
 // This invocation's scores or weights of its row r, at their place in `weights`.
 #if TILE_KEYS == 32
-void put_keys(uint r, vec4 x) { weights[weight_index(row_group * SCORE_ROWS + r, key_group)] = x; }
-vec4 get_keys(uint r) { return weights[weight_index(row_group * SCORE_ROWS + r, key_group)]; }
+void put_keys(uint r, vec4 x) { weights[weight_index(OUT_GROUP, (ROW_GROUP & 1u) * SCORE_ROWS + r, KEY_GROUP)] = x; }
+vec4 get_keys(uint r) { return weights[weight_index(OUT_GROUP, (ROW_GROUP & 1u) * SCORE_ROWS + r, KEY_GROUP)]; }
 #else
 void put_keys(uint r, vec2 x) {
-    uint i = weight_index(row_group * SCORE_ROWS + r, key_group >> 1);
-    weights[i][(key_group & 1u) * 2u] = x.x;
-    weights[i][(key_group & 1u) * 2u + 1u] = x.y;
+    uint i = weight_index(OUT_GROUP, (ROW_GROUP & 1u) * SCORE_ROWS + r, KEY_GROUP >> 1);
+    weights[i][(KEY_GROUP & 1u) * 2u] = x.x;
+    weights[i][(KEY_GROUP & 1u) * 2u + 1u] = x.y;
 }
 vec2 get_keys(uint r) {
-    vec4 x = weights[weight_index(row_group * SCORE_ROWS + r, key_group >> 1)];
-    return (key_group & 1u) == 0u ? x.xy : x.zw;
+    vec4 x = weights[weight_index(OUT_GROUP, (ROW_GROUP & 1u) * SCORE_ROWS + r, KEY_GROUP >> 1)];
+    return (KEY_GROUP & 1u) == 0u ? x.xy : x.zw;
 }
 #endif
 
@@ -250,9 +260,9 @@ vec2 get_keys(uint r) {
 void finish_slowly(Tile t, int j0, bool cut) {
     barrier();
     OVER_SCORE_ROWS(PUT_KEYS)
-    int j = j0 + int(key_group * SCORE_KEYS);
+    int j = j0 + int(KEY_GROUP * SCORE_KEYS);
     [[dont_unroll]] for (uint r = 0u; r < SCORE_ROWS; ++r) {
-        int i = int(p.query_begin + clamp_row(t, row_group * SCORE_ROWS + r));
+        int i = int(p.query_begin + clamp_row(t, ROW_GROUP * SCORE_ROWS + r));
         KEYS x = get_keys(r);
 #define FINISH(unused, n) x[n] = finish_score(t, cut, x[n], i, j + n);
         OVER_KEYS_OF(FINISH, 0)
@@ -289,11 +299,11 @@ void weigh_scores() {
 #define DECAY_COLUMNS(r, c) o[r * OUT_VECS + c] *= row_decay;
 #define RESCALE(r) { \
         float old = row_max[r]; \
-        row_max[r] = max(old, partial_max(out_group * OUT_ROWS + r)); \
+        row_max[r] = max(old, partial_max(OUT_GROUP * OUT_ROWS + r)); \
         float row_shift = is_negative_infinity(row_max[r]) ? 0.0 : row_max[r]; \
         float row_decay = exp2(old - row_shift); \
         OVER_VECS_OF(DECAY_COLUMNS, r) \
-        if (r < SCORE_ROWS || (row_group & 1u) != 0u) { \
+        if (r < SCORE_ROWS || (ROW_GROUP & 1u) != 0u) { \
             shift[r % SCORE_ROWS] = row_shift; \
             decay[r % SCORE_ROWS] = row_decay; \
         } \
@@ -315,8 +325,10 @@ vec4 add_product(vec4 sum, bool cut, float w, vec4 x) {
 // NaN: the product is replaced.
 void accumulate(uint first_key, bool cut) {
     [[dont_unroll]] for (uint key = 0u; key < VALUE_KEYS; key += 4u) {
-#define VALUE(j, c) tile[(key + j) * (COLUMNS / 4) + c * 16u + lane]
-#define WEIGHTS(r) weights[weight_index(out_group * OUT_ROWS + r, (first_key + key) >> 2)]
+        uint first_value = key * (COLUMNS / 4) + LANE;
+        uint first_weight = weight_index(OUT_GROUP, 0u, (first_key + key) >> 2);
+#define VALUE(j, c) tile[first_value + j * (COLUMNS / 4) + c * 16u]
+#define WEIGHTS(r) weights[first_weight + r * WEIGHT_VECS]
 #define LOAD_VALUES(c) vec4 v0_##c = VALUE(0, c), v1_##c = VALUE(1, c), v2_##c = VALUE(2, c), v3_##c = VALUE(3, c);
 #define ADD(r, c) { \
             vec4 sum = add_product(o[r * OUT_VECS + c], cut, w.x, v0_##c); \
@@ -364,9 +376,9 @@ void store_columns(uint e, uint column, vec4 x) {
 void finish_rows(Tile t, bool write_lse) {
 #define ROW_VALUE(row) weights[2u * TILE_ROWS + ((row) >> 2)][(row) & 3u]
 #define PUT_SUM(r) put_partial(r, row_sum[r]);
-#define PUT_ROW_MAX(r) ROW_VALUE(out_group * OUT_ROWS + r) = row_max[r];
+#define PUT_ROW_MAX(r) ROW_VALUE(OUT_GROUP * OUT_ROWS + r) = row_max[r];
     OVER_SCORE_ROWS(PUT_SUM)
-    if (lane == 0u) { OVER_OUT_ROWS(PUT_ROW_MAX) }
+    if (LANE == 0u) { OVER_OUT_ROWS(PUT_ROW_MAX) }
     barrier();
     uint row = gl_LocalInvocationIndex;
     if (row < TILE_ROWS) {
@@ -386,8 +398,8 @@ void finish_rows(Tile t, bool write_lse) {
 void store_four(Tile t, uint column0, uint first) {
     uint base = p.base_out + t.split * p.out_split + t.batch * p.out_batch + t.head * p.out_head;
     [[dont_unroll]] for (uint n = 0u; n < 4u; ++n) {
-        uint row = out_group * OUT_ROWS + (first + n) / OUT_VECS;
-        uint column = column0 + ((first + n) % OUT_VECS * 16u + lane) * 4u;
+        uint row = OUT_GROUP * OUT_ROWS + (first + n) / OUT_VECS;
+        uint column = column0 + ((first + n) % OUT_VECS * 16u + LANE) * 4u;
         vec4 x = tile[n * GROUP_SIZE + gl_LocalInvocationIndex] * ROW_VALUE(row);
         row += t.row;
         if (int(p.query_begin + row) >= t.valid_queries) x = vec4(0.0);
@@ -426,10 +438,6 @@ void attend_columns(Tile t, uint column0) {
 
 void main() {
     Tile t = tile_of_group(group_index(), TILE_ROWS);
-    key_group = gl_LocalInvocationIndex & 7u;
-    row_group = gl_LocalInvocationIndex >> 3;
-    lane = gl_LocalInvocationIndex & 15u;
-    out_group = gl_LocalInvocationIndex >> 4;
     for (uint column0 = 0u; column0 < p.value_size; column0 += COLUMNS) {
         if (column0 > 0u) barrier();
         attend_columns(t, column0);

@@ -40,7 +40,7 @@ typedef struct State {
     Reals normaliser[ROW_VECTORS];
     Reals rescale[ROW_VECTORS];
 #if OPTIONS & OPTION_HALF
-    float keys[TILE_KEYS * SIZE_QK]; // packed rows of head_size
+    float keys[KEY_BLOCK * SIZE_QK]; // packed rows
     float values[TILE_KEYS * SIZE_V];
 #endif
 #if OPTIONS & OPTION_BIAS
@@ -77,12 +77,22 @@ static inline void widen_rows(float *to, __global const half *from, uint e, uint
 }
 #endif
 
-static inline void compute_scores(const Params *p, State *state, Rows k, uint stride, int keys) {
+static inline void compute_scores(const Params *p, State *state, __global const Storage *k, uint first, int keys) {
     for (int j = 0; j < keys; j += KEY_BLOCK) {
+        const int last = min(keys - j, KEY_BLOCK) - 1;
+        const uint e = first + (uint)j * p->k_row;
+#if OPTIONS & OPTION_HALF
+        widen_rows(state->keys, k, e, p->k_row, last + 1, p->head_size);
+        const Rows rows = state->keys;
+        const uint stride = p->head_size;
+#else
+        const Rows rows = k + e;
+        const uint stride = p->k_row;
+#endif
         Reals s[KEY_BLOCK][ROW_VECTORS];
         Rows row[KEY_BLOCK];
         EACH_BLOCK_MEMBER {
-            row[x] = k + (uint)min(j + x, keys - 1) * stride;
+            row[x] = rows + (uint)min(x, last) * stride;
             EACH_ROW_VECTOR s[x][r] = 0.0f;
         }
         for (uint d = 0; d < p->head_size; d++)
@@ -199,15 +209,14 @@ void attend(__global const Storage *q, __global const Storage *k, __global const
         const uint k_first = k_base + ((uint)j - p->key_begin) * p->k_row;
         const uint v_first = v_base + ((uint)j - p->key_begin) * p->v_row;
 #if OPTIONS & OPTION_HALF
-        widen_rows(state.keys, k, k_first, p->k_row, keys, p->head_size);
         widen_rows(state.values, v, v_first, p->v_row, keys, p->value_size);
-        const Rows k_rows = state.keys, v_rows = state.values;
-        const uint k_stride = p->head_size, v_stride = p->value_size;
+        const Rows values = state.values;
+        const uint stride = p->value_size;
 #else
-        const Rows k_rows = k + k_first, v_rows = v + v_first;
-        const uint k_stride = p->k_row, v_stride = p->v_row;
+        const Rows values = v + v_first;
+        const uint stride = p->v_row;
 #endif
-        compute_scores(p, &state, k_rows, k_stride, keys);
+        compute_scores(p, &state, k, k_first, keys);
 #if OPTIONS & OPTION_BIAS
         load_bias_tile(p, &t, bias, &state, j, keys);
 #endif
@@ -215,9 +224,9 @@ void attend(__global const Storage *q, __global const Storage *k, __global const
         if (cut || has_modifiers()) removed = modify_scores(p, &t, &state, j, keys, cut);
         compute_weights(&state, keys);
         if (removed) {
-            add_values(p, &state, v_rows, v_stride, keys, true);
+            add_values(p, &state, values, stride, keys, true);
         } else {
-            add_values(p, &state, v_rows, v_stride, keys, false);
+            add_values(p, &state, values, stride, keys, false);
         }
     }
     end_rows(p, &t, out, lse, &state);

@@ -1,25 +1,33 @@
-// Kernel `attend`: softmax attention of one tile of query rows over a range of keys, with an online softmax.
-// Read by C (src/), GLSL (shaders/glsl/) and OpenCL C (shaders/opencl/) alike: macros only.
+// Kernel `attend`: softmax attention of one tile of query rows over a range of keys, with an online
+// softmax. Read by C (src/), GLSL (shaders/glsl/) and OpenCL C (shaders/opencl/) alike: macros
+// only.
 //
-// Bindings, in order: X(name, access). All are element addressed; `base_NAME` is the element offset inside
-// the binding, filled when buffers are bound (bindings start at an aligned address below the tensor).
+// Bindings, in order: X(name, access). All are element addressed; `base_NAME` is the element offset
+// inside the binding, filled when buffers are bound (bindings start at an aligned address below the
+// tensor).
 //   q k v out   float32 or float16 storage (OPTION_HALF), strides in elements, innermost stride 1
 //   bias        float32 or float16 storage (OPTION_BIAS_HALF), innermost stride 1
-//   heads       what kernel `heads` wrote: 4 words a (batch, head): valid keys, valid queries, ALiBi slope, sink
+//   heads       what kernel `heads` wrote: 4 words a (batch, head): valid keys, valid queries,
+//               ALiBi slope, sink
 //   lse         float32, one value a row
 #define ATTEND_BINDINGS(X) X(q, READ) X(k, READ) X(v, READ) X(bias, READ) X(heads, READ) X(out, WRITE) X(lse, WRITE)
 
-// Parameters: X(type, name), 4-byte scalars. The first ones are the base offsets, in the order of the bindings.
+// Parameters: X(type, name), 4-byte scalars. The first ones are the base offsets, in the order of
+// the bindings.
 //   num_heads        query heads of this step; heads_per_kv query heads share one key/value head
-//   head_phase       number of the step's first head inside its key/value group (0 unless a group is cut)
+//   head_phase       number of the step's first head inside its key/value group (0 unless a group
+//                    is cut)
 //   num_queries      query rows bound in this step; the first is row query_begin of total_queries
 //   num_keys         keys bound in this step; the first is key key_begin of total_keys
-//   num_query_tiles  tiles along the rows; a group is (batch, head, tile, split), split running fastest
-//   num_splits       parts into which the keys are cut; part s covers [s * keys_per_split, (s + 1) * keys_per_split)
-//                    (keys_per_split is a multiple of every variant's key tile); results go to out + s * out_split
+//   num_query_tiles  tiles along the rows; a group is (batch, head, tile, split), split running
+//                    fastest
+//   num_splits       parts into which the keys are cut; part s covers [s * keys_per_split, (s + 1)
+//                    * keys_per_split) (keys_per_split is a multiple of every variant's key tile);
+//                    results go to out + s * out_split
 //   with_sink        1 if split 0 of this step takes the sink into its normaliser
 //   head_records     stride of `heads` along the batch, in records
-//   window_left, window_right   -1: open; read only with OPTION_WINDOW (causal arrives as window_right = 0)
+//   window_left, window_right   -1: open; read only with OPTION_WINDOW (causal arrives as
+//                               window_right = 0)
 //   unroll_guard     always 0: a zero that the compiler cannot see
 #define ATTEND_PARAMS(X)                                                                                              \
     X(uint, base_q) X(uint, base_k) X(uint, base_v) X(uint, base_bias) X(uint, base_heads) X(uint, base_out)          \

@@ -1,8 +1,10 @@
-// Kernel `heads`: gathers the small per-head inputs of attention into one table that `attend` reads, so that
-// `attend` stays within 8 storage buffers. One invocation a (batch, head); no reduction, no shared memory.
+// Kernel `heads`: gathers the small per-head inputs of attention into one table that `attend`
+// reads, so that `attend` stays within 8 storage buffers. One invocation a (batch, head); no
+// reduction, no shared memory.
 //
-// Writes 4 words a record: valid keys (uint), valid queries (uint), ALiBi slope (float bits), sink (float bits).
-// Device values cannot be validated, so counts are clamped to 0..num_keys and 0..num_queries here.
+// Writes 4 words a record: valid keys (uint), valid queries (uint), ALiBi slope (float bits), sink
+// (float bits). Device values cannot be validated, so counts are clamped to 0..num_keys and
+// 0..num_queries here.
 #define HEADS_BINDINGS(X) X(lengths, READ) X(query_lengths, READ) X(slopes, READ) X(sinks, READ) X(table, WRITE)
 
 //   slopes_batch, slopes_head   strides of `slopes` in elements ([H] has slopes_batch = 0)

@@ -4,7 +4,8 @@
 // Parts are float32 workspace. One workgroup invocation owns one (row, two neighbouring columns).
 #define MERGE_BINDINGS(X) X(parts, READ) X(part_lse, READ) X(out, WRITE) X(lse, WRITE)
 
-//   a part is [batch, head, query, value_size], packed; part p starts at p * part_size (p * part_lse_size for part_lse)
+//   a part is [batch, head, query, value_size], packed; part p starts at p * part_size (p *
+//   part_lse_size for part_lse)
 #define MERGE_PARAMS(X)                                                                                               \
     X(uint, base_parts) X(uint, base_part_lse) X(uint, base_out) X(uint, base_lse)                                    \
     X(uint, num_parts) X(uint, part_size) X(uint, part_lse_size)                                                      \

@@ -1,6 +1,8 @@
-// Dense attention: exact softmax attention with every option of its page (windows, soft cap, ALiBi, bias, sinks, lengths).
+// Dense attention: exact softmax attention with every option of its page (windows, soft cap, ALiBi,
+// bias, sinks, lengths).
 //
-// Vaswani et al., Attention Is All You Need, arXiv:1706.03762; computed as in Dao, FlashAttention-2, arXiv:2307.08691.
+// Vaswani et al., Attention Is All You Need, arXiv:1706.03762; computed as in Dao,
+// FlashAttention-2, arXiv:2307.08691.
 
 #include "../lower_attend.h"
 #include "../mechanism.h"
@@ -15,79 +17,122 @@ static const ikat_argument_info inputs[] = {
     {.name = "q", .shape = "[B,H,N,D]", .dtype = "float", .help = "queries"},
     {.name = "k", .shape = "[B,Hkv,M,D]", .dtype = "float", .help = "keys; Hkv divides H"},
     {.name = "v", .shape = "[B,Hkv,M,Dv]", .dtype = "float", .help = "values"},
-    {.name = "bias", .shape = "[B or 1,H or 1,N,M]", .dtype = "any float", .optional = true,
+    {.name = "bias",
+     .shape = "[B or 1,H or 1,N,M]",
+     .dtype = "any float",
+     .optional = true,
      .help = "added to the score; -inf removes the key"},
-    {.name = "alibi_slopes", .shape = "[H] or [B,H]", .dtype = "any float", .optional = true,
+    {.name = "alibi_slopes",
+     .shape = "[H] or [B,H]",
+     .dtype = "any float",
+     .optional = true,
      .help = "ALiBi slopes; turns ALiBi on"},
-    {.name = "sinks", .shape = "[H]", .dtype = "any float", .optional = true,
+    {.name = "sinks",
+     .shape = "[H]",
+     .dtype = "any float",
+     .optional = true,
      .help = "one extra logit per head in the softmax, with no value"},
-    {.name = "lengths", .shape = "[B]", .dtype = "int32", .optional = true, .values = "0..M", .help = "valid keys"},
-    {.name = "query_lengths", .shape = "[B]", .dtype = "int32", .optional = true, .values = "0..N",
+    {.name = "lengths",
+     .shape = "[B]",
+     .dtype = "int32",
+     .optional = true,
+     .values = "0..M",
+     .help = "valid keys"},
+    {.name = "query_lengths",
+     .shape = "[B]",
+     .dtype = "int32",
+     .optional = true,
+     .values = "0..N",
      .help = "valid queries; absent: lengths where N == M, else N"},
 };
 
 static const ikat_argument_info outputs[] = {
     {.name = "out", .shape = "[B,H,N,Dv]", .dtype = "float", .help = "result"},
-    {.name = "lse", .shape = "[B,H,N]", .dtype = "float32", .optional = true,
+    {.name = "lse",
+     .shape = "[B,H,N]",
+     .dtype = "float32",
+     .optional = true,
      .help = "natural log of each row's normaliser, the sink included"},
 };
 
 static const ikat_setting_info settings[] = {
-    {"causal", IKAT_SETTING_INT, "0", 0, 1, "1: no key right of the diagonal; overrides window_right"},
-    {"window_left", IKAT_SETTING_INT, "-1", -1, INT32_MAX, "keys left of the diagonal that stay visible; -1: all"},
-    {"window_right", IKAT_SETTING_INT, "-1", -1, INT32_MAX, "keys right of the diagonal that stay visible; -1: all"},
+    {"causal", IKAT_SETTING_INT, "0", 0, 1,
+     "1: no key right of the diagonal; overrides window_right"},
+    {"window_left", IKAT_SETTING_INT, "-1", -1, INT32_MAX,
+     "keys left of the diagonal that stay visible; -1: all"},
+    {"window_right", IKAT_SETTING_INT, "-1", -1, INT32_MAX,
+     "keys right of the diagonal that stay visible; -1: all"},
     {"scale", IKAT_SETTING_FLOAT, "1/sqrt(D)", -INFINITY, INFINITY, "factor on q.k"},
-    {"softcap", IKAT_SETTING_FLOAT, "0", 0, INFINITY, "scores become softcap * tanh(score / softcap); 0: off"},
-    {"alibi", IKAT_SETTING_INT, "1 if alibi_slopes is given, else 0", 0, 1, "1 without slopes: the default slopes"},
+    {"softcap", IKAT_SETTING_FLOAT, "0", 0, INFINITY,
+     "scores become softcap * tanh(score / softcap); 0: off"},
+    {"alibi", IKAT_SETTING_INT, "1 if alibi_slopes is given, else 0", 0, 1,
+     "1 without slopes: the default slopes"},
 };
 
 static const ikat_mechanism_case cases[] = {
-    {"self", "q=2,3,33,16 k=2,3,33,16 v=2,3,33,16", "", "the plain case, no size a multiple of a tile"},
+    {"self", "q=2,3,33,16 k=2,3,33,16 v=2,3,33,16", "",
+     "the plain case, no size a multiple of a tile"},
     {"cross", "q=1,2,17,8 k=1,2,70,8 v=1,2,70,8", "", "more keys than queries"},
-    {"odd_sizes", "q=2,3,21,5 k=2,3,29,5 v=2,3,29,7", "", "D and Dv differ, neither a multiple of anything"},
+    {"odd_sizes", "q=2,3,21,5 k=2,3,29,5 v=2,3,29,7", "",
+     "D and Dv differ, neither a multiple of anything"},
     {"head_1", "q=1,2,9,1 k=1,2,11,1 v=1,2,11,1", "", "the smallest head"},
     {"head_64", "q=1,2,130,64 k=1,2,130,64 v=1,2,130,64", "", "the most common head"},
     {"head_80_96", "q=1,2,40,80 k=1,2,70,80 v=1,2,70,96", "", "between the size classes"},
-    {"head_128", "q=1,1,70,128 k=1,1,90,128 v=1,1,90,128", "causal=1", "the second most common head"},
+    {"head_128", "q=1,1,70,128 k=1,1,90,128 v=1,1,90,128", "causal=1",
+     "the second most common head"},
     {"head_200_130", "q=1,1,20,200 k=1,1,40,200 v=1,1,40,130", "", "past the tuned classes"},
     {"head_512", "q=1,1,18,512 k=1,1,37,512 v=1,1,37,512", "causal=1", "the largest head"},
     {"head_33_512", "q=1,1,10,33 k=1,1,20,33 v=1,1,20,512", "", "a small head with large values"},
     {"causal", "q=2,2,150,32 k=2,2,150,32 v=2,2,150,32", "causal=1", ""},
-    {"causal_fewer_queries", "q=1,2,40,16 k=1,2,100,16 v=1,2,100,16", "causal=1", "bottom-right alignment"},
-    {"causal_fewer_keys", "q=1,2,100,16 k=1,2,40,16 v=1,2,40,16", "causal=1", "the first N - M rows see nothing"},
+    {"causal_fewer_queries", "q=1,2,40,16 k=1,2,100,16 v=1,2,100,16", "causal=1",
+     "bottom-right alignment"},
+    {"causal_fewer_keys", "q=1,2,100,16 k=1,2,40,16 v=1,2,40,16", "causal=1",
+     "the first N - M rows see nothing"},
     {"window", "q=1,2,200,16 k=1,2,200,16 v=1,2,200,16", "window_left=20 window_right=7", ""},
     {"window_left", "q=1,2,90,16 k=1,2,130,16 v=1,2,130,16", "window_left=33", ""},
     {"window_right", "q=1,2,130,16 k=1,2,90,16 v=1,2,90,16", "window_right=5", ""},
     {"window_self", "q=1,2,40,8 k=1,2,40,8 v=1,2,40,8", "window_left=0 window_right=0", "out = v"},
     {"multi_query", "q=2,4,30,16 k=2,1,45,16 v=2,1,45,16", "", "one key/value head"},
-    {"grouped_query", "q=2,6,30,16 k=2,2,45,16 v=2,2,45,24", "causal=1", "three query heads a key/value head"},
+    {"grouped_query", "q=2,6,30,16 k=2,2,45,16 v=2,2,45,24", "causal=1",
+     "three query heads a key/value head"},
     {"softcap", "q=1,2,40,16 k=1,2,60,16 v=1,2,60,16", "softcap=1.5", ""},
-    {"alibi", "q=2,6,50,16 k=2,6,50,16 v=2,6,50,16", "alibi=1 causal=1", "default slopes, H no power of two"},
-    {"alibi_slopes", "q=1,4,50,16 k=1,4,70,16 v=1,4,70,16 alibi_slopes=4@0.5,0.1,0,2", "", "distance on both sides"},
-    {"alibi_slopes_batch", "q=2,2,20,8 k=2,2,20,8 v=2,2,20,8 alibi_slopes=2,2", "", "a slope a batch and head"},
-    {"sinks", "q=2,3,40,16 k=2,3,40,16 v=2,3,40,16 sinks=3@0.5,-inf,4", "", "one of them is no sink"},
+    {"alibi", "q=2,6,50,16 k=2,6,50,16 v=2,6,50,16", "alibi=1 causal=1",
+     "default slopes, H no power of two"},
+    {"alibi_slopes", "q=1,4,50,16 k=1,4,70,16 v=1,4,70,16 alibi_slopes=4@0.5,0.1,0,2", "",
+     "distance on both sides"},
+    {"alibi_slopes_batch", "q=2,2,20,8 k=2,2,20,8 v=2,2,20,8 alibi_slopes=2,2", "",
+     "a slope a batch and head"},
+    {"sinks", "q=2,3,40,16 k=2,3,40,16 v=2,3,40,16 sinks=3@0.5,-inf,4", "",
+     "one of them is no sink"},
     {"sinks_nothing_visible", "q=1,2,60,16 k=1,2,30,16 v=1,2,30,16 sinks=2@1,2", "causal=1",
      "rows that see only the sink"},
     {"bias", "q=2,3,40,16 k=2,3,50,16 v=2,3,50,16 bias=2,3,40,50", "", ""},
     {"bias_broadcast", "q=2,3,40,16 k=2,3,50,16 v=2,3,50,16 bias=1,1,40,50", "causal=1", ""},
-    {"bias_removes", "q=1,2,40,16 k=1,2,50,16 v=1,2,50,16 bias=1,2,40,50@0,-inf,0.5,-inf,-inf,1,-inf", "",
+    {"bias_removes",
+     "q=1,2,40,16 k=1,2,50,16 v=1,2,50,16 bias=1,2,40,50@0,-inf,0.5,-inf,-inf,1,-inf", "",
      "-inf removes keys"},
-    {"bias_removes_all", "q=1,1,9,8 k=1,1,12,8 v=1,1,12,8 bias=1,1,9,12@-inf", "", "rows that see nothing"},
-    {"bias_not_finite", "q=1,1,9,8 k=1,1,12,8 v=1,1,12,8 bias=1,1,9,12@0,inf,0,0,0,0,0,0,0,0,0,0,0", "",
-     "rows with +inf are NaN"},
-    {"lengths", "q=3,2,40,16 k=3,2,40,16 v=3,2,40,16 lengths=3@40,13,0", "", "self-attention: queries end there too"},
+    {"bias_removes_all", "q=1,1,9,8 k=1,1,12,8 v=1,1,12,8 bias=1,1,9,12@-inf", "",
+     "rows that see nothing"},
+    {"bias_not_finite", "q=1,1,9,8 k=1,1,12,8 v=1,1,12,8 bias=1,1,9,12@0,inf,0,0,0,0,0,0,0,0,0,0,0",
+     "", "rows with +inf are NaN"},
+    {"lengths", "q=3,2,40,16 k=3,2,40,16 v=3,2,40,16 lengths=3@40,13,0", "",
+     "self-attention: queries end there too"},
     {"lengths_causal", "q=3,2,40,16 k=3,2,90,16 v=3,2,90,16 lengths=3@90,50,7", "causal=1",
      "a cache filled to different lengths"},
-    {"query_lengths", "q=3,2,40,16 k=3,2,40,16 v=3,2,40,16 lengths=3@40,20,9 query_lengths=3@10,40,0",
+    {"query_lengths",
+     "q=3,2,40,16 k=3,2,40,16 v=3,2,40,16 lengths=3@40,20,9 query_lengths=3@10,40,0",
      "causal=1 window_left=12", ""},
-    {"everything", "q=2,4,70,24 k=2,2,90,24 v=2,2,90,40 bias=1,4,70,90 alibi_slopes=4 sinks=4 lengths=2@90,61 "
-                   "query_lengths=2@70,33",
+    {"everything",
+     "q=2,4,70,24 k=2,2,90,24 v=2,2,90,40 bias=1,4,70,90 alibi_slopes=4 sinks=4 lengths=2@90,61 "
+     "query_lengths=2@70,33",
      "causal=1 window_left=50 softcap=3 scale=0.3", "all options at once"},
-    {"decode", "q=2,4,1,64 k=2,4,3000,64 v=2,4,3000,64", "causal=1", "one query, keys split over workgroups"},
-    {"decode_lengths", "q=3,4,2,32 k=3,1,2000,32 v=3,1,2000,32 lengths=3@2000,700,1 sinks=4", "causal=1",
-     "a partly filled cache; the sink goes to one part"},
+    {"decode", "q=2,4,1,64 k=2,4,3000,64 v=2,4,3000,64", "causal=1",
+     "one query, keys split over workgroups"},
+    {"decode_lengths", "q=3,4,2,32 k=3,1,2000,32 v=3,1,2000,32 lengths=3@2000,700,1 sinks=4",
+     "causal=1", "a partly filled cache; the sink goes to one part"},
     {"decode_odd", "q=1,2,3,20 k=1,2,1500,20 v=1,2,1500,9", "", "parts of odd rows"},
-    {"scale_zero", "q=1,2,20,16 k=1,2,30,16 v=1,2,30,16", "scale=0", "each row is the mean of its values"},
+    {"scale_zero", "q=1,2,20,16 k=1,2,30,16 v=1,2,30,16", "scale=0",
+     "each row is the mean of its values"},
     {"scale_negative", "q=1,2,20,16 k=1,2,30,16 v=1,2,30,16", "scale=-0.7", ""},
     {"no_queries", "q=1,2,0,16 k=1,2,30,16 v=1,2,30,16", "", "N = 0"},
     {"no_keys", "q=1,2,20,16 k=1,2,0,16 v=1,2,0,16", "", "M = 0: rows see nothing"},
@@ -95,15 +140,15 @@ static const ikat_mechanism_case cases[] = {
     {"many_heads", "q=3,80,4,8 k=3,80,6,8 v=3,80,6,8", "", "many small problems"},
 };
 
-static ikat_status check_size(const ikati_request *request, const char *argument, const char *letter, int64_t least,
-                              int64_t most) {
+static ikat_status check_size(const ikati_request *request, const char *argument,
+                              const char *letter, int64_t least, int64_t most) {
     int64_t extent = ikati_extent(request, letter);
     if (extent >= least && extent <= most) {
         return IKAT_OK;
     }
     return ikati_fail(request->host, IKAT_INVALID, IKAT_MESSAGE_SHAPE,
-                      "%s has %s = %" PRId64 ", expected %" PRId64 " to %" PRId64, argument, letter, extent, least,
-                      most);
+                      "%s has %s = %" PRId64 ", expected %" PRId64 " to %" PRId64, argument, letter,
+                      extent, least, most);
 }
 
 static ikat_status check(ikati_request *request) {
@@ -117,7 +162,8 @@ static ikat_status check(ikati_request *request) {
     int64_t heads = ikati_extent(request, "H"), kv_heads = ikati_extent(request, "Hkv");
     if (heads % kv_heads) {
         return ikati_fail(request->host, IKAT_INVALID, IKAT_MESSAGE_SHAPE,
-                          "k has Hkv = %" PRId64 ", expected a divisor of H = %" PRId64, kv_heads, heads);
+                          "k has Hkv = %" PRId64 ", expected a divisor of H = %" PRId64, kv_heads,
+                          heads);
     }
     const ikati_call_setting *alibi = ikati_setting(request, "alibi");
     if (ikati_input(request, "alibi_slopes")->present && alibi->given && alibi->integer == 0) {
@@ -165,7 +211,8 @@ static double bytes_of(const ikati_tensor_use *use) {
 
 static ikati_cost cost(const ikati_request *request) {
     ikati_cost result = {.visible_pairs = count_visible_pairs(request)};
-    result.flops = 2.0 * (double)(ikati_extent(request, "D") + ikati_extent(request, "Dv")) * result.visible_pairs;
+    result.flops = 2.0 * (double)(ikati_extent(request, "D") + ikati_extent(request, "Dv")) *
+                   result.visible_pairs;
     for (uint32_t i = 0; i < request->mechanism->info.num_inputs; i++) {
         result.bytes += bytes_of(&request->inputs[i]);
     }
@@ -181,8 +228,10 @@ static double tolerance(const ikati_request *request, uint32_t output) {
     return ikati_tolerance_default(request->dtype, num_terms);
 }
 
-// With P the largest power of two <= H: 2^(-8(h+1)/P) for h < P, else the odd-numbered slopes of 2P heads.
-static ikat_status add_default_slopes(ikati_lowering *lowering, int64_t num_heads, uint32_t *out_table) {
+// With P the largest power of two <= H: 2^(-8(h+1)/P) for h < P, else the odd-numbered slopes of 2P
+// heads.
+static ikat_status add_default_slopes(ikati_lowering *lowering, int64_t num_heads,
+                                      uint32_t *out_table) {
     float *slopes = ikati_alloc(lowering->host, (size_t)num_heads, sizeof(*slopes));
     if (!slopes) {
         return IKAT_NO_MEMORY;
@@ -249,10 +298,12 @@ const ikati_mechanism ikati_mechanism_dense = {
         {
             .name = "dense",
             .title = "Dense attention",
-            .citation = "Vaswani et al., Attention Is All You Need, arXiv:1706.03762; computed as in Dao, "
-                        "FlashAttention-2, arXiv:2307.08691",
+            .citation =
+                "Vaswani et al., Attention Is All You Need, arXiv:1706.03762; computed as in Dao, "
+                "FlashAttention-2, arXiv:2307.08691",
             .family = "exact",
-            .cost = "time O(N M (D + Dv)), less the tiles outside a window; memory O(N) beyond the tensors",
+            .cost = "time O(N M (D + Dv)), less the tiles outside a window; memory O(N) beyond the "
+                    "tensors",
             .inputs = inputs,
             .num_inputs = COUNT(inputs),
             .outputs = outputs,

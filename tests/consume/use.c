@@ -1,4 +1,5 @@
-// Attention of one query over two keys through the installed library: scores are equal, so the result is the mean.
+// Attention of one query over two keys through the installed library: scores are equal, so the
+// result is the mean.
 
 #include <ikat/ikat.h>
 
@@ -46,12 +47,14 @@ int main(void) {
             return fail("buffer");
         }
     }
-    ikat_binding tensors[4] = {{"q", buffers[0], 0}, {"k", buffers[1], 0}, {"v", buffers[2], 0}, {"out", buffers[3], 0}};
+    ikat_binding tensors[4] = {
+        {"q", buffers[0], 0}, {"k", buffers[1], 0}, {"v", buffers[2], 0}, {"out", buffers[3], 0}};
     ikat_bindings_params bound;
     memset(&bound, 0, sizeof(bound));
     bound.tensors = tensors;
     bound.num_tensors = 4;
-    if (ikat_bindings_create(plan, &bound, &bindings) != IKAT_OK || ikat_plan_run(plan, bindings) != IKAT_OK ||
+    if (ikat_bindings_create(plan, &bound, &bindings) != IKAT_OK ||
+        ikat_plan_run(plan, bindings) != IKAT_OK ||
         ikat_buffer_read(buffers[3], 0, out, sizeof(out)) != IKAT_OK) {
         return fail("run");
     }

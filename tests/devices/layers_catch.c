@@ -1,4 +1,5 @@
-// Makes one invalid call and one missing barrier on the first Vulkan device. Under tests/support/validated.sh this must fail:
+// Makes one invalid call and one missing barrier on the first Vulkan device. Under
+// tests/support/validated.sh this must fail:
 // otherwise the layers were not there, and no other test under them means anything.
 //
 // layers_catch core | sync
@@ -12,7 +13,8 @@
 
 #define LOAD(name) PFN_##name name = (PFN_##name)get(instance, #name)
 
-static void clear_twice(PFN_vkGetInstanceProcAddr get, VkInstance instance, VkDevice device, VkBuffer buffer) {
+static void clear_twice(PFN_vkGetInstanceProcAddr get, VkInstance instance, VkDevice device,
+                        VkBuffer buffer) {
     LOAD(vkCreateCommandPool);
     LOAD(vkAllocateCommandBuffers);
     LOAD(vkBeginCommandBuffer);
@@ -21,20 +23,23 @@ static void clear_twice(PFN_vkGetInstanceProcAddr get, VkInstance instance, VkDe
     LOAD(vkDestroyCommandPool);
     VkCommandPool pool;
     VkCommandBuffer commands;
-    vkCreateCommandPool(device, &(VkCommandPoolCreateInfo){.sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO}, NULL,
-                        &pool);
+    vkCreateCommandPool(
+        device, &(VkCommandPoolCreateInfo){.sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO},
+        NULL, &pool);
     VkCommandBufferAllocateInfo allocate = {.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO,
                                             .commandPool = pool,
                                             .commandBufferCount = 1};
     vkAllocateCommandBuffers(device, &allocate, &commands);
-    vkBeginCommandBuffer(commands, &(VkCommandBufferBeginInfo){.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO});
+    vkBeginCommandBuffer(commands, &(VkCommandBufferBeginInfo){
+                                       .sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO});
     vkCmdFillBuffer(commands, buffer, 0, 256, 1);
     vkCmdFillBuffer(commands, buffer, 0, 256, 2);
     vkEndCommandBuffer(commands);
     vkDestroyCommandPool(device, pool, NULL);
 }
 
-static int misuse(PFN_vkGetInstanceProcAddr get, VkInstance instance, VkPhysicalDevice physical, const char *what) {
+static int misuse(PFN_vkGetInstanceProcAddr get, VkInstance instance, VkPhysicalDevice physical,
+                  const char *what) {
     LOAD(vkCreateDevice);
     LOAD(vkCreateBuffer);
     LOAD(vkAllocateMemory);
@@ -58,9 +63,11 @@ static int misuse(PFN_vkGetInstanceProcAddr get, VkInstance instance, VkPhysical
     VkBuffer buffer = VK_NULL_HANDLE;
     VkDeviceMemory memory = VK_NULL_HANDLE;
     vkCreateBuffer(device, &buffer_info, NULL, &buffer);
-    VkMemoryAllocateInfo allocate = {.sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO, .allocationSize = 65536};
+    VkMemoryAllocateInfo allocate = {.sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO,
+                                     .allocationSize = 65536};
     vkAllocateMemory(device, &allocate, NULL, &memory);
-    vkBindBufferMemory(device, buffer, memory, strcmp(what, "core") == 0 ? 1 : 0); // offset 1 is not aligned
+    vkBindBufferMemory(device, buffer, memory,
+                       strcmp(what, "core") == 0 ? 1 : 0); // offset 1 is not aligned
     if (strcmp(what, "sync") == 0) {
         clear_twice(get, instance, device, buffer);
     }
@@ -80,8 +87,10 @@ int main(int argc, char **argv) {
     *(void **)&get = dlsym(loader, "vkGetInstanceProcAddr");
     VkInstance instance = VK_NULL_HANDLE;
     LOAD(vkCreateInstance);
-    VkApplicationInfo application = {.sType = VK_STRUCTURE_TYPE_APPLICATION_INFO, .apiVersion = VK_API_VERSION_1_1};
-    VkInstanceCreateInfo info = {.sType = VK_STRUCTURE_TYPE_INSTANCE_CREATE_INFO, .pApplicationInfo = &application};
+    VkApplicationInfo application = {.sType = VK_STRUCTURE_TYPE_APPLICATION_INFO,
+                                     .apiVersion = VK_API_VERSION_1_1};
+    VkInstanceCreateInfo info = {.sType = VK_STRUCTURE_TYPE_INSTANCE_CREATE_INFO,
+                                 .pApplicationInfo = &application};
     if (vkCreateInstance(&info, NULL, &instance) != VK_SUCCESS) {
         return 0;
     }

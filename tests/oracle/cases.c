@@ -1,8 +1,9 @@
-// Known answers: every case below tests/data/cases of a mechanism that this build has. They were computed in float64 by an
-// implementation that shares nothing with this one.
+// Known answers: every case below tests/data/cases of a mechanism that this build has. They were
+// computed in float64 by an implementation that shares nothing with this one.
 //
-// A case is a folder: case.json (mechanism, params, inputs, outputs, rtol: relative L2 error of an output), in_NAME.npy,
-// out_NAME.npy. Infinities must match, NaN never passes, integers must be equal.
+// A case is a folder: case.json (mechanism, params, inputs, outputs, rtol: relative L2 error of an
+// output), in_NAME.npy, out_NAME.npy. Infinities must match, NaN never passes, integers must be
+// equal.
 
 #define _POSIX_C_SOURCE 200809L
 
@@ -22,10 +23,15 @@
 
 enum { MAX_ARRAYS = 16, MAX_OUTPUTS = 8, MAX_CASES = 512, MAX_PATH = 1024 };
 
+// False if the path is too long.
+static bool join(char *out_path, const char *folder, const char *name) {
+    const int length = snprintf(out_path, MAX_PATH, "%s/%s", folder, name);
+    return length > 0 && length < MAX_PATH;
+}
+
 static cJSON *read_json(const char *folder) {
     char path[MAX_PATH], text[16384];
-    snprintf(path, sizeof(path), "%s/case.json", folder);
-    FILE *file = fopen(path, "rb");
+    FILE *file = join(path, folder, "case.json") ? fopen(path, "rb") : NULL;
     if (!file) {
         return NULL;
     }
@@ -60,13 +66,24 @@ static void print_value(const cJSON *value, char *out_text, size_t size) {
     }
 }
 
-static void check_output(const char *name, const npy *expected, const float *got, size_t count, double rtol) {
+static npy read_array(const char *folder, const char *direction, const char *name) {
+    char file[256], path[MAX_PATH];
+    npy array;
+    assert_true(snprintf(file, sizeof(file), "%s_%s.npy", direction, name) < (int)sizeof(file));
+    assert_true(join(path, folder, file));
+    assert_true(npy_read(path, &array));
+    return array;
+}
+
+static void check_output(const char *name, const npy *expected, const float *got, size_t count,
+                         double rtol) {
     assert_int_equal(count, expected->count);
     const bool exact = !expected->is_double && expected->tensor.dtype >= IKAT_INT32;
     double error = 0, norm = 0;
     for (size_t i = 0; i < count; i++) {
         const double want = npy_element(expected, i);
-        if (isnan(got[i]) || (isinf(want) || isinf(got[i]) ? want != got[i] : exact && want != got[i])) {
+        if (isnan(got[i]) ||
+            (isinf(want) || isinf(got[i]) ? want != got[i] : exact && want != got[i])) {
             fail_msg("%s[%zu]: expected %.9g, got %.9g", name, i, want, got[i]);
         }
         if (isfinite(want)) {
@@ -83,11 +100,8 @@ static void check_outputs(const oracle *call, const char *folder, const cJSON *j
     const double rtol = cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(json, "rtol"));
     const cJSON *item;
     cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(json, "outputs")) {
-        char path[MAX_PATH];
-        npy expected;
+        npy expected = read_array(folder, "out", item->valuestring);
         size_t count = 0;
-        snprintf(path, sizeof(path), "%s/out_%s.npy", folder, item->valuestring);
-        assert_true(npy_read(path, &expected));
         const float *got = oracle_result(call, item->valuestring, &count);
         check_output(item->valuestring, &expected, got, count, rtol);
         free(expected.data);
@@ -106,17 +120,18 @@ static void check_case(void **state) {
     uint32_t num_arrays = 0, num_texts = 0, num_outputs = 0;
     const cJSON *item;
     cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(json, "inputs")) {
-        char path[MAX_PATH];
+        assert_true(num_arrays < MAX_ARRAYS);
         npy *array = &arrays[num_arrays++];
-        snprintf(path, sizeof(path), "%s/in_%s.npy", folder, item->valuestring);
-        assert_true(npy_read(path, array));
+        *array = read_array(folder, "in", item->valuestring);
         oracle_input(call, item->valuestring, &array->tensor, array->data, array->size_bytes);
     }
     cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(json, "params")) {
+        assert_true(num_texts < MAX_ARRAYS);
         print_value(item, texts[num_texts], sizeof(texts[0]));
         oracle_set(call, item->string, texts[num_texts++]);
     }
     cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(json, "outputs")) {
+        assert_true(num_outputs < MAX_OUTPUTS);
         outputs[num_outputs++] = item->valuestring;
     }
     oracle_run_outputs(call, outputs, num_outputs);
@@ -141,10 +156,10 @@ static size_t list_folder(const char *parent, struct CMUnitTest *tests, size_t n
     const struct dirent *entry;
     while (folder && (entry = readdir(folder)) != NULL && num_tests < MAX_CASES) {
         char path[MAX_PATH];
-        snprintf(path, sizeof(path), "%s/%s", parent, entry->d_name);
-        if (entry->d_name[0] != '.' && is_known(path)) {
+        if (entry->d_name[0] != '.' && join(path, parent, entry->d_name) && is_known(path)) {
             char *kept = strdup(path);
-            tests[num_tests++] = (struct CMUnitTest){.name = kept, .test_func = check_case, .initial_state = kept};
+            tests[num_tests++] =
+                (struct CMUnitTest){.name = kept, .test_func = check_case, .initial_state = kept};
         }
     }
     if (folder) {
@@ -157,14 +172,12 @@ int main(void) {
     static struct CMUnitTest tests[MAX_CASES];
     char parent[MAX_PATH];
     const char *data = getenv("IKAT_TEST_DATA");
-    snprintf(parent, sizeof(parent), "%s/cases", data ? data : "tests/data");
     size_t num_tests = 0;
-    DIR *folder = opendir(parent);
+    DIR *folder = join(parent, data ? data : "tests/data", "cases") ? opendir(parent) : NULL;
     const struct dirent *entry;
     while (folder && (entry = readdir(folder)) != NULL) {
-        char path[2 * MAX_PATH];
-        snprintf(path, sizeof(path), "%s/%s", parent, entry->d_name);
-        if (entry->d_name[0] != '.') {
+        char path[MAX_PATH];
+        if (entry->d_name[0] != '.' && join(path, parent, entry->d_name)) {
             num_tests = list_folder(path, tests, num_tests);
         }
     }

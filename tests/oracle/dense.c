@@ -1,4 +1,4 @@
-// The identities of the page of `dense`, and cases small enough to be worked by hand.
+// The identities and edge cases of the page of `dense`.
 
 #include <math.h>
 #include <string.h>
@@ -15,126 +15,13 @@ static const sizes square = {.b = 2, .h = 4, .hkv = 2, .n = 6, .m = 6, .d = 8, .
 
 static oracle *begin(const sizes *s) {
     oracle *call = oracle_begin("dense");
-    oracle_fill(oracle_floats(call, "q", EXTENTS(s->b, s->h, s->n, s->d)), (size_t)(s->b * s->h * s->n * s->d), 1);
-    oracle_fill(oracle_floats(call, "k", EXTENTS(s->b, s->hkv, s->m, s->d)), (size_t)(s->b * s->hkv * s->m * s->d), 2);
-    oracle_fill(oracle_floats(call, "v", EXTENTS(s->b, s->hkv, s->m, s->dv)), (size_t)(s->b * s->hkv * s->m * s->dv),
-                3);
+    oracle_fill(oracle_floats(call, "q", EXTENTS(s->b, s->h, s->n, s->d)),
+                (size_t)(s->b * s->h * s->n * s->d), 1);
+    oracle_fill(oracle_floats(call, "k", EXTENTS(s->b, s->hkv, s->m, s->d)),
+                (size_t)(s->b * s->hkv * s->m * s->d), 2);
+    oracle_fill(oracle_floats(call, "v", EXTENTS(s->b, s->hkv, s->m, s->dv)),
+                (size_t)(s->b * s->hkv * s->m * s->dv), 3);
     return call;
-}
-
-static void run(oracle *call) { oracle_run(call, "out", "lse"); }
-
-// Runs both, compares out and lse, ends both.
-static double run_and_compare(oracle *a, oracle *b) {
-    run(a);
-    run(b);
-    const double worst = oracle_larger(oracle_compare(a, b, "out"), oracle_compare(a, b, "lse"));
-    oracle_end(a);
-    oracle_end(b);
-    return worst;
-}
-
-// Runs and compares with what is expected, ends.
-static double run_and_expect(oracle *call, const float *out, const float *lse) {
-    run(call);
-    size_t num_out, num_lse;
-    const float *got_out = oracle_result(call, "out", &num_out), *got_lse = oracle_result(call, "lse", &num_lse);
-    const double worst =
-        oracle_larger(oracle_deviation(got_out, out, num_out), oracle_deviation(got_lse, lse, num_lse));
-    oracle_end(call);
-    return worst;
-}
-
-// By hand. With D = 1, q = 1 and scale = 1 the scores are the keys: ln 1, ln 2, ln 3 weigh 1, 2, 3. Values 1, 2, 3.
-
-static oracle *begin_by_hand(int64_t n) {
-    oracle *call = oracle_begin("dense");
-    float *q = oracle_floats(call, "q", EXTENTS(1, 1, n, 1));
-    float *k = oracle_floats(call, "k", EXTENTS(1, 1, 3, 1));
-    float *v = oracle_floats(call, "v", EXTENTS(1, 1, 3, 1));
-    for (int i = 0; i < n; i++) {
-        q[i] = 1;
-    }
-    for (int j = 0; j < 3; j++) {
-        k[j] = logf((float)(j + 1));
-        v[j] = (float)(j + 1);
-    }
-    return call;
-}
-
-static double hand_plain(void) {
-    return run_and_expect(begin_by_hand(1), (float[]){14.f / 6}, (float[]){logf(6)});
-}
-
-static double hand_causal(void) {
-    oracle *call = begin_by_hand(3);
-    oracle_set(call, "causal", "1");
-    return run_and_expect(call, (float[]){1, 5.f / 3, 14.f / 6}, (float[]){0, logf(3), logf(6)});
-}
-
-static double hand_window(void) {
-    oracle *call = begin_by_hand(3);
-    oracle_set(call, "window_left", "1");
-    oracle_set(call, "window_right", "0");
-    return run_and_expect(call, (float[]){1, 5.f / 3, 13.f / 5}, (float[]){0, logf(3), logf(5)});
-}
-
-static double hand_window_right(void) {
-    oracle *call = begin_by_hand(3);
-    oracle_set(call, "window_left", "0");
-    oracle_set(call, "window_right", "1");
-    return run_and_expect(call, (float[]){5.f / 3, 13.f / 5, 3}, (float[]){logf(3), logf(5), logf(3)});
-}
-
-// Two queries, three keys: the last query faces the last key.
-static double hand_bottom_right(void) {
-    oracle *call = begin_by_hand(2);
-    oracle_set(call, "causal", "1");
-    return run_and_expect(call, (float[]){5.f / 3, 14.f / 6}, (float[]){logf(3), logf(6)});
-}
-
-static double hand_scale(void) {
-    oracle *call = begin_by_hand(1);
-    oracle_set(call, "scale", "2"); // weights 1, 4, 9
-    return run_and_expect(call, (float[]){36.f / 14}, (float[]){logf(14)});
-}
-
-static double hand_softcap(void) {
-    oracle *call = begin_by_hand(1);
-    oracle_set(call, "softcap", "1"); // tanh(ln 2) = 3/5, tanh(ln 3) = 4/5
-    const double w1 = exp(0.6), w2 = exp(0.8), z = 1 + w1 + w2;
-    return run_and_expect(call, (float[]){(float)((1 + 2 * w1 + 3 * w2) / z)}, (float[]){(float)log(z)});
-}
-
-static double hand_sink(void) {
-    oracle *call = begin_by_hand(1);
-    oracle_floats(call, "sinks", EXTENTS(1))[0] = logf(4);
-    return run_and_expect(call, (float[]){1.4f}, (float[]){logf(10)});
-}
-
-static double hand_bias(void) {
-    oracle *call = begin_by_hand(1);
-    float *bias = oracle_floats(call, "bias", EXTENTS(1, 1, 1, 3)); // weights 1, removed, 3 * 2
-    bias[1] = -INFINITY;
-    bias[2] = logf(2);
-    return run_and_expect(call, (float[]){19.f / 7}, (float[]){logf(7)});
-}
-
-// Slope ln 2 halves the weight with every step: 1/4 + 2/2 + 3.
-static double hand_alibi(void) {
-    oracle *call = begin_by_hand(1);
-    oracle_floats(call, "alibi_slopes", EXTENTS(1))[0] = logf(2);
-    return run_and_expect(call, (float[]){(0.25f + 2 + 9) / 4.25f}, (float[]){logf(4.25f)});
-}
-
-// Softcap acts before ALiBi and bias: weights exp(tanh) / 2^|r| * exp(bias).
-static double hand_order(void) {
-    oracle *call = begin_by_hand(1);
-    oracle_set(call, "softcap", "1");
-    oracle_floats(call, "alibi_slopes", EXTENTS(1))[0] = logf(2);
-    oracle_floats(call, "bias", EXTENTS(1, 1, 1, 3))[0] = logf(8);
-    const double w0 = 2, w1 = exp(0.6) / 2, w2 = exp(0.8), z = w0 + w1 + w2;
-    return run_and_expect(call, (float[]){(float)((w0 + 2 * w1 + 3 * w2) / z)}, (float[]){(float)log(z)});
 }
 
 // Visibility.
@@ -156,7 +43,7 @@ static double scale_zero(void) {
         }
         lse[row] = (float)log((double)visible);
     }
-    return run_and_expect(call, expected, lse);
+    return oracle_run_and_expect(call, expected, lse);
 }
 
 static double window_is_bias(void) {
@@ -170,7 +57,7 @@ static double window_is_bias(void) {
             bias[i * 7 + j] = r <= 2 && -r <= 1 ? 0 : -INFINITY;
         }
     }
-    return run_and_compare(a, b);
+    return oracle_run_and_compare(a, b);
 }
 
 static double window_zero_gives_v(void) {
@@ -191,7 +78,7 @@ static double wide_window_is_none(void) {
     oracle *a = begin(&usual), *b = begin(&usual);
     oracle_set(a, "window_left", "2147483647");
     oracle_set(a, "window_right", "7");
-    return run_and_compare(a, b);
+    return oracle_run_and_compare(a, b);
 }
 
 static double causal_overrides_window_right(void) {
@@ -199,7 +86,7 @@ static double causal_overrides_window_right(void) {
     oracle_set(a, "causal", "1");
     oracle_set(a, "window_right", "3");
     oracle_set(b, "window_right", "0");
-    return run_and_compare(a, b);
+    return oracle_run_and_compare(a, b);
 }
 
 static double one_query_causal(void) {
@@ -207,7 +94,7 @@ static double one_query_causal(void) {
     s.n = 1;
     oracle *a = begin(&s), *b = begin(&s);
     oracle_set(a, "causal", "1");
-    return run_and_compare(a, b);
+    return oracle_run_and_compare(a, b);
 }
 
 // N = 6, M = 4, causal: two rows see nothing, the others are a square.
@@ -215,14 +102,16 @@ static double more_queries_than_keys(void) {
     const sizes s = {.b = 1, .h = 2, .hkv = 1, .n = 6, .m = 4, .d = 3, .dv = 3};
     oracle *whole = begin(&s), *part = oracle_begin("dense");
     float *q = oracle_floats(part, "q", EXTENTS(1, 2, 4, 3));
-    memcpy(oracle_floats(part, "k", EXTENTS(1, 1, 4, 3)), oracle_values(whole, "k"), 12 * sizeof(float));
-    memcpy(oracle_floats(part, "v", EXTENTS(1, 1, 4, 3)), oracle_values(whole, "v"), 12 * sizeof(float));
+    memcpy(oracle_floats(part, "k", EXTENTS(1, 1, 4, 3)), oracle_values(whole, "k"),
+           12 * sizeof(float));
+    memcpy(oracle_floats(part, "v", EXTENTS(1, 1, 4, 3)), oracle_values(whole, "v"),
+           12 * sizeof(float));
     for (int64_t h = 0; h < 2; h++) {
         memcpy(q + h * 12, oracle_values(whole, "q") + (h * 6 + 2) * 3, 12 * sizeof(float));
     }
     oracle_set(whole, "causal", "1");
     oracle_set(part, "causal", "1");
-    run(part);
+    oracle_run_both(part);
     float out[36] = {0}, lse[12];
     for (int64_t h = 0; h < 2; h++) {
         lse[h * 6] = lse[h * 6 + 1] = -INFINITY;
@@ -230,7 +119,7 @@ static double more_queries_than_keys(void) {
         memcpy(lse + h * 6 + 2, oracle_result(part, "lse", NULL) + h * 4, 4 * sizeof(float));
     }
     oracle_end(part);
-    return run_and_expect(whole, out, lse);
+    return oracle_run_and_expect(whole, out, lse);
 }
 
 // Lengths.
@@ -253,15 +142,17 @@ static double entry_alone(oracle *whole, const sizes *s, int64_t b, int64_t keys
         memcpy(v + h * keys * s->dv, oracle_values(whole, "v") + (b * s->hkv + h) * s->m * s->dv,
                (size_t)(keys * s->dv) * sizeof(float));
     }
-    run(part);
+    oracle_run_both(part);
     const float *out = oracle_result(whole, "out", NULL), *lse = oracle_result(whole, "lse", NULL);
     double worst = 0;
     for (int64_t h = 0; h < s->h; h++) {
-        const float *head_out = out + (b * s->h + h) * s->n * s->dv, *head_lse = lse + (b * s->h + h) * s->n;
-        const double out_error = oracle_deviation(head_out, oracle_result(part, "out", NULL) + h * queries * s->dv,
-                                                  (size_t)(queries * s->dv));
-        const double lse_error =
-            oracle_deviation(head_lse, oracle_result(part, "lse", NULL) + h * queries, (size_t)queries);
+        const float *head_out = out + (b * s->h + h) * s->n * s->dv,
+                    *head_lse = lse + (b * s->h + h) * s->n;
+        const double out_error =
+            oracle_deviation(head_out, oracle_result(part, "out", NULL) + h * queries * s->dv,
+                             (size_t)(queries * s->dv));
+        const double lse_error = oracle_deviation(
+            head_lse, oracle_result(part, "lse", NULL) + h * queries, (size_t)queries);
         worst = oracle_larger(worst, oracle_larger(out_error, lse_error));
         for (int64_t i = queries; i < s->n; i++) { // the rest is empty
             worst = oracle_larger(worst, head_lse[i] == -INFINITY ? 0 : INFINITY);
@@ -274,15 +165,17 @@ static double entry_alone(oracle *whole, const sizes *s, int64_t b, int64_t keys
     return worst;
 }
 
-static double entries_alone(const sizes *s, const int32_t *keys, const int32_t *queries, bool query_lengths) {
+static double entries_alone(const sizes *s, const int32_t *keys, const int32_t *queries,
+                            bool query_lengths) {
     oracle *whole = begin(s);
     oracle_set(whole, "causal", "1");
     oracle_set(whole, "window_left", "3");
     memcpy(oracle_ints(whole, "lengths", EXTENTS(s->b)), keys, (size_t)s->b * sizeof(*keys));
     if (query_lengths) {
-        memcpy(oracle_ints(whole, "query_lengths", EXTENTS(s->b)), queries, (size_t)s->b * sizeof(*queries));
+        memcpy(oracle_ints(whole, "query_lengths", EXTENTS(s->b)), queries,
+               (size_t)s->b * sizeof(*queries));
     }
-    run(whole);
+    oracle_run_both(whole);
     double worst = 0;
     for (int64_t b = 0; b < s->b; b++) {
         worst = oracle_larger(worst, entry_alone(whole, s, b, keys[b], queries[b]));
@@ -313,13 +206,14 @@ static double decoding(void) {
 static double length_zero(void) {
     oracle *call = begin(&square);
     oracle_ints(call, "lengths", EXTENTS(2))[1] = 6; // entry 0 has none
-    run(call);
+    oracle_run_both(call);
     float zeros[4 * 6 * 5] = {0}, lse[4 * 6];
     for (int i = 0; i < 4 * 6; i++) {
         lse[i] = -INFINITY;
     }
-    const double worst = oracle_larger(oracle_deviation(oracle_result(call, "out", NULL), zeros, 4 * 6 * 5),
-                                       oracle_deviation(oracle_result(call, "lse", NULL), lse, 4 * 6));
+    const double worst =
+        oracle_larger(oracle_deviation(oracle_result(call, "out", NULL), zeros, 4 * 6 * 5),
+                      oracle_deviation(oracle_result(call, "lse", NULL), lse, 4 * 6));
     oracle_end(call);
     return worst;
 }
@@ -339,7 +233,7 @@ static double padded_nan(void) {
     }
     memcpy(oracle_ints(a, "lengths", EXTENTS(2)), ((int32_t[]){4, 6}), 8);
     memcpy(oracle_ints(b, "lengths", EXTENTS(2)), ((int32_t[]){4, 6}), 8);
-    return run_and_compare(a, b);
+    return oracle_run_and_compare(a, b);
 }
 
 // Under causal, NaN in key and value 3 reaches rows 3, 4, 5 and no others.
@@ -351,8 +245,8 @@ static double nan_stays_below_diagonal(void) {
     oracle_set(b, "causal", "1");
     oracle_values(b, "k")[3 * 8] = NAN;
     oracle_values(b, "v")[3 * 5] = INFINITY;
-    run(a);
-    run(b);
+    oracle_run_both(a);
+    oracle_run_both(b);
     const float *lse = oracle_result(b, "lse", NULL);
     double worst = oracle_larger(
         oracle_deviation(oracle_result(b, "out", NULL), oracle_result(a, "out", NULL), 3 * 5),
@@ -373,7 +267,7 @@ static double sink_of_minus_infinity(void) {
     for (int h = 0; h < 4; h++) {
         sinks[h] = -INFINITY;
     }
-    return run_and_compare(a, b);
+    return oracle_run_and_compare(a, b);
 }
 
 // Row 0 sees no key (N = 6, M = 5, causal), rows 4 and 5 of entry 0 are padding.
@@ -386,13 +280,15 @@ static double sink_on_empty_rows(void) {
     oracle_floats(call, "sinks", EXTENTS(1))[0] = 1.5f;
     memcpy(oracle_ints(call, "lengths", EXTENTS(2)), ((int32_t[]){3, 5}), 8);
     memcpy(oracle_ints(call, "query_lengths", EXTENTS(2)), ((int32_t[]){4, 6}), 8);
-    run(call);
+    oracle_run_both(call);
     const float *out = oracle_result(call, "out", NULL), *lse = oracle_result(call, "lse", NULL);
     const float zeros[10] = {0};
-    double worst = oracle_larger(oracle_deviation(out, zeros, 5), oracle_deviation(out + 4 * 5, zeros, 10));
+    double worst =
+        oracle_larger(oracle_deviation(out, zeros, 5), oracle_deviation(out + 4 * 5, zeros, 10));
     worst = oracle_larger(worst, oracle_deviation(out + 6 * 5, zeros, 5));
     worst = oracle_larger(worst, oracle_deviation(lse, (float[]){1.5f}, 1));
-    worst = oracle_larger(worst, oracle_deviation(lse + 4, (float[]){-INFINITY, -INFINITY, 1.5f}, 3));
+    worst =
+        oracle_larger(worst, oracle_deviation(lse + 4, (float[]){-INFINITY, -INFINITY, 1.5f}, 3));
     oracle_end(call);
     return worst;
 }
@@ -404,14 +300,14 @@ static double bias_along_keys(void) {
     for (int i = 0; i < 2 * 4 * 5 * 7; i++) {
         bias[i] = shift[i / 7];
     }
-    run(a);
-    run(b);
+    oracle_run_both(a);
+    oracle_run_both(b);
     float lse[40];
     for (int i = 0; i < 40; i++) {
         lse[i] = oracle_result(b, "lse", NULL)[i] + shift[i];
     }
-    const double worst =
-        oracle_larger(oracle_compare(a, b, "out"), oracle_deviation(oracle_result(a, "lse", NULL), lse, 40));
+    const double worst = oracle_larger(oracle_compare(a, b, "out"),
+                                       oracle_deviation(oracle_result(a, "lse", NULL), lse, 40));
     oracle_end(a);
     oracle_end(b);
     return worst;
@@ -428,29 +324,32 @@ static double bias_repeats(void) {
         oracle_fill(small, (size_t)(batches * heads * 35), 9);
         for (int64_t entry = 0; entry < 2; entry++) {
             for (int64_t h = 0; h < 4; h++) {
-                memcpy(full + (entry * 4 + h) * 35, small + (entry % batches * heads + h % heads) * 35,
-                       35 * sizeof(float));
+                memcpy(full + (entry * 4 + h) * 35,
+                       small + (entry % batches * heads + h % heads) * 35, 35 * sizeof(float));
             }
         }
-        worst = oracle_larger(worst, run_and_compare(a, b));
+        worst = oracle_larger(worst, oracle_run_and_compare(a, b));
     }
     return worst;
 }
 
-// -inf removes a key, NaN in it or not; a row without any left is empty; +inf and NaN spoil their row only.
+// -inf removes a key, NaN in it or not; a row without any left is empty; +inf and NaN spoil their
+// row only.
 static double bias_of_infinity(void) {
     const sizes s = {.b = 1, .h = 1, .hkv = 1, .n = 4, .m = 3, .d = 2, .dv = 1};
     oracle *a = begin(&s), *b = begin(&s);
-    float *bias_a = oracle_floats(a, "bias", EXTENTS(1, 1, 4, 3)), *bias_b = oracle_floats(b, "bias", EXTENTS(1, 1, 4, 3));
-    const float removed[12] = {0, -INFINITY, 0, -INFINITY, -INFINITY, -INFINITY, 0, -INFINITY, 0, 0, -INFINITY, 0};
+    float *bias_a = oracle_floats(a, "bias", EXTENTS(1, 1, 4, 3)),
+          *bias_b = oracle_floats(b, "bias", EXTENTS(1, 1, 4, 3));
+    const float removed[12] = {0, -INFINITY, 0, -INFINITY, -INFINITY, -INFINITY,
+                               0, -INFINITY, 0, 0,         -INFINITY, 0};
     memcpy(bias_a, removed, sizeof(removed));
     memcpy(bias_b, removed, sizeof(removed));
     oracle_values(a, "k")[2] = NAN; // key 1 is removed for all
     oracle_values(a, "v")[1] = INFINITY;
     bias_a[2 * 3] = INFINITY;
     bias_a[3 * 3 + 2] = NAN;
-    run(a);
-    run(b);
+    oracle_run_both(a);
+    oracle_run_both(b);
     const float *out = oracle_result(a, "out", NULL), *lse = oracle_result(a, "lse", NULL);
     double worst = oracle_larger(oracle_deviation(out, oracle_result(b, "out", NULL), 2),
                                  oracle_deviation(lse, oracle_result(b, "lse", NULL), 2));
@@ -461,16 +360,19 @@ static double bias_of_infinity(void) {
     return worst;
 }
 
-static double alibi_of_slopes(bool per_batch, const float *slopes, int64_t heads, const char *alibi) {
+static double alibi_of_slopes(bool per_batch, const float *slopes, int64_t heads,
+                              const char *alibi) {
     sizes s = usual;
     s.h = heads;
     oracle *a = begin(&s), *b = begin(&s);
     if (alibi) {
         oracle_set(a, "alibi", alibi);
     } else if (per_batch) {
-        memcpy(oracle_floats(a, "alibi_slopes", EXTENTS(2, heads)), slopes, (size_t)heads * 2 * sizeof(*slopes));
+        memcpy(oracle_floats(a, "alibi_slopes", EXTENTS(2, heads)), slopes,
+               (size_t)heads * 2 * sizeof(*slopes));
     } else {
-        memcpy(oracle_floats(a, "alibi_slopes", EXTENTS(heads)), slopes, (size_t)heads * sizeof(*slopes));
+        memcpy(oracle_floats(a, "alibi_slopes", EXTENTS(heads)), slopes,
+               (size_t)heads * sizeof(*slopes));
     }
     float *bias = oracle_floats(b, "bias", EXTENTS(2, heads, 5, 7));
     for (int64_t entry = 0; entry < 2 * heads; entry++) {
@@ -481,7 +383,7 @@ static double alibi_of_slopes(bool per_batch, const float *slopes, int64_t heads
             }
         }
     }
-    return run_and_compare(a, b);
+    return oracle_run_and_compare(a, b);
 }
 
 static double alibi_is_bias(void) {
@@ -495,7 +397,8 @@ static double alibi_per_batch(void) {
 static double alibi_default_slopes(void) {
     return oracle_larger(
         alibi_of_slopes(false, (float[]){0.25f, 0.0625f, 0.015625f, 0.00390625f}, 4, "1"),
-        alibi_of_slopes(false, (float[]){0.25f, 0.0625f, 0.015625f, 0.00390625f, 0.5f, 0.125f}, 6, "1"));
+        alibi_of_slopes(false, (float[]){0.25f, 0.0625f, 0.015625f, 0.00390625f, 0.5f, 0.125f}, 6,
+                        "1"));
 }
 
 // Sums.
@@ -518,39 +421,43 @@ static double split_keys(void) {
     oracle_fill(oracle_floats(whole, "sinks", EXTENTS(s->h)), 4, 5);
     for (int p = 0; p < 2; p++) {
         parts[p] = oracle_begin("dense");
-        memcpy(oracle_floats(parts[p], "q", EXTENTS(s->b, s->h, s->n, s->d)), oracle_values(whole, "q"),
-               (size_t)(s->b * s->h * s->n * s->d) * sizeof(float));
+        memcpy(oracle_floats(parts[p], "q", EXTENTS(s->b, s->h, s->n, s->d)),
+               oracle_values(whole, "q"), (size_t)(s->b * s->h * s->n * s->d) * sizeof(float));
         copy_keys(parts[p], whole, s, p ? 3 : 0, p ? 4 : 3);
         if (p == 0) {
             oracle_fill(oracle_floats(parts[p], "sinks", EXTENTS(s->h)), 4, 5);
         }
-        run(parts[p]);
+        oracle_run_both(parts[p]);
     }
     float out[2 * 4 * 5 * 6], lse[2 * 4 * 5];
     for (int row = 0; row < 40; row++) {
-        const double lse0 = oracle_result(parts[0], "lse", NULL)[row], lse1 = oracle_result(parts[1], "lse", NULL)[row];
+        const double lse0 = oracle_result(parts[0], "lse", NULL)[row],
+                     lse1 = oracle_result(parts[1], "lse", NULL)[row];
         const double merged = log(exp(lse0) + exp(lse1));
         lse[row] = (float)merged;
         for (int c = 0; c < 6; c++) {
-            out[row * 6 + c] = (float)(exp(lse0 - merged) * oracle_result(parts[0], "out", NULL)[row * 6 + c] +
-                                       exp(lse1 - merged) * oracle_result(parts[1], "out", NULL)[row * 6 + c]);
+            out[row * 6 + c] =
+                (float)(exp(lse0 - merged) * oracle_result(parts[0], "out", NULL)[row * 6 + c] +
+                        exp(lse1 - merged) * oracle_result(parts[1], "out", NULL)[row * 6 + c]);
         }
     }
     oracle_end(parts[0]);
     oracle_end(parts[1]);
-    return run_and_expect(whole, out, lse);
+    return oracle_run_and_expect(whole, out, lse);
 }
 
 static double grouped_is_repeated(void) {
     const sizes *s = &usual;
     oracle *a = begin(s), *b = oracle_begin("dense");
-    memcpy(oracle_floats(b, "q", EXTENTS(2, 4, 5, 9)), oracle_values(a, "q"), 2 * 4 * 5 * 9 * sizeof(float));
-    float *k = oracle_floats(b, "k", EXTENTS(2, 4, 7, 9)), *v = oracle_floats(b, "v", EXTENTS(2, 4, 7, 6));
+    memcpy(oracle_floats(b, "q", EXTENTS(2, 4, 5, 9)), oracle_values(a, "q"),
+           2 * 4 * 5 * 9 * sizeof(float));
+    float *k = oracle_floats(b, "k", EXTENTS(2, 4, 7, 9)),
+          *v = oracle_floats(b, "v", EXTENTS(2, 4, 7, 6));
     for (int64_t head = 0; head < 8; head++) {
         memcpy(k + head * 63, oracle_values(a, "k") + head / 2 * 63, 63 * sizeof(float));
         memcpy(v + head * 42, oracle_values(a, "v") + head / 2 * 42, 42 * sizeof(float));
     }
-    return run_and_compare(a, b);
+    return oracle_run_and_compare(a, b);
 }
 
 static double constant_values(void) {
@@ -564,7 +471,8 @@ static double constant_values(void) {
     }
     oracle_set(call, "softcap", "3");
     oracle_run(call, "out", NULL);
-    const double worst = oracle_deviation(oracle_result(call, "out", NULL), expected, 2 * 4 * 5 * 6);
+    const double worst =
+        oracle_deviation(oracle_result(call, "out", NULL), expected, 2 * 4 * 5 * 6);
     oracle_end(call);
     return worst;
 }
@@ -575,21 +483,13 @@ static double permuted_keys(void) {
     const int64_t order[7] = {3, 0, 6, 2, 5, 1, 4};
     for (int64_t head = 0; head < s->b * s->hkv; head++) {
         for (int64_t j = 0; j < 7; j++) {
-            memcpy(oracle_values(b, "k") + (head * 7 + j) * 9, oracle_values(a, "k") + (head * 7 + order[j]) * 9,
-                   9 * sizeof(float));
-            memcpy(oracle_values(b, "v") + (head * 7 + j) * 6, oracle_values(a, "v") + (head * 7 + order[j]) * 6,
-                   6 * sizeof(float));
+            memcpy(oracle_values(b, "k") + (head * 7 + j) * 9,
+                   oracle_values(a, "k") + (head * 7 + order[j]) * 9, 9 * sizeof(float));
+            memcpy(oracle_values(b, "v") + (head * 7 + j) * 6,
+                   oracle_values(a, "v") + (head * 7 + order[j]) * 6, 6 * sizeof(float));
         }
     }
-    return run_and_compare(a, b);
-}
-
-// Scores of many thousands: the row is its best key.
-static double large_scores(void) {
-    oracle *call = begin_by_hand(2);
-    oracle_set(call, "scale", "1e6");
-    oracle_values(call, "q")[1] = -1;
-    return run_and_expect(call, (float[]){3, 1}, (float[]){1e6f * logf(3), 0});
+    return oracle_run_and_compare(a, b);
 }
 
 static double no_keys(void) {
@@ -600,7 +500,7 @@ static double no_keys(void) {
     for (int i = 0; i < 40; i++) {
         lse[i] = -INFINITY;
     }
-    return run_and_expect(call, zeros, lse);
+    return oracle_run_and_expect(call, zeros, lse);
 }
 
 // Layout and types.
@@ -615,15 +515,15 @@ static double packed_views(void) {
     for (int64_t t = 0; t < 3; t++) {
         for (int64_t i = 0; i < 2 * 3 * 4; i++) {
             const int64_t entry = i / 12, head = i / 4 % 3, row = i % 4;
-            memcpy(packed + OFFSET + (((entry * 4 + row) * 3 + t) * 3 + head) * 5, oracle_values(a, names[t]) + i * 5,
-                   5 * sizeof(float));
+            memcpy(packed + OFFSET + (((entry * 4 + row) * 3 + t) * 3 + head) * 5,
+                   oracle_values(a, names[t]) + i * 5, 5 * sizeof(float));
         }
         const ikat_tensor view = {IKAT_FLOAT32, 4, {2, 3, 4, 5}, {180, 5, 45, 1}, OFFSET + t * 15};
         oracle_input(b, names[t], &view, packed, sizeof(packed));
     }
     oracle_set(a, "causal", "1");
     oracle_set(b, "causal", "1");
-    return run_and_compare(a, b);
+    return oracle_run_and_compare(a, b);
 }
 
 // 1, 2, 3 and the mean 2 are exact in float16.
@@ -635,21 +535,10 @@ static double halves(void) {
     oracle_input(call, "q", &q, zero, 2);
     oracle_input(call, "k", &k, one_two_three, 6);
     oracle_input(call, "v", &k, one_two_three, 6);
-    return run_and_expect(call, (float[]){2}, (float[]){logf(3)});
+    return oracle_run_and_expect(call, (float[]){2}, (float[]){logf(3)});
 }
 
 static const oracle_identity identities[] = {
-    {"hand_plain", hand_plain, false},
-    {"hand_causal", hand_causal, true},
-    {"hand_window", hand_window, true},
-    {"hand_window_right", hand_window_right, true},
-    {"hand_bottom_right", hand_bottom_right, true},
-    {"hand_scale", hand_scale, false},
-    {"hand_softcap", hand_softcap, false},
-    {"hand_sink", hand_sink, false},
-    {"hand_bias", hand_bias, false},
-    {"hand_alibi", hand_alibi, false},
-    {"hand_order", hand_order, false},
     {"scale_zero", scale_zero, true},
     {"window_is_bias", window_is_bias, true},
     {"window_zero_gives_v", window_zero_gives_v, true},
@@ -676,10 +565,12 @@ static const oracle_identity identities[] = {
     {"grouped_is_repeated", grouped_is_repeated, false},
     {"constant_values", constant_values, false},
     {"permuted_keys", permuted_keys, false},
-    {"large_scores", large_scores, false},
     {"no_keys", no_keys, false},
     {"packed_views", packed_views, false},
     {"halves", halves, false},
 };
 
-int main(void) { return oracle_main("dense", identities, sizeof(identities) / sizeof(identities[0])); }
+int main(void) {
+    return oracle_main("dense", identities, sizeof(identities) / sizeof(identities[0]),
+                       ORACLE_BROKEN);
+}

@@ -55,10 +55,12 @@ static bool read_file(FILE *file, npy *array) {
         return false;
     }
     header[length] = '\0';
-    if (!strstr(header, "'fortran_order': False") || !parse_dtype(header, array) || !parse_shape(header, array)) {
+    if (!strstr(header, "'fortran_order': False") || !parse_dtype(header, array) ||
+        !parse_shape(header, array)) {
         return false;
     }
-    array->size_bytes = array->count * (array->is_double ? 8 : ikat_dtype_size(array->tensor.dtype));
+    array->size_bytes =
+        array->count * (array->is_double ? 8 : ikat_dtype_size(array->tensor.dtype));
     array->data = malloc(array->size_bytes + 1);
     return array->data && fread(array->data, 1, array->size_bytes, file) == array->size_bytes;
 }

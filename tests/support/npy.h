@@ -5,7 +5,8 @@
 
 #include <ikat/types.h>
 
-// is_double  elements are float64, which the library has no type for: `tensor.dtype` is IKAT_DTYPE_NONE
+// is_double  elements are float64, which the library has no type for: `tensor.dtype` is
+//            IKAT_DTYPE_NONE
 typedef struct npy {
     ikat_tensor tensor;
     bool is_double;

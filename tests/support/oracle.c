@@ -38,7 +38,8 @@ struct oracle {
     } results[MAX_OUTPUTS];
 };
 
-static void print_message_line(void *user, ikat_log_level level, ikat_message_id id, const char *text) {
+static void print_message_line(void *user, ikat_log_level level, ikat_message_id id,
+                               const char *text) {
     (void)user;
     (void)level;
     print_message("  message %d: %s\n", (int)id, text);
@@ -94,7 +95,8 @@ int32_t *oracle_ints(oracle *call, const char *name, const int64_t *extents) {
     return add_packed(call, name, IKAT_INT32, extents);
 }
 
-void oracle_input(oracle *call, const char *name, const ikat_tensor *tensor, const void *data, size_t size_bytes) {
+void oracle_input(oracle *call, const char *name, const ikat_tensor *tensor, const void *data,
+                  size_t size_bytes) {
     oracle_tensor *input = add_input(call, name);
     input->tensor = *tensor;
     input->data = (void *)(uintptr_t)data; // only read
@@ -133,7 +135,8 @@ static float element_as_float(const void *data, ikat_dtype dtype, size_t index) 
     return NAN;
 }
 
-static void keep_result(oracle *call, uint32_t index, const char *name, const ikat_tensor *tensor, ikat_buffer *buffer) {
+static void keep_result(oracle *call, uint32_t index, const char *name, const ikat_tensor *tensor,
+                        ikat_buffer *buffer) {
     size_t count = 1;
     for (uint32_t axis = 0; axis < tensor->rank; axis++) {
         count *= (size_t)tensor->shape[axis];
@@ -286,32 +289,48 @@ void oracle_fill(float *values, size_t count, uint32_t seed) {
     }
 }
 
-static void check_identity(void **state) {
+void oracle_run_both(oracle *call) { oracle_run(call, "out", "lse"); }
+
+double oracle_run_and_compare(oracle *a, oracle *b) {
+    oracle_run_both(a);
+    oracle_run_both(b);
+    const double worst = oracle_larger(oracle_compare(a, b, "out"), oracle_compare(a, b, "lse"));
+    oracle_end(a);
+    oracle_end(b);
+    return worst;
+}
+
+double oracle_run_and_expect(oracle *call, const float *out, const float *lse) {
+    oracle_run_both(call);
+    size_t num_out = 0, num_lse = 0;
+    const float *got_out = oracle_result(call, "out", &num_out);
+    const float *got_lse = oracle_result(call, "lse", &num_lse);
+    const double worst = oracle_larger(oracle_deviation(got_out, out, num_out),
+                                       oracle_deviation(got_lse, lse, num_lse));
+    oracle_end(call);
+    return worst;
+}
+
+static double deviation_of(void **state) {
     const oracle_identity *identity = *state;
     const double deviation = identity->deviation();
     print_message("  %s: %.3g\n", identity->name, deviation);
-#ifdef ORACLE_BROKEN
-    assert_true(deviation > ORACLE_NOTICED);
-#else
-    assert_true(deviation <= ORACLE_EQUAL);
-#endif
+    return deviation;
 }
 
-int oracle_main(const char *group, const oracle_identity *identities, size_t num_identities) {
+static void check_identity(void **state) { assert_true(deviation_of(state) <= ORACLE_EQUAL); }
+static void check_notice(void **state) { assert_true(deviation_of(state) > ORACLE_NOTICED); }
+
+int oracle_main(const char *group, const oracle_identity *identities, size_t num_identities,
+                bool broken) {
     struct CMUnitTest *tests = calloc(num_identities, sizeof(*tests));
-    if (!tests) {
-        return 1;
-    }
+    if (!tests) return 1;
     size_t num_tests = 0;
     for (size_t i = 0; i < num_identities; i++) {
-#ifdef ORACLE_BROKEN
-        if (!identities[i].notices) {
-            continue;
-        }
-#endif
+        if (broken && !identities[i].notices) continue;
         tests[num_tests++] = (struct CMUnitTest){
             .name = identities[i].name,
-            .test_func = check_identity,
+            .test_func = broken ? check_notice : check_identity,
             .initial_state = (void *)(uintptr_t)&identities[i],
         };
     }

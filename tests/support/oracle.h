@@ -1,8 +1,9 @@
-// For tests of the references: puts one call together from plain arrays, runs it on the device "cpu" through the public
-// API, and compares.
+// For tests of the references: puts one call together from plain arrays, runs it on the device
+// "cpu" through the public API, and compares.
 //
-// An identity is a function that returns by how much two ways of computing the same thing differ. The same identities
-// are linked a second time with a reference made wrong on purpose (ORACLE_BROKEN): those marked `notices` must differ then.
+// An identity is a function that returns by how much two ways of computing the same thing differ.
+// The same identities are built a second time with a reference made wrong on purpose: those marked
+// `notices` must differ then.
 
 #ifndef ORACLE_H
 #define ORACLE_H
@@ -16,7 +17,14 @@ typedef struct oracle_identity {
 } oracle_identity;
 
 // Runs all identities as tests; returns what main returns.
-int oracle_main(const char *group, const oracle_identity *identities, size_t num_identities);
+//
+// broken  ORACLE_BROKEN, which the build sets to 1 in the second program
+int oracle_main(const char *group, const oracle_identity *identities, size_t num_identities,
+                bool broken);
+
+#ifndef ORACLE_BROKEN
+#define ORACLE_BROKEN 0
+#endif
 
 // One call. Any failure fails the running test.
 typedef struct oracle oracle;
@@ -29,7 +37,8 @@ float *oracle_floats(oracle *call, const char *name, const int64_t *extents);
 int32_t *oracle_ints(oracle *call, const char *name, const int64_t *extents);
 #define EXTENTS(...) ((const int64_t[]){__VA_ARGS__, -1})
 // Adds an input that lies anywhere in `data`, of size_bytes, which is copied when the call runs.
-void oracle_input(oracle *call, const char *name, const ikat_tensor *tensor, const void *data, size_t size_bytes);
+void oracle_input(oracle *call, const char *name, const ikat_tensor *tensor, const void *data,
+                  size_t size_bytes);
 void oracle_set(oracle *call, const char *name, const char *text);
 void oracle_set_number(oracle *call, const char *name, double value);
 
@@ -48,6 +57,13 @@ double oracle_deviation(const float *a, const float *b, size_t count);
 // The same between two calls' results.
 double oracle_compare(const oracle *a, const oracle *b, const char *name);
 double oracle_larger(double a, double b);
+
+// The usual pair of outputs, "out" and "lse".
+void oracle_run_both(oracle *call);
+// Runs both calls, compares out and lse, ends both.
+double oracle_run_and_compare(oracle *a, oracle *b);
+// Runs the call, compares out and lse with what is expected, ends it.
+double oracle_run_and_expect(oracle *call, const float *out, const float *lse);
 
 // Fills with numbers that look normal(0, 1); the same for the same seed.
 void oracle_fill(float *values, size_t count, uint32_t seed);

@@ -5,11 +5,11 @@
 
 #include "args.h"
 
-extern const command command_devices;
-extern const command command_list;
-extern const command command_run;
-extern const command command_check;
-extern const command command_bench;
-extern const command command_plan;
+extern const cli_command command_devices;
+extern const cli_command command_list;
+extern const cli_command command_run;
+extern const cli_command command_check;
+extern const cli_command command_bench;
+extern const cli_command command_plan;
 
 #endif

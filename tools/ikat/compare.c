@@ -16,7 +16,8 @@ static double difference(double got, double expected) {
     return isnan(got) ? INFINITY : fabs(got - expected);
 }
 
-static void set_worst(comparison *out, const ikat_tensor *shape, uint64_t index, double expected, double got) {
+static void set_worst(cli_comparison *out, const ikat_tensor *shape, uint64_t index,
+                      double expected, double got) {
     out->expected = expected;
     out->got = got;
     for (uint32_t axis = shape->rank; axis-- > 0;) {
@@ -26,13 +27,13 @@ static void set_worst(comparison *out, const ikat_tensor *shape, uint64_t index,
     }
 }
 
-void compare_arrays(const ikat_tensor *shape, const void *got, ikat_dtype expected_dtype, const void *expected,
-                    double tolerance, comparison *out) {
+void compare_arrays(const ikat_tensor *shape, const void *got, ikat_dtype expected_dtype,
+                    const void *expected, double tolerance, cli_comparison *out) {
     uint64_t count = 1;
     for (uint32_t axis = 0; axis < shape->rank; axis++) {
         count *= (uint64_t)shape->shape[axis];
     }
-    *out = (comparison){.num_compared = count};
+    *out = (cli_comparison){.num_compared = count};
     double sum = 0, norm = 0, farthest = -1;
     for (uint64_t i = 0; i < count; i++) {
         double is = value_load(shape->dtype, got, i);
@@ -51,7 +52,7 @@ void compare_arrays(const ikat_tensor *shape, const void *got, ikat_dtype expect
     out->passed = out->error <= (whole ? 0 : tolerance);
 }
 
-void compare_describe(const comparison *comparison, uint32_t rank, char *out, size_t capacity) {
+void compare_describe(const cli_comparison *comparison, uint32_t rank, char *out, size_t capacity) {
     tool_append(out, capacity, "worst at [");
     for (uint32_t axis = 0; axis < rank; axis++) {
         tool_append(out, capacity, "%s%" PRId64, axis ? "," : "", comparison->worst[axis]);

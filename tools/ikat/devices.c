@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static const option options[] = {
+static const cli_option options[] = {
     {"json", NULL, false, false, "as JSON"},
     OPTION_VERBOSE,
     OPTION_HELP,
@@ -15,29 +15,26 @@ static const option options[] = {
 
 static const char *type_name(ikat_device_type type) {
     switch (type) {
-    case IKAT_DEVICE_DISCRETE:
-        return "discrete GPU";
-    case IKAT_DEVICE_INTEGRATED:
-        return "integrated GPU";
-    case IKAT_DEVICE_VIRTUAL:
-        return "virtual GPU";
-    case IKAT_DEVICE_CPU:
-        return "CPU";
-    default:
-        return "other";
+    case IKAT_DEVICE_DISCRETE: return "discrete GPU";
+    case IKAT_DEVICE_INTEGRATED: return "integrated GPU";
+    case IKAT_DEVICE_VIRTUAL: return "virtual GPU";
+    case IKAT_DEVICE_CPU: return "CPU";
+    default: return "other";
     }
 }
 
 static void print_device(const ikat_device_info *info) {
     const ikat_device_limits *limits = &info->limits;
-    printf("%s\n  %s, %s\n  %s; %s\n", info->id, info->name, type_name(info->type), info->driver, info->api);
+    printf("%s\n  %s, %s\n  %s; %s\n", info->id, info->name, type_name(info->type), info->driver,
+           info->api);
     if (info->num_compute_units) {
         printf("  %" PRIu32 " compute units", info->num_compute_units);
     } else {
         printf("  compute units unknown");
     }
-    printf(", %.1f GiB memory, buffers to %.1f MiB, ranges to %.1f MiB\n", (double)info->memory_bytes / (1 << 30),
-           (double)limits->max_buffer_bytes / (1 << 20), (double)limits->max_storage_range_bytes / (1 << 20));
+    printf(", %.1f GiB memory, buffers to %.1f MiB, ranges to %.1f MiB\n",
+           (double)info->memory_bytes / (1 << 30), (double)limits->max_buffer_bytes / (1 << 20),
+           (double)limits->max_storage_range_bytes / (1 << 20));
     printf("  %" PRIu32 " KiB shared, %" PRIu32 " invocations, subgroup %" PRIu32 ", %" PRIu32
            " storage buffers, texel elements %" PRIu64 "\n",
            limits->shared_memory_bytes / 1024, limits->max_group_size, limits->subgroup_size,
@@ -99,7 +96,7 @@ static void print_json(cJSON *devices) {
     cJSON_Delete(root);
 }
 
-static int run(tool *tool, const args *args) {
+static int run(cli_tool *tool, const cli_args *args) {
     uint32_t num = 0;
     ikat_status status = ikat_device_count(tool->context, NULL, &num);
     cJSON *devices = args_flag(args, "json") ? cJSON_CreateArray() : NULL;
@@ -120,7 +117,7 @@ static int run(tool *tool, const args *args) {
     return tool_exit_code(tool, status);
 }
 
-const command command_devices = {
+const cli_command command_devices = {
     "devices",
     "[--json]",
     "Lists every device of every backend, its limits, and what would help and is missing.",

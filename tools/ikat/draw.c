@@ -8,17 +8,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char *fill_name(fill fill) {
-    static const char *const names[NUM_FILLS] = {"random", "equal", "large", "dominant", "poisoned"};
+const char *fill_name(cli_fill fill) {
+    static const char *const names[NUM_FILLS] = {"random", "equal", "large", "dominant",
+                                                 "poisoned"};
     return names[fill];
 }
 
 // xorshift64* of Vigna, arXiv:1402.6246: the same numbers on every machine.
-typedef struct generator {
+typedef struct cli_generator {
     uint64_t state;
-} generator;
+} cli_generator;
 
-static uint32_t draw_bits(generator *generator) {
+static uint32_t draw_bits(cli_generator *generator) {
     uint64_t state = generator->state;
     state ^= state >> 12;
     state ^= state << 25;
@@ -27,20 +28,22 @@ static uint32_t draw_bits(generator *generator) {
     return (uint32_t)(state * 0x2545f4914f6cdd1d >> 32);
 }
 
-static double draw_uniform(generator *generator) { return ((double)draw_bits(generator) + 0.5) * 0x1p-32; }
+static double draw_uniform(cli_generator *generator) {
+    return ((double)draw_bits(generator) + 0.5) * 0x1p-32;
+}
 
-static double draw_normal(generator *generator) {
+static double draw_normal(cli_generator *generator) {
     double radius = sqrt(-2 * log(draw_uniform(generator)));
     return radius * cos(6.283185307179586 * draw_uniform(generator));
 }
 
 // Each tensor has a stream of its own, by its name: one more input changes no other.
-static generator generator_for(const char *name, uint64_t seed) {
+static cli_generator generator_for(const char *name, uint64_t seed) {
     uint64_t state = 0x9e3779b97f4a7c15 * (seed + 1);
     for (; *name; name++) {
         state = (state ^ (uint8_t)*name) * 0x100000001b3;
     }
-    return (generator){state ? state : 1};
+    return (cli_generator){state ? state : 1};
 }
 
 static bool parse_shape(const char *text, size_t length, ikat_tensor *tensor) {
@@ -62,13 +65,14 @@ static bool parse_shape(const char *text, size_t length, ikat_tensor *tensor) {
     return true;
 }
 
-// One "name=shape" or "name=shape@values"; *values is where the values start, NULL if they are drawn.
-static bool parse_input(const char *text, size_t length, drawing *out, const char **values) {
+// One "name=shape" or "name=shape@values"; *values is where the values start, NULL if they are
+// drawn.
+static bool parse_input(const char *text, size_t length, cli_drawing *out, const char **values) {
     const char *equals = memchr(text, '=', length);
     if (!equals || equals == text || out->num_inputs == JOB_MAX_TENSORS) {
         return false;
     }
-    drawn *input = &out->inputs[out->num_inputs++];
+    cli_drawn *input = &out->inputs[out->num_inputs++];
     size_t name_length = (size_t)(equals - text);
     if (name_length >= sizeof(input->name)) {
         return false;
@@ -82,7 +86,7 @@ static bool parse_input(const char *text, size_t length, drawing *out, const cha
 }
 
 // Values after `@`, repeated as often as needed.
-static bool fill_given(drawn *input, const char *text) {
+static bool fill_given(cli_drawn *input, const char *text) {
     uint64_t count = tensor_count(&input->tensor);
     const char *at = text;
     for (uint64_t i = 0; i < count; i++) {
@@ -97,18 +101,25 @@ static bool fill_given(drawn *input, const char *text) {
     return true;
 }
 
-static bool is_main(const drawn *input) { return input->info && strcmp(input->info->dtype, "float") == 0; }
+static bool is_main(const cli_drawn *input) {
+    return input->info && strcmp(input->info->dtype, "float") == 0;
+}
 
-// What a fill style multiplies a tensor by. Only the first main tensor grows: the scores grow as it does.
-static double fill_factor(fill fill, uint32_t index) { return fill == FILL_LARGE && index == 0 ? 32 : 1; }
+// What a fill style multiplies a tensor by. Only the first main tensor grows: the scores grow as it
+// does.
+static double fill_factor(cli_fill fill, uint32_t index) {
+    return fill == FILL_LARGE && index == 0 ? 32 : 1;
+}
 
-static void fill_drawn(drawn *input, uint32_t index, const letters *letters, fill fill, uint64_t seed) {
-    generator generator = generator_for(input->name, seed);
+static void fill_drawn(cli_drawn *input, uint32_t index, const cli_letters *letters, cli_fill fill,
+                       uint64_t seed) {
+    cli_generator generator = generator_for(input->name, seed);
     uint64_t count = tensor_count(&input->tensor);
     ikat_dtype dtype = input->tensor.dtype;
     bool floating = dtype == IKAT_FLOAT32 || dtype == IKAT_FLOAT16;
     double minimum = 0, maximum = 7;
-    bool bounded = letters_range(letters, input->info ? input->info->values : NULL, &minimum, &maximum);
+    bool bounded =
+        letters_range(letters, input->info ? input->info->values : NULL, &minimum, &maximum);
     double constant = draw_normal(&generator);
     double factor = is_main(input) ? fill_factor(fill, index) : 1;
     for (uint64_t i = 0; i < count; i++) {
@@ -122,7 +133,7 @@ static void fill_drawn(drawn *input, uint32_t index, const letters *letters, fil
     }
 }
 
-static const drawn *find_drawn(const drawing *drawing, const char *name) {
+static const cli_drawn *find_drawn(const cli_drawing *drawing, const char *name) {
     for (uint32_t i = 0; i < drawing->num_inputs; i++) {
         if (strcmp(drawing->inputs[i].name, name) == 0) {
             return &drawing->inputs[i];
@@ -131,21 +142,23 @@ static const drawn *find_drawn(const drawing *drawing, const char *name) {
     return NULL;
 }
 
-// A rewrite of rows along one axis: those from `first[batch]` on (or that one alone) are multiplied.
+// A rewrite of rows along one axis: those from `first[batch]` on (or that one alone) are
+// multiplied.
 typedef struct row_change {
     const char *letter;
-    const drawn *first; // int32, one a batch entry; NULL: row `row` of every entry
+    const cli_drawn *first; // int32, one a batch entry; NULL: row `row` of every entry
     int64_t row;
     double factor; // NaN poisons
 } row_change;
 
 static bool change_applies(const row_change *change, int64_t batch, int64_t row) {
-    return change->first ? (double)row >= value_load(change->first->tensor.dtype, change->first->data, (uint64_t)batch)
+    return change->first ? (double)row >= value_load(change->first->tensor.dtype,
+                                                     change->first->data, (uint64_t)batch)
                          : row == change->row;
 }
 
-static void change_rows(drawn *input, const row_change *change) {
-    pattern shape;
+static void change_rows(cli_drawn *input, const row_change *change) {
+    cli_pattern shape;
     if (!input->info || !pattern_read(input->info->shape, input->tensor.rank, &shape)) {
         return;
     }
@@ -171,9 +184,9 @@ static void change_rows(drawn *input, const row_change *change) {
     }
 }
 
-static void change_all(drawing *drawing, const row_change *change, bool only_main) {
+static void change_all(cli_drawing *drawing, const row_change *change, bool only_main) {
     for (uint32_t i = 0; i < drawing->num_inputs; i++) {
-        drawn *input = &drawing->inputs[i];
+        cli_drawn *input = &drawing->inputs[i];
         bool floating = input->tensor.dtype == IKAT_FLOAT32 || input->tensor.dtype == IKAT_FLOAT16;
         if (only_main ? is_main(input) : floating) {
             change_rows(input, change);
@@ -181,9 +194,9 @@ static void change_all(drawing *drawing, const row_change *change, bool only_mai
     }
 }
 
-static void poison(drawing *drawing) {
-    const drawn *keys = find_drawn(drawing, "lengths");
-    const drawn *queries = find_drawn(drawing, "query_lengths");
+static void poison(cli_drawing *drawing) {
+    const cli_drawn *keys = find_drawn(drawing, "lengths");
+    const cli_drawn *queries = find_drawn(drawing, "query_lengths");
     int64_t num_queries = 0, num_keys = 0;
     letters_get(&drawing->letters, "N", &num_queries);
     letters_get(&drawing->letters, "M", &num_keys);
@@ -198,7 +211,7 @@ static void poison(drawing *drawing) {
     }
 }
 
-static void apply_fill(drawing *drawing, fill fill, uint64_t seed) {
+static void apply_fill(cli_drawing *drawing, cli_fill fill, uint64_t seed) {
     int64_t num_keys = 0;
     letters_get(&drawing->letters, "M", &num_keys);
     if (fill == FILL_DOMINANT && num_keys) {
@@ -210,7 +223,7 @@ static void apply_fill(drawing *drawing, fill fill, uint64_t seed) {
 }
 
 // "causal=1 softcap=5" to settings; the text is cut up in place.
-static bool parse_settings(drawing *out, const char *text) {
+static bool parse_settings(cli_drawing *out, const char *text) {
     out->settings_text = tool_copy(text ? text : "");
     for (char *word = strtok(out->settings_text, " "); word; word = strtok(NULL, " ")) {
         char *equals = strchr(word, '=');
@@ -223,8 +236,9 @@ static bool parse_settings(drawing *out, const char *text) {
     return true;
 }
 
-// Tensors that may have either type have the other one where one key dominates, so that both mixtures occur.
-static ikat_dtype pick_dtype(const drawn *input, ikat_dtype main, fill fill) {
+// Tensors that may have either type have the other one where one key dominates, so that both
+// mixtures occur.
+static ikat_dtype pick_dtype(const cli_drawn *input, ikat_dtype main, cli_fill fill) {
     if (!input->info) {
         return main;
     }
@@ -233,15 +247,17 @@ static ikat_dtype pick_dtype(const drawn *input, ikat_dtype main, fill fill) {
     return load_dtype(input->info, swap ? other : main);
 }
 
-static bool parse_inputs(drawing *out, const char *text, ikat_dtype main, fill fill, const char **values) {
+static bool parse_inputs(cli_drawing *out, const char *text, ikat_dtype main, cli_fill fill,
+                         const char **values) {
     while (*(text += strspn(text, " "))) {
         size_t length = strcspn(text, " ");
         if (!parse_input(text, length, out, &values[out->num_inputs])) {
             return false;
         }
-        drawn *input = &out->inputs[out->num_inputs - 1];
+        cli_drawn *input = &out->inputs[out->num_inputs - 1];
         input->tensor.dtype = pick_dtype(input, main, fill);
-        input->data = tool_alloc(tensor_count(&input->tensor), ikat_dtype_size(input->tensor.dtype));
+        input->data =
+            tool_alloc(tensor_count(&input->tensor), ikat_dtype_size(input->tensor.dtype));
         if (input->info) {
             letters_learn(&out->letters, input->info->shape, &input->tensor);
         }
@@ -250,12 +266,14 @@ static bool parse_inputs(drawing *out, const char *text, ikat_dtype main, fill f
     return true;
 }
 
-bool drawing_make(const ikat_mechanism_info *info, const char *inputs, const char *settings, ikat_dtype main,
-                  fill fill, uint64_t seed, drawing *out, char *message, size_t message_size) {
-    *out = (drawing){.info = info, .padded = drawing_text_is_padded(inputs)};
+bool drawing_make(const ikat_mechanism_info *info, const char *inputs, const char *settings,
+                  ikat_dtype main, cli_fill fill, uint64_t seed, cli_drawing *out, char *message,
+                  size_t message_size) {
+    *out = (cli_drawing){.info = info, .padded = drawing_text_is_padded(inputs)};
     const char *values[JOB_MAX_TENSORS + 1] = {NULL};
     if (!parse_inputs(out, inputs, main, fill, values) || !parse_settings(out, settings)) {
-        snprintf(message, message_size, "the example cannot be read: inputs '%.200s', settings '%.200s'", inputs,
+        snprintf(message, message_size,
+                 "the example cannot be read: inputs '%.200s', settings '%.200s'", inputs,
                  settings ? settings : "");
         drawing_free(out);
         return false;
@@ -264,7 +282,8 @@ bool drawing_make(const ikat_mechanism_info *info, const char *inputs, const cha
         if (!values[i]) {
             fill_drawn(&out->inputs[i], i, &out->letters, fill, seed);
         } else if (!fill_given(&out->inputs[i], values[i])) {
-            snprintf(message, message_size, "the example's values of %s cannot be read", out->inputs[i].name);
+            snprintf(message, message_size, "the example's values of %s cannot be read",
+                     out->inputs[i].name);
             drawing_free(out);
             return false;
         }
@@ -273,15 +292,15 @@ bool drawing_make(const ikat_mechanism_info *info, const char *inputs, const cha
     return true;
 }
 
-void drawing_free(drawing *drawing) {
+void drawing_free(cli_drawing *drawing) {
     for (uint32_t i = 0; i < drawing->num_inputs; i++) {
         free(drawing->inputs[i].data);
     }
     free(drawing->settings_text);
-    *drawing = (struct drawing){0};
+    *drawing = (cli_drawing){0};
 }
 
-static void widen_input(const drawn *from, drawn *out) {
+static void widen_input(const cli_drawn *from, cli_drawn *out) {
     *out = *from;
     uint64_t count = tensor_count(&from->tensor);
     if (from->tensor.dtype == IKAT_FLOAT16) {
@@ -297,7 +316,7 @@ static void widen_input(const drawn *from, drawn *out) {
     }
 }
 
-void drawing_widen(const drawing *drawing, struct drawing *out) {
+void drawing_widen(const cli_drawing *drawing, cli_drawing *out) {
     *out = *drawing;
     for (uint32_t i = 0; i < drawing->num_inputs; i++) {
         widen_input(&drawing->inputs[i], &out->inputs[i]);
@@ -308,7 +327,7 @@ void drawing_widen(const drawing *drawing, struct drawing *out) {
 
 bool drawing_text_is_padded(const char *inputs) { return strstr(inputs, "lengths=") != NULL; }
 
-const char *drawing_setting(const drawing *drawing, const char *name) {
+const char *drawing_setting(const cli_drawing *drawing, const char *name) {
     for (uint32_t i = 0; i < drawing->num_settings; i++) {
         if (strcmp(drawing->settings[i].name, name) == 0) {
             return drawing->settings[i].value.text;

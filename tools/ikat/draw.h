@@ -1,4 +1,5 @@
-// Values for the inputs of a mechanism: shapes as an example says, elements drawn in one of several styles.
+// Values for the inputs of a mechanism: shapes as an example says, elements drawn in one of several
+// styles.
 
 #ifndef DRAW_H
 #define DRAW_H
@@ -6,53 +7,56 @@
 #include "job.h"
 #include "letters.h"
 
-// How the main tensors are filled. What a page's tolerance is for is FILL_RANDOM; the others look for particular faults.
-typedef enum fill {
+// How the main tensors are filled. What a page's tolerance is for is FILL_RANDOM; the others look
+// for particular faults.
+typedef enum cli_fill {
     FILL_RANDOM,   // N(0,1)
     FILL_EQUAL,    // all elements of a tensor alike: every key ties
     FILL_LARGE,    // scores far above 88
     FILL_DOMINANT, // one key far above all others
     FILL_POISONED, // NaN in padded rows; only where there are lengths
     NUM_FILLS
-} fill;
+} cli_fill;
 
-const char *fill_name(fill fill);
+const char *fill_name(cli_fill fill);
 
 // The inputs of one call: packed host arrays.
 //
 // tensors  name, dtype, shape; `data` to be freed by drawing_free
-typedef struct drawn {
+typedef struct cli_drawn {
     char name[32];
     const ikat_argument_info *info; // NULL: the mechanism has no such input
     ikat_tensor tensor;
     void *data;
-} drawn;
+} cli_drawn;
 
-typedef struct drawing {
+typedef struct cli_drawing {
     const ikat_mechanism_info *info;
-    drawn inputs[JOB_MAX_TENSORS];
+    cli_drawn inputs[JOB_MAX_TENSORS];
     uint32_t num_inputs;
     ikat_setting settings[JOB_MAX_TENSORS];
     uint32_t num_settings;
     char *settings_text; // where the settings' names and values are
-    letters letters;
+    cli_letters letters;
     bool padded; // it has lengths
-} drawing;
+} cli_drawing;
 
-// Draws the inputs "q=2,3,5,8 lengths=2@5,0" and reads the settings "causal=1 softcap=5" of a mechanism.
+// Draws the inputs "q=2,3,5,8 lengths=2@5,0" and reads the settings "causal=1 softcap=5" of a
+// mechanism.
 //
 // Returns false, and why in `message`, if the text cannot be read.
-bool drawing_make(const ikat_mechanism_info *info, const char *inputs, const char *settings, ikat_dtype main,
-                  fill fill, uint64_t seed, drawing *out, char *message, size_t message_size);
-void drawing_free(drawing *drawing);
+bool drawing_make(const ikat_mechanism_info *info, const char *inputs, const char *settings,
+                  ikat_dtype main, cli_fill fill, uint64_t seed, cli_drawing *out, char *message,
+                  size_t message_size);
+void drawing_free(cli_drawing *drawing);
 
 // The same values with every float16 as float32: what the reference takes.
-void drawing_widen(const drawing *drawing, struct drawing *out);
+void drawing_widen(const cli_drawing *drawing, cli_drawing *out);
 
 // Whether an example has lengths, so that FILL_POISONED means something.
 bool drawing_text_is_padded(const char *inputs);
 
 // A setting's text, NULL if it is not given.
-const char *drawing_setting(const drawing *drawing, const char *name);
+const char *drawing_setting(const cli_drawing *drawing, const char *name);
 
 #endif

@@ -74,7 +74,8 @@ static bool write_parts(int file, const file_part *parts, uint32_t num_parts) {
     return true;
 }
 
-// What a temporary file's rights should be: those of the file it replaces, else what the user's mask leaves.
+// What a temporary file's rights should be: those of the file it replaces, else what the user's
+// mask leaves.
 static mode_t wanted_mode(const char *path) {
     struct stat status;
     if (stat(path, &status) == 0) {
@@ -110,7 +111,8 @@ static int open_target(pending_file *file) {
     return descriptor;
 }
 
-int file_prepare(const char *path, const file_part *parts, uint32_t num_parts, pending_file *out_file) {
+int file_prepare(const char *path, const file_part *parts, uint32_t num_parts,
+                 pending_file *out_file) {
     *out_file = (pending_file){.path = tool_copy(path)};
     int descriptor = open_target(out_file);
     bool good = descriptor >= 0 && write_parts(descriptor, parts, num_parts);

@@ -5,7 +5,8 @@
 
 #include "tool.h"
 
-// Reads a file. Returns an exit code and prints a line naming `what` and the path; *out_bytes is to be freed.
+// Reads a file. Returns an exit code and prints a line naming `what` and the path; *out_bytes is to
+// be freed.
 int file_read(const char *what, const char *path, uint8_t **out_bytes, size_t *out_size);
 
 // A file being written under another name beside its own, until it is complete.
@@ -22,7 +23,8 @@ typedef struct file_part {
     const void *bytes;
     size_t size;
 } file_part;
-int file_prepare(const char *path, const file_part *parts, uint32_t num_parts, pending_file *out_file);
+int file_prepare(const char *path, const file_part *parts, uint32_t num_parts,
+                 pending_file *out_file);
 
 // Gives the file its own name. Returns an exit code and prints a line.
 int file_commit(pending_file *file);

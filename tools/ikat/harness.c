@@ -9,18 +9,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-ikat_status harness_open(harness *harness, tool *tool) {
-    *harness = (struct harness){.tool = tool, .seed = 1};
+ikat_status harness_open(cli_harness *harness, cli_tool *tool) {
+    *harness = (cli_harness){.tool = tool, .seed = 1};
     return tool_device_open(tool, "cpu", NULL, &harness->reference);
 }
 
-void harness_close(harness *harness) { ikat_device_destroy(&harness->reference); }
+void harness_close(cli_harness *harness) { ikat_device_destroy(&harness->reference); }
 
-bool harness_is_large(const ikat_mechanism_case *example) { return strncmp(example->name, "large_", 6) == 0; }
+bool harness_is_large(const ikat_mechanism_case *example) {
+    return strncmp(example->name, "large_", 6) == 0;
+}
 
-// Fill and layout run through all pairs; the parity of their sum gives each fill and each layout both types.
+// Fill and layout run through all pairs; the parity of their sum gives each fill and each layout
+// both types.
 uint32_t harness_variations(const ikat_mechanism_case *example, uint32_t index, bool all,
-                            variation out[HARNESS_MAX_VARIATIONS]) {
+                            cli_variation out[HARNESS_MAX_VARIATIONS]) {
     uint32_t num = 0;
     uint32_t num_fills = drawing_text_is_padded(example->inputs) ? NUM_FILLS : FILL_POISONED;
     for (uint32_t fill_index = 0; fill_index < num_fills; fill_index++) {
@@ -29,7 +32,8 @@ uint32_t harness_variations(const ikat_mechanism_case *example, uint32_t index, 
                 continue;
             }
             bool half = (fill_index + layout_index + index / NUM_LAYOUTS) % 2;
-            variation row = {half ? IKAT_FLOAT16 : IKAT_FLOAT32, (fill)fill_index, (layout)layout_index};
+            cli_variation row = {half ? IKAT_FLOAT16 : IKAT_FLOAT32, (cli_fill)fill_index,
+                                 (cli_layout)layout_index};
             out[num++] = row;
             if (all) {
                 row.dtype = half ? IKAT_FLOAT32 : IKAT_FLOAT16;
@@ -40,18 +44,19 @@ uint32_t harness_variations(const ikat_mechanism_case *example, uint32_t index, 
     return num;
 }
 
-void variation_describe(const variation *variation, char *out, size_t capacity) {
-    tool_append(out, capacity, "%s %s %s", ikat_dtype_name(variation->dtype), fill_name(variation->fill),
-                layout_name(variation->layout));
+void variation_describe(const cli_variation *variation, char *out, size_t capacity) {
+    tool_append(out, capacity, "%s %s %s", ikat_dtype_name(variation->dtype),
+                fill_name(variation->fill), layout_name(variation->layout));
 }
 
-static void fail_status(const harness *harness, ikat_status status, const char *what, outcome *out) {
+static void fail_status(const cli_harness *harness, ikat_status status, const char *what,
+                        cli_outcome *out) {
     out->verdict = VERDICT_FAILED;
     snprintf(out->text, sizeof(out->text), "%s: %s", what, tool_reason(harness->tool, status));
 }
 
 // Keeps the reference's outputs.
-static void keep_outputs(job *job, expected *expected) {
+static void keep_outputs(cli_job *job, cli_expected *expected) {
     for (uint32_t i = 0; i < job->num_tensors; i++) {
         job_tensor *tensor = &job->tensors[i];
         if (tensor->output) {
@@ -64,16 +69,16 @@ static void keep_outputs(job *job, expected *expected) {
     }
 }
 
-static ikat_status run_job(job *job, ikat_device *device) {
+static ikat_status run_job(cli_job *job, ikat_device *device) {
     ikat_status status = job_plan(job, device);
     status = status ? status : job_bind(job);
     status = status ? status : job_run(job);
     return status ? status : job_fetch(job);
 }
 
-static ikat_status compute_reference(harness *harness, expected *expected) {
-    drawing wide;
-    job job;
+static ikat_status compute_reference(cli_harness *harness, cli_expected *expected) {
+    cli_drawing wide;
+    cli_job job;
     const ikat_mechanism_info *info = expected->drawing.info;
     drawing_widen(&expected->drawing, &wide);
     layout_inputs(&wide, LAYOUT_PACKED, &job);
@@ -91,12 +96,13 @@ static ikat_status compute_reference(harness *harness, expected *expected) {
     return status;
 }
 
-bool harness_expect(harness *harness, const ikat_mechanism_info *info, const ikat_mechanism_case *example,
-                    const variation *variation, expected *out_expected, outcome *out) {
-    *out_expected = (expected){.variation = *variation, .seed = harness->seed};
-    *out = (outcome){.verdict = VERDICT_FAILED};
-    if (!drawing_make(info, example->inputs, example->settings, variation->dtype, variation->fill, harness->seed,
-                      &out_expected->drawing, out->text, sizeof(out->text))) {
+bool harness_expect(cli_harness *harness, const ikat_mechanism_info *info,
+                    const ikat_mechanism_case *example, const cli_variation *variation,
+                    cli_expected *out_expected, cli_outcome *out) {
+    *out_expected = (cli_expected){.variation = *variation, .seed = harness->seed};
+    *out = (cli_outcome){.verdict = VERDICT_FAILED};
+    if (!drawing_make(info, example->inputs, example->settings, variation->dtype, variation->fill,
+                      harness->seed, &out_expected->drawing, out->text, sizeof(out->text))) {
         return false;
     }
     tool_forget(harness->tool);
@@ -108,7 +114,7 @@ bool harness_expect(harness *harness, const ikat_mechanism_info *info, const ika
     return status == IKAT_OK;
 }
 
-void expected_free(expected *expected) {
+void expected_free(cli_expected *expected) {
     drawing_free(&expected->drawing);
     for (uint32_t i = 0; i < expected->num_outputs; i++) {
         free(expected->outputs[i].data);
@@ -128,57 +134,75 @@ void harness_list_kernels(const ikat_plan *plan, char *out, size_t capacity) {
     }
 }
 
-// Whether some kernel of the plan is this variant: "attend.lane_d64" names "attend.lane_d64.f32.lse" and the like.
-static bool takes_variant(const char *kernels, const char *variant) {
-    size_t length = strlen(variant);
-    for (const char *at = strstr(kernels, variant); at; at = strstr(at + 1, variant)) {
-        bool begins = at == kernels || at[-1] == ' ';
-        if (begins && strchr(". ", at[length])) {
-            return true;
+// "attend.lane_d64" is in "attend.f32.lane_d64.lse merge.f32.rows": a kernel of that name has the
+// rest as one of its words.
+bool harness_takes_variant(const char *kernels, const char *variant) {
+    const char *dot = strchr(variant, '.');
+    size_t kernel_length = dot ? (size_t)(dot - variant) + 1 : 0;
+    const char *name = dot ? dot + 1 : variant;
+    size_t length = strlen(name);
+    while (*(kernels += strspn(kernels, " "))) {
+        size_t word = strcspn(kernels, " ");
+        const char *end = kernels + word;
+        bool same = strncmp(kernels, variant, kernel_length) == 0;
+        for (const char *at = kernels; same && at + length <= end; at++) {
+            bool begins = at == kernels || at[-1] == '.';
+            bool ends = at + length == end || at[length] == '.';
+            if (begins && ends && strncmp(at, name, length) == 0) {
+                return true;
+            }
         }
+        kernels = end;
     }
     return false;
 }
 
-// A score of some hundreds is known to about 2^-16 in float32, and its exponential as well: what the page's tolerance, meant for
-// N(0,1), does not count.
-static double slack(fill fill) { return fill == FILL_LARGE ? 1e-4 : fill == FILL_DOMINANT ? 3e-5 : 0; }
+// A score of some hundreds is known to about 2^-16 in float32, and its exponential as well: what
+// the page's tolerance, meant for N(0,1), does not count.
+static double slack(cli_fill fill) {
+    return fill == FILL_LARGE ? 1e-4 : fill == FILL_DOMINANT ? 3e-5 : 0;
+}
 
-static void compare_output(const harness *harness, const job *job, const expected *expected, uint32_t index,
-                           outcome *out) {
+static void compare_output(const cli_harness *harness, const cli_job *job,
+                           const cli_expected *expected, uint32_t index, cli_outcome *out) {
     const job_tensor *tensor = &job->tensors[job->num_tensors - expected->num_outputs + index];
     void *got = job_extract(job, tensor);
-    double tolerance = ikat_plan_tolerance(job->plan, tensor->name) + slack(expected->variation.fill);
-    comparison result;
-    compare_arrays(&tensor->tensor, got, expected->outputs[index].tensor.dtype, expected->outputs[index].data,
-                   tolerance, &result);
+    double tolerance =
+        ikat_plan_tolerance(job->plan, tensor->name) + slack(expected->variation.fill);
+    cli_comparison result;
+    compare_arrays(&tensor->tensor, got, expected->outputs[index].tensor.dtype,
+                   expected->outputs[index].data, tolerance, &result);
     out->error = fmax(out->error, result.error);
     uint64_t byte;
     if (!result.passed) {
         out->verdict = VERDICT_FAILED;
-        tool_append(out->text, sizeof(out->text), "%s is off by %.3g, expected at most %.3g; ", tensor->name,
-                    result.error, tolerance);
+        tool_append(out->text, sizeof(out->text), "%s is off by %.3g, expected at most %.3g; ",
+                    tensor->name, result.error, tolerance);
         compare_describe(&result, tensor->tensor.rank, out->text, sizeof(out->text));
         tool_append(out->text, sizeof(out->text), "; seed %" PRIu64 ". ", harness->seed);
     }
     if (!layout_guards_intact(job, tensor, &byte)) {
         out->verdict = VERDICT_FAILED;
-        tool_append(out->text, sizeof(out->text), "%s: byte %" PRIu64 " of its buffer, outside the tensor, was written. ",
+        tool_append(out->text, sizeof(out->text),
+                    "%s: byte %" PRIu64 " of its buffer, outside the tensor, was written. ",
                     tensor->name, byte);
     }
     free(got);
 }
 
 // UNSUPPORTED with a variant asked for is no failure: the device or the call cannot use it.
-static void fail_plan(const harness *harness, ikat_status status, const char *variant, outcome *out) {
+static void fail_plan(const cli_harness *harness, ikat_status status, const char *variant,
+                      cli_outcome *out) {
     fail_status(harness, status, "no plan", out);
     if (status == IKAT_UNSUPPORTED && variant) {
         out->verdict = VERDICT_SKIPPED;
     }
 }
 
-// Plans, runs and fetches; tells how long it took if something was compiled. False if it went wrong or was skipped.
-static bool run_measured(harness *harness, job *job, ikat_device *device, const char *variant, outcome *out) {
+// Plans, runs and fetches; tells how long it took if something was compiled. False if it went wrong
+// or was skipped.
+static bool run_measured(cli_harness *harness, cli_job *job, ikat_device *device,
+                         const char *variant, cli_outcome *out) {
     ikat_device_statistics before, after;
     ikat_device_get_statistics(device, &before);
     tool_forget(harness->tool);
@@ -190,9 +214,10 @@ static bool run_measured(harness *harness, job *job, ikat_device *device, const 
         return false;
     }
     harness_list_kernels(job->plan, out->kernels, sizeof(out->kernels));
-    if (variant && !takes_variant(out->kernels, variant)) {
+    if (variant && !harness_takes_variant(out->kernels, variant)) {
         out->verdict = VERDICT_SKIPPED;
-        snprintf(out->text, sizeof(out->text), "this call has no use for %s: it takes %.300s", variant, out->kernels);
+        snprintf(out->text, sizeof(out->text), "this call has no use for %s: it takes %.300s",
+                 variant, out->kernels);
         return false;
     }
     status = job_bind(job);
@@ -208,15 +233,16 @@ static bool run_measured(harness *harness, job *job, ikat_device *device, const 
     return status == IKAT_OK;
 }
 
-void harness_check(harness *harness, ikat_device *device, const expected *expected, const char *variant,
-                   outcome *out) {
-    job job;
-    *out = (outcome){.verdict = VERDICT_PASSED};
+void harness_check(cli_harness *harness, ikat_device *device, const cli_expected *expected,
+                   const char *variant, cli_outcome *out) {
+    cli_job job;
+    *out = (cli_outcome){.verdict = VERDICT_PASSED};
     layout_inputs(&expected->drawing, expected->variation.layout, &job);
     for (uint32_t i = 0; i < expected->num_outputs; i++) {
         ikat_tensor shape = expected->outputs[i].tensor;
-        shape.dtype = strcmp(expected->drawing.info->outputs[i].dtype, "float") == 0 ? expected->variation.dtype
-                                                                                      : shape.dtype;
+        shape.dtype = strcmp(expected->drawing.info->outputs[i].dtype, "float") == 0
+                          ? expected->variation.dtype
+                          : shape.dtype;
         layout_output(&job, expected->outputs[i].name, &shape, expected->variation.layout);
     }
     if (run_measured(harness, &job, device, variant, out)) {
@@ -227,23 +253,25 @@ void harness_check(harness *harness, ikat_device *device, const expected *expect
     job_free(&job);
 }
 
-void harness_check_large(harness *harness, ikat_device *device, const ikat_mechanism_info *info,
-                         const ikat_mechanism_case *example, ikat_dtype dtype, const char *variant, outcome *out) {
-    drawing drawing;
-    job job;
-    *out = (outcome){.verdict = VERDICT_PASSED};
-    if (!drawing_make(info, example->inputs, example->settings, dtype, FILL_RANDOM, harness->seed, &drawing,
-                      out->text, sizeof(out->text))) {
+void harness_check_large(cli_harness *harness, ikat_device *device, const ikat_mechanism_info *info,
+                         const ikat_mechanism_case *example, ikat_dtype dtype, const char *variant,
+                         cli_outcome *out) {
+    cli_drawing drawing;
+    cli_job job;
+    *out = (cli_outcome){.verdict = VERDICT_PASSED};
+    if (!drawing_make(info, example->inputs, example->settings, dtype, FILL_RANDOM, harness->seed,
+                      &drawing, out->text, sizeof(out->text))) {
         out->verdict = VERDICT_FAILED;
         return;
     }
     layout_inputs(&drawing, LAYOUT_PACKED, &job);
     job_add_tensor(&job, info->outputs[0].name, (ikat_tensor){0}, JOB_NO_IMAGE, true);
     if (run_measured(harness, &job, device, variant, out)) {
-        sampled sampled;
+        cli_sampled sampled;
         if (!sample_check(harness->tool, harness->reference, &drawing, &job, 8, &sampled)) {
             out->verdict = VERDICT_FAILED;
-            snprintf(out->text, sizeof(out->text), "%s; seed %" PRIu64, sampled.text, harness->seed);
+            snprintf(out->text, sizeof(out->text), "%s; seed %" PRIu64, sampled.text,
+                     harness->seed);
         }
         out->error = sampled.error;
     }

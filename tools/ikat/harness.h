@@ -1,60 +1,60 @@
-// Checks a device against the reference: examples of a mechanism, drawn values, layouts, poison and guards. Shared by
-// `ikat check` and the conformance tests; sees the public headers alone.
+// Checks a device against the reference: examples of a mechanism, drawn values, layouts, poison and
+// guards. Shared by `ikat check` and the conformance tests; sees the public headers alone.
 
 #ifndef HARNESS_H
 #define HARNESS_H
 
 #include "layout.h"
 
-typedef enum verdict { VERDICT_PASSED, VERDICT_FAILED, VERDICT_SKIPPED } verdict;
+typedef enum cli_verdict { VERDICT_PASSED, VERDICT_FAILED, VERDICT_SKIPPED } cli_verdict;
 
 // One way to run an example.
-typedef struct variation {
+typedef struct cli_variation {
     ikat_dtype dtype;
-    fill fill;
-    layout layout;
-} variation;
+    cli_fill fill;
+    cli_layout layout;
+} cli_variation;
 
 // error     the worst of all outputs, relative
 // start_ns  from no plan to the first result, compilation included; 0 if nothing had to be compiled
 // kernels   of the plan's steps
 // text      why it failed or was skipped, with seed and worst element
-typedef struct outcome {
-    verdict verdict;
+typedef struct cli_outcome {
+    cli_verdict verdict;
     double error;
     uint64_t start_ns;
     uint64_t compile_ns;
     char kernels[256];
     char text[1024];
-} outcome;
+} cli_outcome;
 
-typedef struct harness {
-    tool *tool;
+typedef struct cli_harness {
+    cli_tool *tool;
     ikat_device *reference;
     uint64_t seed;
-} harness;
+} cli_harness;
 
 // Opens the reference, device `cpu`.
-ikat_status harness_open(harness *harness, tool *tool);
-void harness_close(harness *harness);
+ikat_status harness_open(cli_harness *harness, cli_tool *tool);
+void harness_close(cli_harness *harness);
 
 enum { HARNESS_MAX_VARIATIONS = 2 * NUM_FILLS * NUM_LAYOUTS };
 
-// The variations of example `index` of a mechanism: pairwise over types, fills and layouts, spread over the examples; with
-// `all`, every one. Returns their number.
+// The variations of example `index` of a mechanism: pairwise over types, fills and layouts, spread
+// over the examples; with `all`, every one. Returns their number.
 uint32_t harness_variations(const ikat_mechanism_case *example, uint32_t index, bool all,
-                            variation out[HARNESS_MAX_VARIATIONS]);
+                            cli_variation out[HARNESS_MAX_VARIATIONS]);
 
 // "float16 random rows"
-void variation_describe(const variation *variation, char *out, size_t capacity);
+void variation_describe(const cli_variation *variation, char *out, size_t capacity);
 
 // Whether only sampled rows of an example can be compared.
 bool harness_is_large(const ikat_mechanism_case *example);
 
 // The values of one call and what the reference makes of them.
-typedef struct expected {
-    drawing drawing;
-    variation variation;
+typedef struct cli_expected {
+    cli_drawing drawing;
+    cli_variation variation;
     uint64_t seed;
     struct {
         const char *name;
@@ -62,21 +62,27 @@ typedef struct expected {
         void *data;
     } outputs[8];
     uint32_t num_outputs;
-} expected;
+} cli_expected;
 
 // Draws values and computes the reference. False, with the reason in out->text, if that fails.
-bool harness_expect(harness *harness, const ikat_mechanism_info *info, const ikat_mechanism_case *example,
-                    const variation *variation, expected *out_expected, outcome *out);
-void expected_free(expected *expected);
+bool harness_expect(cli_harness *harness, const ikat_mechanism_info *info,
+                    const ikat_mechanism_case *example, const cli_variation *variation,
+                    cli_expected *out_expected, cli_outcome *out);
+void expected_free(cli_expected *expected);
 
 // Runs the call on a device and compares.
 //
 // variant  the kernel variant to take, as ikat_variant_at names it; NULL: the best
-void harness_check(harness *harness, ikat_device *device, const expected *expected, const char *variant, outcome *out);
+void harness_check(cli_harness *harness, ikat_device *device, const cli_expected *expected,
+                   const char *variant, cli_outcome *out);
 
 // Runs a large example on a device and compares sampled rows (sample.h).
-void harness_check_large(harness *harness, ikat_device *device, const ikat_mechanism_info *info,
-                         const ikat_mechanism_case *example, ikat_dtype dtype, const char *variant, outcome *out);
+void harness_check_large(cli_harness *harness, ikat_device *device, const ikat_mechanism_info *info,
+                         const ikat_mechanism_case *example, ikat_dtype dtype, const char *variant,
+                         cli_outcome *out);
+
+// Whether a list of kernels has one of this variant, "attend.lane_d64".
+bool harness_takes_variant(const char *kernels, const char *variant);
 
 // Lists the kernels of a plan's steps, each once, with blanks between.
 void harness_list_kernels(const ikat_plan *plan, char *out, size_t capacity);

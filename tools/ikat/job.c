@@ -3,12 +3,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-uint32_t job_adopt_image(job *job, void *bytes, uint64_t size_bytes) {
+uint32_t job_adopt_image(cli_job *job, void *bytes, uint64_t size_bytes) {
     job->images[job->num_images] = (job_image){.bytes = bytes, .size_bytes = size_bytes};
     return job->num_images++;
 }
 
-uint32_t job_add_image(job *job, uint64_t size_bytes, uint8_t fill) {
+uint32_t job_add_image(cli_job *job, uint64_t size_bytes, uint8_t fill) {
     // Buffers have no size 0, tensors may.
     uint64_t size = size_bytes ? size_bytes : 16;
     void *bytes = tool_alloc(size, 1);
@@ -16,7 +16,8 @@ uint32_t job_add_image(job *job, uint64_t size_bytes, uint8_t fill) {
     return job_adopt_image(job, bytes, size);
 }
 
-bool job_add_tensor(job *job, const char *name, ikat_tensor tensor, uint32_t image, bool output) {
+bool job_add_tensor(cli_job *job, const char *name, ikat_tensor tensor, uint32_t image,
+                    bool output) {
     if (job->num_tensors == JOB_MAX_TENSORS) {
         return false;
     }
@@ -24,7 +25,7 @@ bool job_add_tensor(job *job, const char *name, ikat_tensor tensor, uint32_t ima
     return true;
 }
 
-job_tensor *job_find(job *job, const char *name) {
+job_tensor *job_find(cli_job *job, const char *name) {
     for (uint32_t i = 0; i < job->num_tensors; i++) {
         if (strcmp(job->tensors[i].name, name) == 0) {
             return &job->tensors[i];
@@ -33,7 +34,7 @@ job_tensor *job_find(job *job, const char *name) {
     return NULL;
 }
 
-ikat_status job_plan(job *job, ikat_device *device) {
+ikat_status job_plan(cli_job *job, ikat_device *device) {
     ikat_argument inputs[JOB_MAX_TENSORS], outputs[JOB_MAX_TENSORS];
     uint32_t num_inputs = 0, num_outputs = 0;
     for (uint32_t i = 0; i < job->num_tensors; i++) {
@@ -59,7 +60,7 @@ ikat_status job_plan(job *job, ikat_device *device) {
     return ikat_plan_create(device, &params, &job->plan);
 }
 
-static ikat_status place_output(job *job, job_tensor *tensor) {
+static ikat_status place_output(cli_job *job, job_tensor *tensor) {
     ikat_status status = ikat_plan_get_tensor(job->plan, tensor->name, &tensor->tensor);
     uint64_t size_bytes = 0;
     if (!status) {
@@ -71,7 +72,7 @@ static ikat_status place_output(job *job, job_tensor *tensor) {
     return status;
 }
 
-static ikat_status upload_image(job *job, job_image *image) {
+static ikat_status upload_image(cli_job *job, job_image *image) {
     if (image->buffer) {
         return IKAT_OK;
     }
@@ -79,7 +80,7 @@ static ikat_status upload_image(job *job, job_image *image) {
     return status ? status : ikat_buffer_write(image->buffer, 0, image->bytes, image->size_bytes);
 }
 
-ikat_status job_bind(job *job) {
+ikat_status job_bind(cli_job *job) {
     ikat_binding bindings[JOB_MAX_TENSORS];
     for (uint32_t i = 0; i < job->num_tensors; i++) {
         ikat_status status = job->tensors[i].output ? place_output(job, &job->tensors[i]) : IKAT_OK;
@@ -95,15 +96,16 @@ ikat_status job_bind(job *job) {
     }
     for (uint32_t i = 0; i < job->num_tensors; i++) {
         const job_tensor *tensor = &job->tensors[i];
-        bindings[i] = (ikat_binding){tensor->name, job->images[tensor->image].buffer, tensor->offset_bytes};
+        bindings[i] =
+            (ikat_binding){tensor->name, job->images[tensor->image].buffer, tensor->offset_bytes};
     }
     ikat_bindings_params params = {.tensors = bindings, .num_tensors = job->num_tensors};
     return ikat_bindings_create(job->plan, &params, &job->bindings);
 }
 
-ikat_status job_run(job *job) { return ikat_plan_run(job->plan, job->bindings); }
+ikat_status job_run(cli_job *job) { return ikat_plan_run(job->plan, job->bindings); }
 
-ikat_status job_fetch(job *job) {
+ikat_status job_fetch(cli_job *job) {
     ikat_status status = IKAT_OK;
     for (uint32_t i = 0; i < job->num_tensors && !status; i++) {
         if (job->tensors[i].output) {
@@ -114,12 +116,12 @@ ikat_status job_fetch(job *job) {
     return status;
 }
 
-void job_unplan(job *job) {
+void job_unplan(cli_job *job) {
     ikat_bindings_destroy(&job->bindings);
     ikat_plan_destroy(&job->plan);
 }
 
-void job_leave(job *job) {
+void job_leave(cli_job *job) {
     job_unplan(job);
     for (uint32_t i = 0; i < job->num_images; i++) {
         ikat_buffer_destroy(&job->images[i].buffer);
@@ -127,12 +129,12 @@ void job_leave(job *job) {
     job->device = NULL;
 }
 
-void job_free(job *job) {
+void job_free(cli_job *job) {
     job_leave(job);
     for (uint32_t i = 0; i < job->num_images; i++) {
         free(job->images[i].bytes);
     }
-    *job = (struct job){0};
+    *job = (cli_job){0};
 }
 
 void tensor_strides(const ikat_tensor *tensor, int64_t strides[IKAT_MAX_RANK]) {
@@ -175,9 +177,10 @@ void tensor_copy(const ikat_tensor *view, uint8_t *base, uint8_t *packed, bool g
     }
 }
 
-void *job_extract(const job *job, const job_tensor *tensor) {
+void *job_extract(const cli_job *job, const job_tensor *tensor) {
     uint64_t count = tensor_count(&tensor->tensor);
     void *packed = tool_alloc(count, ikat_dtype_size(tensor->tensor.dtype));
-    tensor_copy(&tensor->tensor, job->images[tensor->image].bytes + tensor->offset_bytes, packed, true);
+    tensor_copy(&tensor->tensor, job->images[tensor->image].bytes + tensor->offset_bytes, packed,
+                true);
     return packed;
 }

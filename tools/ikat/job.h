@@ -26,7 +26,7 @@ typedef struct job_tensor {
 } job_tensor;
 
 // Strings and settings are borrowed.
-typedef struct job {
+typedef struct cli_job {
     const char *mechanism;
     const char *variant;
     const ikat_setting *settings;
@@ -38,37 +38,40 @@ typedef struct job {
     ikat_device *device;
     ikat_plan *plan;
     ikat_bindings *bindings;
-} job;
+} cli_job;
 
 // Adds an image of `size_bytes` filled with `fill`; returns its index.
-uint32_t job_add_image(job *job, uint64_t size_bytes, uint8_t fill);
+uint32_t job_add_image(cli_job *job, uint64_t size_bytes, uint8_t fill);
 // Adds an image of bytes that the job frees.
-uint32_t job_adopt_image(job *job, void *bytes, uint64_t size_bytes);
+uint32_t job_adopt_image(cli_job *job, void *bytes, uint64_t size_bytes);
 // Adds a tensor; false if there are too many.
-bool job_add_tensor(job *job, const char *name, ikat_tensor tensor, uint32_t image, bool output);
-job_tensor *job_find(job *job, const char *name);
+bool job_add_tensor(cli_job *job, const char *name, ikat_tensor tensor, uint32_t image,
+                    bool output);
+job_tensor *job_find(cli_job *job, const char *name);
 
 // Makes the plan.
-ikat_status job_plan(job *job, ikat_device *device);
-// Describes outputs as the plan has them, gives those without an image one, makes buffers and fills them with the images' bytes.
-ikat_status job_bind(job *job);
+ikat_status job_plan(cli_job *job, ikat_device *device);
+// Describes outputs as the plan has them, gives those without an image one, makes buffers and fills
+// them with the images' bytes.
+ikat_status job_bind(cli_job *job);
 // Runs all of it and waits.
-ikat_status job_run(job *job);
+ikat_status job_run(cli_job *job);
 // Reads the images of the outputs back.
-ikat_status job_fetch(job *job);
+ikat_status job_fetch(cli_job *job);
 // Destroys plan and bindings; outputs are as inferred again.
-void job_unplan(job *job);
+void job_unplan(cli_job *job);
 // Destroys all that is on the device.
-void job_leave(job *job);
-void job_free(job *job);
+void job_leave(cli_job *job);
+void job_free(cli_job *job);
 
 // Copies a tensor's elements out of its image, packed row-major, to memory that is to be freed.
-void *job_extract(const job *job, const job_tensor *tensor);
+void *job_extract(const cli_job *job, const job_tensor *tensor);
 
 // Strides of a tensor, those of a packed one if it has none.
 void tensor_strides(const ikat_tensor *tensor, int64_t strides[IKAT_MAX_RANK]);
 uint64_t tensor_count(const ikat_tensor *tensor);
-// Copies all elements between a packed array and a view at `base`; `gather` is from the view to the array.
+// Copies all elements between a packed array and a view at `base`; `gather` is from the view to the
+// array.
 void tensor_copy(const ikat_tensor *view, uint8_t *base, uint8_t *packed, bool gather);
 
 #endif

@@ -7,12 +7,13 @@
 // GUARD_BYTES  around outputs: no NaN, so that a NaN written there shows
 enum { GAP_BYTE = 0xff, GUARD_BYTE = 0xa5, POISON_BYTE = 0xff, GUARD_SIZE = 256 };
 
-const char *layout_name(layout layout) {
+const char *layout_name(cli_layout layout) {
     static const char *const names[NUM_LAYOUTS] = {"packed", "rows", "shared"};
     return names[layout];
 }
 
-// Strides of [B,H,N,D] kept as [B,N,H,D] (other ranks in their own order), `gap` elements after every innermost row.
+// Strides of [B,H,N,D] kept as [B,N,H,D] (other ranks in their own order), `gap` elements after
+// every innermost row.
 static void stride_rows(ikat_tensor *tensor, int64_t gap) {
     uint32_t order[IKAT_MAX_RANK]; // from the outermost axis in memory to the innermost
     for (uint32_t axis = 0; axis < tensor->rank; axis++) {
@@ -37,8 +38,8 @@ static uint64_t view_bytes(const ikat_tensor *tensor) {
     return ikat_tensor_size_bytes(tensor, &size_bytes) ? 0 : size_bytes;
 }
 
-static void add_view(job *job, const char *name, const ikat_tensor *view, uint64_t offset_bytes, uint64_t behind,
-                     const void *data, bool output) {
+static void add_view(cli_job *job, const char *name, const ikat_tensor *view, uint64_t offset_bytes,
+                     uint64_t behind, const void *data, bool output) {
     uint64_t size = offset_bytes + view_bytes(view) + behind;
     uint32_t image = job_add_image(job, size, output ? GUARD_BYTE : GAP_BYTE);
     job_add_tensor(job, name, *view, image, output);
@@ -48,24 +49,25 @@ static void add_view(job *job, const char *name, const ikat_tensor *view, uint64
     }
 }
 
-static bool is_rows(const drawn *input) {
+static bool is_rows(const cli_drawn *input) {
     return input->info && strcmp(input->info->dtype, "float") == 0 && input->tensor.rank == 4;
 }
 
-static bool shares_rows(const drawn *a, const drawn *b) {
+static bool shares_rows(const cli_drawn *a, const cli_drawn *b) {
     return is_rows(a) && is_rows(b) && a->tensor.shape[0] == b->tensor.shape[0] &&
            a->tensor.shape[2] == b->tensor.shape[2] && a->tensor.shape[3] == b->tensor.shape[3];
 }
 
 // Puts inputs [first, first + num) into one buffer [B, rows, heads of all, D].
-static void add_shared(const drawing *drawing, uint32_t first, uint32_t num, job *job) {
+static void add_shared(const cli_drawing *drawing, uint32_t first, uint32_t num, cli_job *job) {
     int64_t heads = 0, base = 4;
     for (uint32_t i = first; i < first + num; i++) {
         heads += drawing->inputs[i].tensor.shape[1];
     }
     const ikat_tensor *shape = &drawing->inputs[first].tensor;
     int64_t elements = base + shape->shape[0] * shape->shape[2] * heads * shape->shape[3];
-    uint32_t image = job_add_image(job, (uint64_t)elements * ikat_dtype_size(shape->dtype), GAP_BYTE);
+    uint32_t image =
+        job_add_image(job, (uint64_t)elements * ikat_dtype_size(shape->dtype), GAP_BYTE);
     for (uint32_t i = first; i < first + num; i++) {
         ikat_tensor view = drawing->inputs[i].tensor;
         view.strides[3] = 1;
@@ -79,7 +81,7 @@ static void add_shared(const drawing *drawing, uint32_t first, uint32_t num, job
     }
 }
 
-static void add_input(const drawn *input, layout layout, job *job) {
+static void add_input(const cli_drawn *input, cli_layout layout, cli_job *job) {
     ikat_tensor view = input->tensor;
     uint64_t offset_bytes = 0, behind = 0;
     if (layout == LAYOUT_ROWS) {
@@ -91,8 +93,8 @@ static void add_input(const drawn *input, layout layout, job *job) {
     add_view(job, input->name, &view, offset_bytes, behind, input->data, false);
 }
 
-void layout_inputs(const drawing *drawing, layout layout, job *out_job) {
-    *out_job = (job){
+void layout_inputs(const cli_drawing *drawing, cli_layout layout, cli_job *out_job) {
+    *out_job = (cli_job){
         .mechanism = drawing->info->name,
         .settings = drawing->settings,
         .num_settings = drawing->num_settings,
@@ -112,7 +114,7 @@ void layout_inputs(const drawing *drawing, layout layout, job *out_job) {
     }
 }
 
-void layout_output(job *job, const char *name, const ikat_tensor *shape, layout layout) {
+void layout_output(cli_job *job, const char *name, const ikat_tensor *shape, cli_layout layout) {
     ikat_tensor view = *shape;
     memset(view.strides, 0, sizeof(view.strides));
     view.offset = 0;
@@ -132,7 +134,7 @@ void layout_output(job *job, const char *name, const ikat_tensor *shape, layout 
     free(poison);
 }
 
-bool layout_guards_intact(const job *job, const job_tensor *output, uint64_t *out_byte) {
+bool layout_guards_intact(const cli_job *job, const job_tensor *output, uint64_t *out_byte) {
     const job_image *image = &job->images[output->image];
     uint64_t count = tensor_count(&output->tensor);
     size_t size = ikat_dtype_size(output->tensor.dtype);

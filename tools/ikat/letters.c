@@ -3,10 +3,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *skip(const char *text, const char *characters) { return text + strspn(text, characters); }
+static const char *skip(const char *text, const char *characters) {
+    return text + strspn(text, characters);
+}
 
 // Adds a word of an axis; "or" only stands between two.
-static bool add_word(pattern *out, const char *word, size_t length) {
+static bool add_word(cli_pattern *out, const char *word, size_t length) {
     if (length == 2 && strncmp(word, "or", 2) == 0) {
         return true;
     }
@@ -21,8 +23,8 @@ static bool add_word(pattern *out, const char *word, size_t length) {
 }
 
 // Reads one "[...]" and moves *text past it and a following "or".
-static bool read_alternative(const char **text, pattern *out) {
-    *out = (pattern){0};
+static bool read_alternative(const char **text, cli_pattern *out) {
+    *out = (cli_pattern){0};
     const char *at = skip(*text, " ");
     if (*at++ != '[') {
         return false;
@@ -47,7 +49,7 @@ static bool read_alternative(const char **text, pattern *out) {
     return true;
 }
 
-bool pattern_read(const char *text, uint32_t rank, pattern *out) {
+bool pattern_read(const char *text, uint32_t rank, cli_pattern *out) {
     while (read_alternative(&text, out)) {
         if (out->rank == rank) {
             return true;
@@ -56,9 +58,9 @@ bool pattern_read(const char *text, uint32_t rank, pattern *out) {
     return false;
 }
 
-bool pattern_first(const char *text, pattern *out) { return read_alternative(&text, out); }
+bool pattern_first(const char *text, cli_pattern *out) { return read_alternative(&text, out); }
 
-uint32_t pattern_axis(const pattern *pattern, const char *name) {
+uint32_t pattern_axis(const cli_pattern *pattern, const char *name) {
     for (uint32_t axis = 0; axis < pattern->rank; axis++) {
         if (pattern->axes[axis].num_words == 1 && strcmp(pattern->axes[axis].words[0], name) == 0) {
             return axis;
@@ -67,7 +69,7 @@ uint32_t pattern_axis(const pattern *pattern, const char *name) {
     return IKAT_MAX_RANK;
 }
 
-void letters_set(letters *letters, const char *name, int64_t extent) {
+void letters_set(cli_letters *letters, const char *name, int64_t extent) {
     for (uint32_t i = 0; i < letters->num; i++) {
         if (strcmp(letters->items[i].name, name) == 0) {
             letters->items[i].extent = extent;
@@ -76,13 +78,13 @@ void letters_set(letters *letters, const char *name, int64_t extent) {
     }
     size_t length = strlen(name);
     if (letters->num < LETTERS_MAX && length < sizeof(letters->items[0].name)) {
-        letter *item = &letters->items[letters->num++];
+        cli_letter *item = &letters->items[letters->num++];
         memcpy(item->name, name, length + 1);
         item->extent = extent;
     }
 }
 
-bool letters_get(const letters *letters, const char *name, int64_t *out_extent) {
+bool letters_get(const cli_letters *letters, const char *name, int64_t *out_extent) {
     for (uint32_t i = 0; i < letters->num; i++) {
         if (strcmp(letters->items[i].name, name) == 0) {
             *out_extent = letters->items[i].extent;
@@ -96,22 +98,24 @@ static bool is_letter(const char *word) {
     return (word[0] >= 'A' && word[0] <= 'Z') || (word[0] >= 'a' && word[0] <= 'z');
 }
 
-void letters_learn(letters *letters, const char *text, const ikat_tensor *tensor) {
-    pattern found;
+void letters_learn(cli_letters *letters, const char *text, const ikat_tensor *tensor) {
+    cli_pattern found;
     int64_t known;
     if (!pattern_read(text, tensor->rank, &found)) {
         return;
     }
     for (uint32_t axis = 0; axis < found.rank; axis++) {
         const char *word = found.axes[axis].words[0];
-        if (found.axes[axis].num_words == 1 && is_letter(word) && !letters_get(letters, word, &known)) {
+        if (found.axes[axis].num_words == 1 && is_letter(word) &&
+            !letters_get(letters, word, &known)) {
             letters_set(letters, word, tensor->shape[axis]);
         }
     }
 }
 
-// One bound: a number, or a letter with an optional "+1" or "-1". Returns what follows it, NULL if it is neither.
-static const char *read_bound(const letters *letters, const char *text, double *out) {
+// One bound: a number, or a letter with an optional "+1" or "-1". Returns what follows it, NULL if
+// it is neither.
+static const char *read_bound(const cli_letters *letters, const char *text, double *out) {
     char *end;
     if (!is_letter(text)) {
         *out = strtod(text, &end);
@@ -136,7 +140,8 @@ static const char *read_bound(const letters *letters, const char *text, double *
     return text;
 }
 
-bool letters_range(const letters *letters, const char *text, double *out_minimum, double *out_maximum) {
+bool letters_range(const cli_letters *letters, const char *text, double *out_minimum,
+                   double *out_maximum) {
     if (!text || !*text) {
         return false;
     }

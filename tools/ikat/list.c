@@ -5,7 +5,7 @@
 #include <math.h>
 #include <stdio.h>
 
-static const option options[] = {
+static const cli_option options[] = {
     OPTION_HELP,
 };
 
@@ -13,8 +13,9 @@ static void print_arguments(const char *title, const ikat_argument_info *list, u
     printf("\n%s\n", title);
     for (uint32_t i = 0; i < num; i++) {
         const char *values = list[i].values ? list[i].values : "";
-        printf("  %-14s %-10s %-24s %s%s%s%s%s\n", list[i].name, list[i].dtype, list[i].shape, list[i].help,
-               list[i].optional ? " (optional)" : "", *values ? " [" : "", values, *values ? "]" : "");
+        printf("  %-14s %-10s %-24s %s%s%s%s%s\n", list[i].name, list[i].dtype, list[i].shape,
+               list[i].help, list[i].optional ? " (optional)" : "", *values ? " [" : "", values,
+               *values ? "]" : "");
     }
 }
 
@@ -40,7 +41,8 @@ static void print_range(const ikat_setting_info *setting, char *out, size_t capa
 }
 
 static void print_mechanism(const ikat_mechanism_info *info) {
-    printf("%s: %s\n%s\nfamily %s; cost %s\n", info->name, info->title, info->citation, info->family, info->cost);
+    printf("%s: %s\n%s\nfamily %s; cost %s\n", info->name, info->title, info->citation,
+           info->family, info->cost);
     print_arguments("inputs", info->inputs, info->num_inputs);
     print_arguments("outputs", info->outputs, info->num_outputs);
     printf("\nsettings\n");
@@ -55,11 +57,12 @@ static void print_mechanism(const ikat_mechanism_info *info) {
     const ikat_mechanism_case *cases = ikat_mechanism_cases(info->name, &num_cases);
     printf("\nexamples (what ikat check runs)\n");
     for (uint32_t i = 0; i < num_cases; i++) {
-        printf("  %-24s %s %s\n", cases[i].name, cases[i].inputs, cases[i].settings ? cases[i].settings : "");
+        printf("  %-24s %s %s\n", cases[i].name, cases[i].inputs,
+               cases[i].settings ? cases[i].settings : "");
     }
 }
 
-static int run(tool *tool, const args *args) {
+static int run(cli_tool *tool, const cli_args *args) {
     (void)tool;
     if (args->num_words == 0) {
         const ikat_mechanism_info *info;
@@ -70,13 +73,14 @@ static int run(tool *tool, const args *args) {
     }
     const ikat_mechanism_info *info = ikat_mechanism_find(args->words[0]);
     if (!info) {
-        return tool_fail("there is no mechanism '%s', expected one of those that 'ikat list' shows", args->words[0]);
+        return tool_fail("there is no mechanism '%s', expected one of those that 'ikat list' shows",
+                         args->words[0]);
     }
     print_mechanism(info);
     return TOOL_OK;
 }
 
-const command command_list = {
+const cli_command command_list = {
     "list",
     "[NAME]",
     "Lists the mechanisms; of one: its inputs, settings, outputs, cost and citation.",

@@ -11,13 +11,15 @@
 
 // An input's file while all of them are read: the main type is known after the last one.
 typedef struct input_file {
-    const argument *given;
-    const ikat_argument_info *info; // NULL: the mechanism has no such input, and the library will say so
+    const cli_argument *given;
+    const ikat_argument_info
+        *info; // NULL: the mechanism has no such input, and the library will say so
     uint8_t *bytes;
     npy_array array;
 } input_file;
 
-const ikat_argument_info *load_find(const ikat_argument_info *list, uint32_t num, const char *name) {
+const ikat_argument_info *load_find(const ikat_argument_info *list, uint32_t num,
+                                    const char *name) {
     for (uint32_t i = 0; i < num; i++) {
         if (strcmp(list[i].name, name) == 0) {
             return &list[i];
@@ -26,7 +28,9 @@ const ikat_argument_info *load_find(const ikat_argument_info *list, uint32_t num
     return NULL;
 }
 
-static bool has_main_type(const ikat_argument_info *info) { return info && strcmp(info->dtype, "float") == 0; }
+static bool has_main_type(const ikat_argument_info *info) {
+    return info && strcmp(info->dtype, "float") == 0;
+}
 
 ikat_dtype load_dtype(const ikat_argument_info *info, ikat_dtype main) {
     if (has_main_type(info) || strcmp(info->dtype, "any float") == 0) {
@@ -40,7 +44,7 @@ ikat_dtype load_dtype(const ikat_argument_info *info, ikat_dtype main) {
     return IKAT_FLOAT32;
 }
 
-int load_main_dtype(const args *args, ikat_dtype *dtype) {
+int load_main_dtype(const cli_args *args, ikat_dtype *dtype) {
     const char *text = args_value(args, "dtype");
     if (!text || strcmp(text, "float32") == 0) {
         *dtype = IKAT_FLOAT32;
@@ -55,7 +59,7 @@ int load_main_dtype(const args *args, ikat_dtype *dtype) {
 static int read_input(input_file *file) {
     size_t size;
     char message[256];
-    const argument *given = file->given;
+    const cli_argument *given = file->given;
     int code = file_read(given->name, given->text, &file->bytes, &size);
     if (code) {
         return code;
@@ -64,8 +68,8 @@ static int read_input(input_file *file) {
         return tool_fail("%s: '%s' cannot be read: %s", given->name, given->text, message);
     }
     if (file->array.rank > IKAT_MAX_RANK) {
-        return tool_fail("%s: '%s' has %" PRIu32 " axes, expected at most %d", given->name, given->text,
-                         file->array.rank, IKAT_MAX_RANK);
+        return tool_fail("%s: '%s' has %" PRIu32 " axes, expected at most %d", given->name,
+                         given->text, file->array.rank, IKAT_MAX_RANK);
     }
     return TOOL_OK;
 }
@@ -81,8 +85,9 @@ static ikat_dtype find_main_type(const input_file *files, uint32_t num) {
     return IKAT_FLOAT32;
 }
 
-// Types of the library are passed as they are, and checked there; others become what the input takes.
-static int add_input(job *job, const input_file *file, ikat_dtype main) {
+// Types of the library are passed as they are, and checked there; others become what the input
+// takes.
+static int add_input(cli_job *job, const input_file *file, ikat_dtype main) {
     const npy_array *array = &file->array;
     const char *name = file->given->name;
     ikat_dtype dtype = npy_dtype(array);
@@ -99,10 +104,12 @@ static int add_input(job *job, const input_file *file, ikat_dtype main) {
     if (!values_convert(array, dtype, job->images[image].bytes, message, sizeof(message))) {
         return tool_fail("%s %s", name, message);
     }
-    return job_add_tensor(job, name, tensor, image, false) ? TOOL_OK : tool_fail("%s is one tensor too many", name);
+    return job_add_tensor(job, name, tensor, image, false)
+               ? TOOL_OK
+               : tool_fail("%s is one tensor too many", name);
 }
 
-static int load_inputs(const args *args, load *load) {
+static int load_inputs(const cli_args *args, cli_load *load) {
     uint32_t num = args_count(args, "in");
     input_file *files = tool_alloc(num, sizeof(*files));
     int code = TOOL_OK;
@@ -127,7 +134,8 @@ static bool parse_shape(const char *text, ikat_tensor *tensor) {
     while (*text) {
         size_t length = strcspn(text, ",");
         int64_t extent;
-        if (tensor->rank == IKAT_MAX_RANK || !args_parse_integer(text, length, &extent) || extent < 0) {
+        if (tensor->rank == IKAT_MAX_RANK || !args_parse_integer(text, length, &extent) ||
+            extent < 0) {
             return false;
         }
         tensor->shape[tensor->rank++] = extent;
@@ -139,14 +147,15 @@ static bool parse_shape(const char *text, ikat_tensor *tensor) {
     return true;
 }
 
-static int load_shapes(const args *args, ikat_dtype main, load *load) {
+static int load_shapes(const cli_args *args, ikat_dtype main, cli_load *load) {
     for (uint32_t i = 0; i < args_count(args, "shape"); i++) {
-        const argument *given = args_nth(args, "shape", i);
-        const ikat_argument_info *info = load_find(load->info->inputs, load->info->num_inputs, given->name);
+        const cli_argument *given = args_nth(args, "shape", i);
+        const ikat_argument_info *info =
+            load_find(load->info->inputs, load->info->num_inputs, given->name);
         ikat_tensor tensor = {.dtype = info ? load_dtype(info, main) : main};
         if (!parse_shape(given->text, &tensor)) {
-            return tool_fail("--shape %s is '%s', expected at most %d extents such as 1,8,2048,64", given->name,
-                             given->text, IKAT_MAX_RANK);
+            return tool_fail("--shape %s is '%s', expected at most %d extents such as 1,8,2048,64",
+                             given->name, given->text, IKAT_MAX_RANK);
         }
         if (!job_add_tensor(&load->job, given->name, tensor, JOB_NO_IMAGE, false)) {
             return tool_fail("%s is one tensor too many", given->name);
@@ -155,9 +164,9 @@ static int load_shapes(const args *args, ikat_dtype main, load *load) {
     return TOOL_OK;
 }
 
-static int load_outputs(const args *args, load *load) {
+static int load_outputs(const cli_args *args, cli_load *load) {
     for (uint32_t i = 0; i < args_count(args, "out"); i++) {
-        const argument *given = args_nth(args, "out", i);
+        const cli_argument *given = args_nth(args, "out", i);
         for (uint32_t j = 0; j < i; j++) {
             if (strcmp(args_nth(args, "out", j)->text, given->text) == 0) {
                 return tool_fail("--out %s and --out %s both go to '%s', expected a file each",
@@ -171,10 +180,11 @@ static int load_outputs(const args *args, load *load) {
     return TOOL_OK;
 }
 
-int load_call(const args *args, const char *name, ikat_dtype shape_dtype, load *out_load) {
-    *out_load = (load){.info = ikat_mechanism_find(name)};
+int load_call(const cli_args *args, const char *name, ikat_dtype shape_dtype, cli_load *out_load) {
+    *out_load = (cli_load){.info = ikat_mechanism_find(name)};
     if (!out_load->info) {
-        return tool_fail("there is no mechanism '%s', expected one of those that 'ikat list' shows", name);
+        return tool_fail("there is no mechanism '%s', expected one of those that 'ikat list' shows",
+                         name);
     }
     out_load->settings = args_settings(args, &out_load->job.num_settings);
     out_load->job.settings = out_load->settings;
@@ -189,13 +199,14 @@ int load_call(const args *args, const char *name, ikat_dtype shape_dtype, load *
     return code;
 }
 
-void load_free(load *load) {
+void load_free(cli_load *load) {
     job_free(&load->job);
     free(load->settings);
     load->settings = NULL;
 }
 
-static int check_values(const job *job, const job_tensor *tensor, const char *values, const letters *letters) {
+static int check_values(const cli_job *job, const job_tensor *tensor, const char *values,
+                        const cli_letters *letters) {
     double minimum, maximum;
     if (tensor->image == JOB_NO_IMAGE || !letters_range(letters, values, &minimum, &maximum)) {
         return TOOL_OK;
@@ -204,26 +215,29 @@ static int check_values(const job *job, const job_tensor *tensor, const char *va
     for (uint64_t i = 0; i < tensor_count(&tensor->tensor); i++) {
         double value = value_load(tensor->tensor.dtype, bytes, i);
         if (!(value >= minimum && value <= maximum)) {
-            return tool_fail("%s has the value %.9g at element %" PRIu64 ", expected %s, which is %.9g to %.9g",
+            return tool_fail("%s has the value %.9g at element %" PRIu64
+                             ", expected %s, which is %.9g to %.9g",
                              tensor->name, value, i, values, minimum, maximum);
         }
     }
     return TOOL_OK;
 }
 
-int load_check_values(const load *load) {
-    const job *job = &load->job;
+int load_check_values(const cli_load *load) {
+    const cli_job *job = &load->job;
     const ikat_mechanism_info *info = load->info;
-    letters letters = {.num = 0};
+    cli_letters letters = {.num = 0};
     for (uint32_t i = 0; i < job->num_tensors; i++) {
-        const ikat_argument_info *argument = load_find(info->inputs, info->num_inputs, job->tensors[i].name);
+        const ikat_argument_info *argument =
+            load_find(info->inputs, info->num_inputs, job->tensors[i].name);
         if (!job->tensors[i].output && argument) {
             letters_learn(&letters, argument->shape, &job->tensors[i].tensor);
         }
     }
     int code = TOOL_OK;
     for (uint32_t i = 0; i < job->num_tensors && !code; i++) {
-        const ikat_argument_info *argument = load_find(info->inputs, info->num_inputs, job->tensors[i].name);
+        const ikat_argument_info *argument =
+            load_find(info->inputs, info->num_inputs, job->tensors[i].name);
         if (!job->tensors[i].output && argument) {
             code = check_values(job, &job->tensors[i], argument->values, &letters);
         }

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const command *const commands[] = {
+static const cli_command *const commands[] = {
     &command_devices, &command_list, &command_run, &command_check, &command_bench, &command_plan,
 };
 enum { NUM_COMMANDS = sizeof(commands) / sizeof(commands[0]) };
@@ -16,15 +16,18 @@ static void print_usage(FILE *file) {
     for (uint32_t i = 0; i < NUM_COMMANDS; i++) {
         fprintf(file, "  ikat %-8s %s\n", commands[i]->name, commands[i]->summary);
     }
-    fprintf(file, "\n  ikat COMMAND --help   what a command takes\n"
-                  "  ikat --version        the library's version\n\n"
-                  "Exit status: 0 success, 1 a check failed, 2 wrong usage or bad input, 3 no such device or "
-                  "unsupported there.\n"
-                  "Compiled programs are kept in $XDG_CACHE_HOME/ikat or ~/.cache/ikat. IKAT_LOG=none, error, "
-                  "warning, info or debug sets what is logged.\n");
+    fprintf(
+        file,
+        "\n  ikat COMMAND --help   what a command takes\n"
+        "  ikat --version        the library's version\n\n"
+        "Exit status: 0 success, 1 a check failed, 2 wrong usage or bad input, 3 no such device or "
+        "unsupported there.\n"
+        "Compiled programs are kept in $XDG_CACHE_HOME/ikat or ~/.cache/ikat. IKAT_LOG=none, "
+        "error, "
+        "warning, info or debug sets what is logged.\n");
 }
 
-static const command *find_command(const char *name) {
+static const cli_command *find_command(const char *name) {
     for (uint32_t i = 0; i < NUM_COMMANDS; i++) {
         if (strcmp(commands[i]->name, name) == 0) {
             return commands[i];
@@ -33,8 +36,8 @@ static const command *find_command(const char *name) {
     return NULL;
 }
 
-static int run_command(const command *command, int argc, char **argv) {
-    args args;
+static int run_command(const cli_command *command, int argc, char **argv) {
+    cli_args args;
     int code = args_parse(command, argc, argv, &args);
     if (code) {
         return code;
@@ -44,7 +47,7 @@ static int run_command(const command *command, int argc, char **argv) {
         args_free(&args);
         return TOOL_OK;
     }
-    tool tool;
+    cli_tool tool;
     char *cache_dir = tool_cache_dir();
     ikat_status status = tool_open(&tool, args_flag(&args, "verbose"), cache_dir);
     code = status ? tool_exit_code(&tool, status) : command->run(&tool, &args);
@@ -68,9 +71,10 @@ static int dispatch(int argc, char **argv) {
         printf("ikat %s\n", ikat_version());
         return TOOL_OK;
     }
-    const command *command = find_command(word);
+    const cli_command *command = find_command(word);
     if (!command) {
-        return tool_fail("unknown command '%s', expected devices, list, run, check, bench or plan", word);
+        return tool_fail("unknown command '%s', expected devices, list, run, check, bench or plan",
+                         word);
     }
     return run_command(command, argc - 2, argv + 2);
 }

@@ -11,7 +11,8 @@ typedef struct cursor {
 } cursor;
 
 static void skip_blanks(cursor *text) {
-    while (text->at < text->end && (*text->at == ' ' || *text->at == '\t' || *text->at == '\n' || *text->at == '\r')) {
+    while (text->at < text->end &&
+           (*text->at == ' ' || *text->at == '\t' || *text->at == '\n' || *text->at == '\r')) {
         text->at++;
     }
 }
@@ -92,7 +93,8 @@ static bool take_shape(cursor *text, npy_array *array) {
 
 // "<f4", "|i1", ">i8", "|b1": byte order, kind, size.
 static bool read_type(const char *text, npy_array *array) {
-    if (strlen(text) != 3 || !strchr("<>|=", text[0]) || !strchr("fiub", text[1]) || !strchr("1248", text[2])) {
+    if (strlen(text) != 3 || !strchr("<>|=", text[0]) || !strchr("fiub", text[1]) ||
+        !strchr("1248", text[2])) {
         return false;
     }
     array->kind = text[1];
@@ -114,20 +116,26 @@ static const char *read_entry(cursor *text, npy_array *array, uint32_t *found) {
     if (!take_string(text, key, sizeof(key)) || !take(text, ':')) {
         return "its header is no dictionary of descr, fortran_order and shape";
     }
-    uint32_t bit = strcmp(key, "descr") == 0 ? HAS_TYPE : strcmp(key, "fortran_order") == 0 ? HAS_ORDER
-                                                      : strcmp(key, "shape") == 0           ? HAS_SHAPE
-                                                                                            : 0;
+    uint32_t bit = strcmp(key, "descr") == 0           ? HAS_TYPE
+                   : strcmp(key, "fortran_order") == 0 ? HAS_ORDER
+                   : strcmp(key, "shape") == 0         ? HAS_SHAPE
+                                                       : 0;
     if (!bit || (*found & bit)) {
-        return "its header has an unknown key or one key twice, expected descr, fortran_order and shape once each";
+        return "its header has an unknown key or one key twice, expected descr, fortran_order and "
+               "shape once each";
     }
     *found |= bit;
     if (bit == HAS_TYPE) {
         bool good = take_string(text, type, sizeof(type)) && read_type(type, array);
-        return good ? NULL : "its element type is not supported, expected f2, f4, f8, i1 to i8, u1 to u8 or b1";
+        return good ? NULL
+                    : "its element type is not supported, expected f2, f4, f8, i1 to i8, u1 to u8 "
+                      "or b1";
     }
     if (bit == HAS_ORDER) {
         array->fortran = take_word(text, "True");
-        return array->fortran || take_word(text, "False") ? NULL : "its fortran_order is neither True nor False";
+        return array->fortran || take_word(text, "False")
+                   ? NULL
+                   : "its fortran_order is neither True nor False";
     }
     return take_shape(text, array) ? NULL : "its shape is no tuple of at most 32 whole numbers";
 }
@@ -175,7 +183,8 @@ static bool count_elements(npy_array *array) {
 }
 
 // Finds the header's text and where the data start. Returns what was wrong, NULL if nothing was.
-static const char *find_header(const uint8_t *bytes, size_t size, cursor *out_text, size_t *out_data) {
+static const char *find_header(const uint8_t *bytes, size_t size, cursor *out_text,
+                               size_t *out_data) {
     if (size < 10 || memcmp(bytes, "\x93NUMPY", 6) != 0) {
         return "it is no .npy file";
     }
@@ -199,7 +208,8 @@ static const char *find_header(const uint8_t *bytes, size_t size, cursor *out_te
     return NULL;
 }
 
-bool npy_parse(const uint8_t *bytes, size_t size, npy_array *out_array, char *message, size_t message_size) {
+bool npy_parse(const uint8_t *bytes, size_t size, npy_array *out_array, char *message,
+               size_t message_size) {
     *out_array = (npy_array){0};
     cursor text;
     size_t start = 0;
@@ -216,7 +226,8 @@ bool npy_parse(const uint8_t *bytes, size_t size, npy_array *out_array, char *me
     }
     uint64_t expected = out_array->count * out_array->size;
     if (expected != size - start) {
-        snprintf(message, message_size, "it has %zu bytes of data, expected %" PRIu64 " by its shape and type",
+        snprintf(message, message_size,
+                 "it has %zu bytes of data, expected %" PRIu64 " by its shape and type",
                  size - start, expected);
         return false;
     }
@@ -226,25 +237,21 @@ bool npy_parse(const uint8_t *bytes, size_t size, npy_array *out_array, char *me
 
 static const char *type_text(ikat_dtype dtype) {
     switch (dtype) {
-    case IKAT_FLOAT32:
-        return "<f4";
-    case IKAT_FLOAT16:
-        return "<f2";
-    case IKAT_INT32:
-        return "<i4";
-    case IKAT_INT8:
-        return "|i1";
-    default:
-        return "|u1";
+    case IKAT_FLOAT32: return "<f4";
+    case IKAT_FLOAT16: return "<f2";
+    case IKAT_INT32: return "<i4";
+    case IKAT_INT8: return "|i1";
+    default: return "|u1";
     }
 }
 
 size_t npy_header(ikat_dtype dtype, uint32_t rank, const int64_t *shape, char out[NPY_MAX_HEADER]) {
-    int length = snprintf(out + 10, NPY_MAX_HEADER - 10, "{'descr': '%s', 'fortran_order': False, 'shape': (",
-                          type_text(dtype));
+    int length = snprintf(out + 10, NPY_MAX_HEADER - 10,
+                          "{'descr': '%s', 'fortran_order': False, 'shape': (", type_text(dtype));
     for (uint32_t axis = 0; axis < rank; axis++) {
-        length += snprintf(out + 10 + length, NPY_MAX_HEADER - 10 - (size_t)length, "%s%" PRId64 "%s",
-                           axis ? " " : "", shape[axis], rank == 1 || axis + 1 < rank ? "," : "");
+        length +=
+            snprintf(out + 10 + length, NPY_MAX_HEADER - 10 - (size_t)length, "%s%" PRId64 "%s",
+                     axis ? " " : "", shape[axis], rank == 1 || axis + 1 < rank ? "," : "");
     }
     length += snprintf(out + 10 + length, NPY_MAX_HEADER - 10 - (size_t)length, "), }");
     // The data start at a multiple of 64 bytes, after a line feed.
@@ -264,17 +271,17 @@ ikat_dtype npy_dtype(const npy_array *array) {
     switch (array->kind) {
     case 'f':
         return array->size == 4 ? IKAT_FLOAT32 : array->size == 2 ? IKAT_FLOAT16 : IKAT_DTYPE_NONE;
-    case 'i':
-        return array->size == 4 ? IKAT_INT32 : array->size == 1 ? IKAT_INT8 : IKAT_DTYPE_NONE;
-    case 'u':
-        return array->size == 1 ? IKAT_UINT8 : IKAT_DTYPE_NONE;
-    default:
-        return IKAT_DTYPE_NONE;
+    case 'i': return array->size == 4 ? IKAT_INT32 : array->size == 1 ? IKAT_INT8 : IKAT_DTYPE_NONE;
+    case 'u': return array->size == 1 ? IKAT_UINT8 : IKAT_DTYPE_NONE;
+    default: return IKAT_DTYPE_NONE;
     }
 }
 
 void npy_type_name(const npy_array *array, char *out) {
-    const char *kind = array->kind == 'f' ? "float" : array->kind == 'i' ? "int" : array->kind == 'u' ? "uint" : "bool";
+    const char *kind = array->kind == 'f'   ? "float"
+                       : array->kind == 'i' ? "int"
+                       : array->kind == 'u' ? "uint"
+                                            : "bool";
     if (array->kind == 'b') {
         snprintf(out, 32, "%s", kind);
     } else {

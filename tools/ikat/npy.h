@@ -1,6 +1,7 @@
 // NumPy's .npy files, versions 1.0 and 2.0, in memory: what a header says, and headers of our own.
 //
-// Nothing in a file is believed: a header that is cut, malformed, or says more or fewer bytes than there are is refused.
+// Nothing in a file is believed: a header that is cut, malformed, or says more or fewer bytes than
+// there are is refused.
 
 #ifndef NPY_H
 #define NPY_H
@@ -29,13 +30,16 @@ typedef struct npy_array {
     const uint8_t *data;
 } npy_array;
 
-// Reads a whole file's bytes. On failure returns false and says in `message` what is wrong and what was expected.
-bool npy_parse(const uint8_t *bytes, size_t size, npy_array *out_array, char *message, size_t message_size);
+// Reads a whole file's bytes. On failure returns false and says in `message` what is wrong and what
+// was expected.
+bool npy_parse(const uint8_t *bytes, size_t size, npy_array *out_array, char *message,
+               size_t message_size);
 
 // Writes the header of a version 1.0 file of packed elements into `out`. Returns its size.
 size_t npy_header(ikat_dtype dtype, uint32_t rank, const int64_t *shape, char out[NPY_MAX_HEADER]);
 
-// The element type as the library's, IKAT_DTYPE_NONE if it has none such (or not in this byte order).
+// The element type as the library's, IKAT_DTYPE_NONE if it has none such (or not in this byte
+// order).
 ikat_dtype npy_dtype(const npy_array *array);
 
 // "float64", ">i4" in words, for messages; `out` holds at least 32 characters.

@@ -11,8 +11,9 @@
 #include <time.h>
 #include <unistd.h>
 
-static void receive_message(void *user, ikat_log_level level, ikat_message_id id, const char *text) {
-    tool *tool = user;
+static void receive_message(void *user, ikat_log_level level, ikat_message_id id,
+                            const char *text) {
+    cli_tool *tool = user;
     (void)id;
     if (level == IKAT_LOG_ERROR) {
         tool->num_errors++;
@@ -21,7 +22,9 @@ static void receive_message(void *user, ikat_log_level level, ikat_message_id id
     if (level == IKAT_LOG_ERROR && tool->quiet && !tool->verbose) {
         return;
     }
-    const char *prefix = level == IKAT_LOG_WARNING ? "warning: " : level >= IKAT_LOG_INFO ? "note: " : "";
+    const char *prefix = level == IKAT_LOG_WARNING ? "warning: "
+                         : level >= IKAT_LOG_INFO  ? "note: "
+                                                   : "";
     fprintf(stderr, "ikat: %s%s\n", prefix, text);
 }
 
@@ -37,8 +40,8 @@ static ikat_log_level wanted_level(bool verbose) {
     return verbose ? IKAT_LOG_INFO : IKAT_LOG_WARNING;
 }
 
-ikat_status tool_open(tool *tool, bool verbose, const char *cache_dir) {
-    *tool = (struct tool){.verbose = verbose};
+ikat_status tool_open(cli_tool *tool, bool verbose, const char *cache_dir) {
+    *tool = (cli_tool){.verbose = verbose};
     ikat_context_params params = {
         .log = receive_message,
         .log_user = tool,
@@ -48,7 +51,7 @@ ikat_status tool_open(tool *tool, bool verbose, const char *cache_dir) {
     return ikat_context_create(&params, &tool->context);
 }
 
-void tool_close(tool *tool) { ikat_context_destroy(&tool->context); }
+void tool_close(cli_tool *tool) { ikat_context_destroy(&tool->context); }
 
 static char *join_path(const char *folder, const char *name) {
     size_t size = strlen(folder) + strlen(name) + 2;
@@ -98,31 +101,29 @@ void tool_note(const char *format, ...) {
     va_end(arguments);
 }
 
-int tool_exit_code(const tool *tool, ikat_status status) {
+int tool_exit_code(const cli_tool *tool, ikat_status status) {
     if (status && tool->num_errors == 0) {
         tool_fail("%s", ikat_status_name(status));
     }
     switch (status) {
-    case IKAT_OK:
-        return TOOL_OK;
+    case IKAT_OK: return TOOL_OK;
     case IKAT_INVALID:
-    case IKAT_IO:
-        return TOOL_USAGE;
-    default:
-        return TOOL_DEVICE;
+    case IKAT_IO: return TOOL_USAGE;
+    default: return TOOL_DEVICE;
     }
 }
 
-void tool_forget(tool *tool) {
+void tool_forget(cli_tool *tool) {
     tool->num_errors = 0;
     tool->message[0] = '\0';
 }
 
-const char *tool_reason(const tool *tool, ikat_status status) {
+const char *tool_reason(const cli_tool *tool, ikat_status status) {
     return tool->message[0] ? tool->message : ikat_status_name(status);
 }
 
-static ikat_status open_lowered(tool *tool, const char *name, const char *limits, ikat_device **out_device) {
+static ikat_status open_lowered(cli_tool *tool, const char *name, const char *limits,
+                                ikat_device **out_device) {
     ikat_device_params params = {.name = name};
     if (!limits) {
         return ikat_device_open(tool->context, &params, out_device);
@@ -142,7 +143,8 @@ static ikat_status open_lowered(tool *tool, const char *name, const char *limits
     return ikat_device_open(tool->context, &params, out_device);
 }
 
-ikat_status tool_device_open(tool *tool, const char *name, const char *limits, ikat_device **out_device) {
+ikat_status tool_device_open(cli_tool *tool, const char *name, const char *limits,
+                             ikat_device **out_device) {
     *out_device = NULL;
     return open_lowered(tool, name, limits, out_device);
 }
@@ -154,7 +156,8 @@ void tool_progress(const char *what, uint64_t done, uint64_t total) {
     if (done >= total) {
         fputs("\r\033[K", stderr);
     } else {
-        fprintf(stderr, "\r\033[K%llu/%llu %.60s", (unsigned long long)done, (unsigned long long)total, what);
+        fprintf(stderr, "\r\033[K%llu/%llu %.60s", (unsigned long long)done,
+                (unsigned long long)total, what);
     }
     fflush(stderr);
 }
@@ -173,7 +176,9 @@ static void *check_block(void *block) {
     return block;
 }
 
-void *tool_alloc(size_t count, size_t size) { return check_block(calloc(count ? count : 1, size ? size : 1)); }
+void *tool_alloc(size_t count, size_t size) {
+    return check_block(calloc(count ? count : 1, size ? size : 1));
+}
 
 void *tool_resize(void *block, size_t count, size_t size) {
     if (size && count > SIZE_MAX / size) {

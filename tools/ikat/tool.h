@@ -18,19 +18,20 @@ enum {
 #define TOOL_PRINTF(text, first)
 #endif
 
-// quiet       the library's errors are kept in `message` and not printed: the command reports them as reasons
+// quiet       the library's errors are kept in `message` and not printed: the command reports them
+//             as reasons
 // num_errors  logged by the library since the last tool_forget
-typedef struct tool {
+typedef struct cli_tool {
     ikat_context *context;
     bool verbose;
     bool quiet;
     uint32_t num_errors;
     char message[512];
-} tool;
+} cli_tool;
 
 // cache_dir  NULL: compiled programs are not kept on disk
-ikat_status tool_open(tool *tool, bool verbose, const char *cache_dir);
-void tool_close(tool *tool);
+ikat_status tool_open(cli_tool *tool, bool verbose, const char *cache_dir);
+void tool_close(cli_tool *tool);
 
 // The user's cache folder for this program, made if absent; NULL if there is none. To be freed.
 char *tool_cache_dir(void);
@@ -42,16 +43,17 @@ int tool_fail(const char *format, ...) TOOL_PRINTF(1, 2);
 void tool_note(const char *format, ...) TOOL_PRINTF(1, 2);
 
 // The exit code of a status. Prints a line if the library failed without one.
-int tool_exit_code(const tool *tool, ikat_status status);
+int tool_exit_code(const cli_tool *tool, ikat_status status);
 
 // Forgets kept messages, before a call whose failure will be reported.
-void tool_forget(tool *tool);
+void tool_forget(cli_tool *tool);
 
 // Why the last call failed, in words.
-const char *tool_reason(const tool *tool, ikat_status status);
+const char *tool_reason(const cli_tool *tool, ikat_status status);
 
 // Opens a device by name (NULL: the best) with its own limits lowered by `limits` (NULL: not).
-ikat_status tool_device_open(tool *tool, const char *name, const char *limits, ikat_device **out_device);
+ikat_status tool_device_open(cli_tool *tool, const char *name, const char *limits,
+                             ikat_device **out_device);
 
 // Shows how far long work is, on a terminal only. `done` == `total` wipes the line.
 void tool_progress(const char *what, uint64_t done, uint64_t total);

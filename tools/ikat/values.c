@@ -13,7 +13,8 @@ float half_to_float(uint16_t half) {
         float value = (float)mantissa * 0x1p-24f;
         return sign ? -value : value;
     }
-    uint32_t bits = exponent == 31 ? sign | 0x7f800000 | mantissa << 13 : sign | (exponent + 112) << 23 | mantissa << 13;
+    uint32_t bits = exponent == 31 ? sign | 0x7f800000 | mantissa << 13
+                                   : sign | (exponent + 112) << 23 | mantissa << 13;
     float value;
     memcpy(&value, &bits, sizeof(value));
     return value;
@@ -41,18 +42,12 @@ uint16_t half_from_float(float value) {
 
 double value_load(ikat_dtype dtype, const void *data, uint64_t index) {
     switch (dtype) {
-    case IKAT_FLOAT32:
-        return ((const float *)data)[index];
-    case IKAT_FLOAT16:
-        return half_to_float(((const uint16_t *)data)[index]);
-    case IKAT_INT32:
-        return ((const int32_t *)data)[index];
-    case IKAT_INT8:
-        return ((const int8_t *)data)[index];
-    case IKAT_UINT8:
-        return ((const uint8_t *)data)[index];
-    default:
-        return 0;
+    case IKAT_FLOAT32: return ((const float *)data)[index];
+    case IKAT_FLOAT16: return half_to_float(((const uint16_t *)data)[index]);
+    case IKAT_INT32: return ((const int32_t *)data)[index];
+    case IKAT_INT8: return ((const int8_t *)data)[index];
+    case IKAT_UINT8: return ((const uint8_t *)data)[index];
+    default: return 0;
     }
 }
 
@@ -62,35 +57,26 @@ static double clamp_round(double value, double minimum, double maximum) {
 
 void value_store(ikat_dtype dtype, void *data, uint64_t index, double value) {
     switch (dtype) {
-    case IKAT_FLOAT32:
-        ((float *)data)[index] = (float)value;
-        break;
-    case IKAT_FLOAT16:
-        ((uint16_t *)data)[index] = half_from_float((float)value);
-        break;
+    case IKAT_FLOAT32: ((float *)data)[index] = (float)value; break;
+    case IKAT_FLOAT16: ((uint16_t *)data)[index] = half_from_float((float)value); break;
     case IKAT_INT32:
         ((int32_t *)data)[index] = (int32_t)clamp_round(value, INT32_MIN, INT32_MAX);
         break;
-    case IKAT_INT8:
-        ((int8_t *)data)[index] = (int8_t)clamp_round(value, INT8_MIN, INT8_MAX);
-        break;
-    case IKAT_UINT8:
-        ((uint8_t *)data)[index] = (uint8_t)clamp_round(value, 0, UINT8_MAX);
-        break;
-    default:
-        break;
+    case IKAT_INT8: ((int8_t *)data)[index] = (int8_t)clamp_round(value, INT8_MIN, INT8_MAX); break;
+    case IKAT_UINT8: ((uint8_t *)data)[index] = (uint8_t)clamp_round(value, 0, UINT8_MAX); break;
+    default: break;
     }
 }
 
 // An element of a file: a real number, or a whole one with its sign apart.
-typedef struct number {
+typedef struct cli_number {
     bool whole;
     bool negative;
     uint64_t magnitude;
     double real;
-} number;
+} cli_number;
 
-static number read_number(const npy_array *array, uint64_t index) {
+static cli_number read_number(const npy_array *array, uint64_t index) {
     uint8_t bytes[8] = {0};
     const uint8_t *element = array->data + index * array->size;
     for (uint32_t i = 0; i < array->size; i++) {
@@ -100,7 +86,7 @@ static number read_number(const npy_array *array, uint64_t index) {
     for (uint32_t i = 0; i < 8; i++) {
         bits |= (uint64_t)bytes[i] << 8 * i;
     }
-    number value = {.whole = array->kind != 'f', .magnitude = bits};
+    cli_number value = {.whole = array->kind != 'f', .magnitude = bits};
     if (array->kind == 'b') {
         value.magnitude = bits != 0;
     } else if (array->kind == 'i' && bits >> (8 * array->size - 1)) {
@@ -121,7 +107,7 @@ static number read_number(const npy_array *array, uint64_t index) {
 }
 
 // A whole number as a double; false if that is not exact.
-static bool whole_to_double(const number *value, double *out) {
+static bool whole_to_double(const cli_number *value, double *out) {
     uint64_t odd = value->magnitude;
     while (odd && !(odd & 1)) {
         odd >>= 1;
@@ -130,7 +116,7 @@ static bool whole_to_double(const number *value, double *out) {
     return odd >> 53 == 0;
 }
 
-static bool store_exactly(ikat_dtype dtype, void *out, uint64_t index, const number *value) {
+static bool store_exactly(ikat_dtype dtype, void *out, uint64_t index, const cli_number *value) {
     double real = value->real;
     if (value->whole && !whole_to_double(value, &real)) {
         return false;
@@ -163,7 +149,8 @@ static uint64_t file_index(const npy_array *array, uint64_t index) {
     return result;
 }
 
-bool values_convert(const npy_array *array, ikat_dtype dtype, void *out, char *message, size_t message_size) {
+bool values_convert(const npy_array *array, ikat_dtype dtype, void *out, char *message,
+                    size_t message_size) {
     if (npy_dtype(array) == dtype && !array->fortran) {
         memcpy(out, array->data, array->count * array->size);
         return true;
@@ -171,10 +158,11 @@ bool values_convert(const npy_array *array, ikat_dtype dtype, void *out, char *m
     for (uint64_t i = 0; i < array->count; i++) {
         uint64_t source = file_index(array, i);
         if (npy_dtype(array) == dtype) {
-            memcpy((uint8_t *)out + i * array->size, array->data + source * array->size, array->size);
+            memcpy((uint8_t *)out + i * array->size, array->data + source * array->size,
+                   array->size);
             continue;
         }
-        number value = read_number(array, source);
+        cli_number value = read_number(array, source);
         if (!store_exactly(dtype, out, i, &value)) {
             char type[32];
             npy_type_name(array, type);
@@ -182,7 +170,8 @@ bool values_convert(const npy_array *array, ikat_dtype dtype, void *out, char *m
             if (value.whole) {
                 whole_to_double(&value, &real);
             }
-            snprintf(message, message_size, "is %s and its element %" PRIu64 " is %.17g, expected values exact in %s",
+            snprintf(message, message_size,
+                     "is %s and its element %" PRIu64 " is %.17g, expected values exact in %s",
                      type, i, real, ikat_dtype_name(dtype));
             return false;
         }

@@ -1,9 +1,11 @@
-// What every variant of `attend` shares: which (batch, head, tile, split) a workgroup owns, which keys its rows
-// see, and what happens to a score before softmax. Positions `i` and `j` are global (query_begin, key_begin added).
+// What every variant of `attend` shares: which (batch, head, tile, split) a workgroup owns, which
+// keys its rows see, and what happens to a score before softmax. Positions `i` and `j` are global
+// (query_begin, key_begin added).
 //
-// A tile of rows meets three ranges of keys: [first, full_first) cut by an edge, [full_first, full_end) seen by all rows,
-// [full_end, end) cut again. Only cut ranges test elements. Rows past the last valid query are computed like
-// their neighbours and written as 0 at the end: they cut nothing.
+// A tile of rows meets three ranges of keys: [first, full_first) cut by an edge, [full_first,
+// full_end) seen by all rows, [full_end, end) cut again. Only cut ranges test elements. Rows past
+// the last valid query are computed like their neighbours and written as 0 at the end: they cut
+// nothing.
 
 struct Tile {
     uint batch;
@@ -87,10 +89,12 @@ float load_bias(Tile t, int i, int j) {
     return unpackHalf2x16(bias[e >> 1])[e & 1u];
 }
 
-// True if a score goes through modify_score; else the scale (times log2 e) can be multiplied into q once.
+// True if a score goes through modify_score; else the scale (times log2 e) can be multiplied into q
+// once.
 bool has_modifiers() { return has(OPTION_SOFTCAP | OPTION_ALIBI | OPTION_BIAS); }
 
-// From the plain product q.k to the score in units of log 2. A bias of -inf removes the key whatever q and k hold.
+// From the plain product q.k to the score in units of log 2. A bias of -inf removes the key
+// whatever q and k hold.
 float modify_score(Tile t, float dot_qk, int i, int j) {
     float s = p.scale * dot_qk;
     if (has(OPTION_SOFTCAP)) s = p.softcap * tanh_exact(s / p.softcap);
@@ -102,8 +106,9 @@ float modify_score(Tile t, float dot_qk, int i, int j) {
     return s * LOG2_E;
 }
 
-// The end of a row: `sum` of weights relative to row maximum `m` (units of log 2). Returns lse and gives the factor that
-// turns the accumulated values into the output: 0 for a row without a visible key. A sink is one more summand.
+// The end of a row: `sum` of weights relative to row maximum `m` (units of log 2). Returns lse and
+// gives the factor that turns the accumulated values into the output: 0 for a row without a visible
+// key. A sink is one more summand.
 float finish_row(Tile t, bool with_sink, float m, float sum, out float factor) {
     float top = m;
     float decay = 1.0;

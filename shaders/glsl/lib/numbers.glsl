@@ -1,4 +1,5 @@
-// Numbers that must not depend on the driver: NaN and infinity are tested by their bits, and tanh is our own.
+// Numbers that must not depend on the driver: NaN and infinity are tested by their bits, and tanh
+// is our own.
 
 #define INFINITY uintBitsToFloat(0x7f800000u) // no constant expression in glslang
 const float LOG2_E = 1.44269504088896340736;
@@ -20,7 +21,8 @@ float tanh_exact(float x) {
     return is_nan(x) ? x : result;
 }
 
-// float32 to float16, to nearest even (drivers differ in how packHalf2x16 rounds), overflow to infinity, NaN kept.
+// float32 to float16, to nearest even (drivers differ in how packHalf2x16 rounds), overflow to
+// infinity, NaN kept.
 uint half_bits(float x) {
     uint bits = floatBitsToUint(x);
     uint magnitude = bits & 0x7fffffffu;

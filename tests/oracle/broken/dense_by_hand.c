@@ -1,0 +1,3 @@
+// See dense.c.
+
+#include "dense.c"

@@ -1,0 +1,101 @@
+// What `ikat bench` measures, one row a mechanism, device and size.
+
+#ifndef BENCH_H
+#define BENCH_H
+
+#include "draw.h"
+
+// The sizes that stand for shape letters.
+typedef struct bench_sizes {
+    int64_t batch;
+    int64_t heads;
+    int64_t kv_heads;
+    int64_t queries; // N
+    int64_t keys;    // M: the `n` of --n
+    int64_t head_size;
+    int64_t value_size;
+} bench_sizes;
+
+// How long it takes until there is a first result, in milliseconds; below 0: not measured.
+//
+// cold_create  ikat_plan_create with nothing compiled, here or on disk (a driver may still keep a
+//              cache of its own)
+// cold_result  from there to the first result: drivers that compile at the first launch show it
+//              here
+// warm_create  on a device opened anew, with the programs on disk
+// warm_result  from there to the first result
+typedef struct bench_start {
+    double cold_create;
+    double cold_result;
+    double warm_create;
+    double warm_result;
+} bench_start;
+
+enum { BENCH_MAX_SAMPLES = 1000 };
+
+typedef enum bench_correct { BENCH_UNCHECKED, BENCH_CORRECT, BENCH_WRONG } bench_correct;
+
+// Times in milliseconds. `samples` are by the device's clock where it has one (by_device), wall_ms
+// always by the host's.
+typedef struct bench_row {
+    const ikat_mechanism_info *info;
+    char settings[256];
+    ikat_device_info device;
+    bench_sizes sizes;
+    ikat_dtype dtype;
+    char kernels[256];
+    bool by_device;
+    double samples[BENCH_MAX_SAMPLES];
+    uint32_t num_samples;
+    double median;
+    double minimum;
+    double spread; // of the middle half of the samples, relative to the median
+    double wall;
+    double gflops;
+    double gbps;
+    double flops;
+    double visible_pairs;
+    uint64_t workspace_bytes;
+    uint32_t num_slices;
+    double create;
+    double compile;
+    double bind;
+    double first_run;
+    double submit;
+    bench_start start;
+    bench_correct correct;
+    double deviation; // relative error of the sampled rows
+    char error[512];  // empty if it ran and is correct
+} bench_row;
+
+// reference    device `cpu`, NULL: results are not checked
+// seconds      how long to take samples
+typedef struct bench_params {
+    cli_tool *tool;
+    const ikat_mechanism_info *info;
+    const ikat_setting *settings;
+    uint32_t num_settings;
+    const char *variant;
+    ikat_dtype dtype;
+    bench_sizes sizes;
+    ikat_device *reference;
+    double seconds;
+} bench_params;
+
+// Draws the required inputs of a call. False, with a reason, if a shape letter has no size.
+bool bench_draw(const bench_params *params, cli_drawing *out, char *message, size_t message_size);
+
+// Measures one row on an open device; what goes wrong is in out_row->error.
+void bench_measure(const bench_params *params, ikat_device *device, bench_row *out_row);
+
+// Measures starts on devices of this name, opened for it. cache_dir NULL: no warm ones.
+void bench_measure_start(const bench_params *params, const char *device, const char *limits,
+                         const char *cache_dir, bench_start *out_start);
+
+// Reports. Both writers return an exit code.
+void bench_print_device(const bench_row *row);
+void bench_print_row(const bench_row *row);
+int bench_write_json(const char *path, const bench_row *const *rows, uint32_t num);
+int bench_write_csv(const char *path, const bench_row *const *rows, uint32_t num);
+
+#endif

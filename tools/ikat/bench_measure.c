@@ -1,0 +1,281 @@
+#include "bench.h"
+
+#include "harness.h"
+#include "sample.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MIN_SAMPLES = 5, NUM_SAMPLED_BLOCKS = 4 };
+
+static void set_letters(const bench_sizes *sizes, cli_letters *letters) {
+    letters_set(letters, "B", sizes->batch);
+    letters_set(letters, "H", sizes->heads);
+    letters_set(letters, "Hkv", sizes->kv_heads);
+    letters_set(letters, "N", sizes->queries);
+    letters_set(letters, "M", sizes->keys);
+    letters_set(letters, "D", sizes->head_size);
+    letters_set(letters, "Dv", sizes->value_size);
+    letters_set(letters, "C", sizes->heads * sizes->head_size);
+}
+
+// "q=1,8,2048,64 " for one input.
+static bool describe_input(const ikat_argument_info *input, const cli_letters *letters, char *text,
+                           size_t capacity) {
+    cli_pattern shape;
+    if (!pattern_first(input->shape, &shape)) {
+        return false;
+    }
+    tool_append(text, capacity, "%s=", input->name);
+    for (uint32_t axis = 0; axis < shape.rank; axis++) {
+        const char *word = shape.axes[axis].words[0];
+        int64_t extent;
+        if (!letters_get(letters, word, &extent)) {
+            char *end;
+            extent = strtoll(word, &end, 10);
+            if (end == word) {
+                return false;
+            }
+        }
+        tool_append(text, capacity, "%s%" PRId64, axis ? "," : "", extent);
+    }
+    tool_append(text, capacity, " ");
+    return true;
+}
+
+bool bench_draw(const bench_params *params, cli_drawing *out, char *message, size_t message_size) {
+    cli_letters letters = {.num = 0};
+    char inputs[1024] = "";
+    set_letters(&params->sizes, &letters);
+    for (uint32_t i = 0; i < params->info->num_inputs; i++) {
+        const ikat_argument_info *input = &params->info->inputs[i];
+        if (!input->optional && !describe_input(input, &letters, inputs, sizeof(inputs))) {
+            snprintf(message, message_size,
+                     "input %s of %s has shape %s, whose letters the bench has no sizes for",
+                     input->name, params->info->name, input->shape);
+            return false;
+        }
+    }
+    if (!drawing_make(params->info, inputs, "", params->dtype, FILL_RANDOM, 1, out, message,
+                      message_size)) {
+        return false;
+    }
+    for (uint32_t i = 0; i < params->num_settings && i < JOB_MAX_TENSORS; i++) {
+        out->settings[out->num_settings++] = params->settings[i];
+    }
+    return true;
+}
+
+static void make_job(const bench_params *params, const cli_drawing *drawing, cli_job *out_job) {
+    layout_inputs(drawing, LAYOUT_PACKED, out_job);
+    out_job->variant = params->variant;
+    job_add_tensor(out_job, params->info->outputs[0].name, (ikat_tensor){0}, JOB_NO_IMAGE, true);
+}
+
+static int compare_numbers(const void *a, const void *b) {
+    double left = *(const double *)a, right = *(const double *)b;
+    return left < right ? -1 : left > right;
+}
+
+// The value below which `share` of the sorted samples lie.
+static double quantile(const double *sorted, uint32_t num, double share) {
+    double at = share * (num - 1);
+    uint32_t below = (uint32_t)at;
+    uint32_t above = below + 1 < num ? below + 1 : below;
+    return sorted[below] + (at - below) * (sorted[above] - sorted[below]);
+}
+
+static void summarise(bench_row *row, double *walls, double *submits) {
+    uint32_t num = row->num_samples;
+    double *sorted = tool_alloc(num, sizeof(*sorted));
+    memcpy(sorted, row->samples, num * sizeof(*sorted));
+    qsort(sorted, num, sizeof(*sorted), compare_numbers);
+    qsort(walls, num, sizeof(*walls), compare_numbers);
+    qsort(submits, num, sizeof(*submits), compare_numbers);
+    row->median = quantile(sorted, num, 0.5);
+    row->minimum = sorted[0];
+    row->spread = row->median > 0
+                      ? (quantile(sorted, num, 0.75) - quantile(sorted, num, 0.25)) / row->median
+                      : 0;
+    row->wall = quantile(walls, num, 0.5);
+    row->submit = quantile(submits, num, 0.5);
+    free(sorted);
+}
+
+// One run of all slices: how long the device (or the host, waiting) took, how long the host, how
+// long submitting.
+static ikat_status take_sample(cli_job *job, bool by_device, double *out_time, double *out_wall,
+                               double *out_submit) {
+    ikat_ticket ticket;
+    uint64_t time_ns;
+    double start = tool_seconds();
+    ikat_status status = ikat_plan_submit(job->plan, job->bindings, 0, 0, &ticket);
+    *out_submit = 1e3 * (tool_seconds() - start);
+    status = status ? status : ikat_device_wait(job->device, ticket, UINT64_MAX, NULL);
+    *out_wall = 1e3 * (tool_seconds() - start);
+    *out_time = *out_wall;
+    if (!status && by_device && !ikat_device_time(job->device, ticket, &time_ns) && time_ns > 0) {
+        *out_time = 1e-6 * (double)time_ns;
+    }
+    return status;
+}
+
+static ikat_status take_samples(const bench_params *params, cli_job *job, bench_row *row) {
+    double *walls = tool_alloc(BENCH_MAX_SAMPLES, sizeof(*walls));
+    double *submits = tool_alloc(BENCH_MAX_SAMPLES, sizeof(*submits));
+    double start = tool_seconds();
+    ikat_status status = IKAT_OK;
+    bool enough = false;
+    while (!enough && !status && row->num_samples < BENCH_MAX_SAMPLES) {
+        uint32_t i = row->num_samples;
+        status = take_sample(job, row->by_device, &row->samples[i], &walls[i], &submits[i]);
+        row->num_samples += status == IKAT_OK;
+        double taken = tool_seconds() - start;
+        enough = taken >= params->seconds &&
+                 (row->num_samples >= MIN_SAMPLES || taken >= 30 * params->seconds);
+    }
+    if (!status) {
+        summarise(row, walls, submits);
+    }
+    free(walls);
+    free(submits);
+    return status;
+}
+
+static void describe_plan(const cli_job *job, bench_row *row) {
+    ikat_plan_info info;
+    ikat_plan_get_info(job->plan, &info);
+    harness_list_kernels(job->plan, row->kernels, sizeof(row->kernels));
+    row->flops = info.flops;
+    row->visible_pairs = info.visible_pairs;
+    row->workspace_bytes = info.workspace_bytes;
+    row->num_slices = info.num_slices;
+    row->create = 1e-6 * (double)info.create_time_ns;
+    row->compile = 1e-6 * (double)info.compile_time_ns;
+    double seconds = 1e-3 * row->median;
+    row->gflops = seconds > 0 ? 1e-9 * info.flops / seconds : 0;
+    row->gbps = seconds > 0 ? 1e-9 * info.bytes / seconds : 0;
+}
+
+static ikat_status run_row(const bench_params *params, ikat_device *device, cli_job *job,
+                           bench_row *row) {
+    ikat_status status = job_plan(job, device);
+    double start = tool_seconds();
+    status = status ? status : job_bind(job);
+    row->bind = 1e3 * (tool_seconds() - start);
+    start = tool_seconds();
+    status = status ? status : job_run(job);
+    row->first_run = 1e3 * (tool_seconds() - start);
+    // The second run still warms caches and clocks.
+    status = status ? status : job_run(job);
+    status = status ? status : take_samples(params, job, row);
+    status = status ? status : job_fetch(job);
+    if (!status) {
+        describe_plan(job, row);
+    }
+    return status;
+}
+
+static void check_row(const bench_params *params, const cli_drawing *drawing, const cli_job *job,
+                      bench_row *row) {
+    cli_sampled sampled;
+    if (!params->reference) {
+        return;
+    }
+    bool good =
+        sample_check(params->tool, params->reference, drawing, job, NUM_SAMPLED_BLOCKS, &sampled);
+    row->correct = good ? BENCH_CORRECT : BENCH_WRONG;
+    row->deviation = sampled.error;
+    if (!good) {
+        snprintf(row->error, sizeof(row->error), "wrong result: %.480s", sampled.text);
+    }
+}
+
+static void describe_settings(const bench_params *params, char *text, size_t capacity) {
+    for (uint32_t i = 0; i < params->num_settings; i++) {
+        tool_append(text, capacity, "%s%s=%s", i ? " " : "", params->settings[i].name,
+                    params->settings[i].value.text);
+    }
+}
+
+void bench_measure(const bench_params *params, ikat_device *device, bench_row *out_row) {
+    cli_drawing drawing;
+    cli_job job;
+    *out_row = (bench_row){
+        .info = params->info,
+        .device = *ikat_device_get_info(device),
+        .sizes = params->sizes,
+        .dtype = params->dtype,
+        .start = {-1, -1, -1, -1},
+    };
+    out_row->by_device = out_row->device.limits.timestamps;
+    describe_settings(params, out_row->settings, sizeof(out_row->settings));
+    if (!bench_draw(params, &drawing, out_row->error, sizeof(out_row->error))) {
+        return;
+    }
+    make_job(params, &drawing, &job);
+    tool_forget(params->tool);
+    ikat_status status = run_row(params, device, &job, out_row);
+    if (status) {
+        snprintf(out_row->error, sizeof(out_row->error), "%.500s",
+                 tool_reason(params->tool, status));
+    } else {
+        check_row(params, &drawing, &job, out_row);
+    }
+    job_free(&job);
+    drawing_free(&drawing);
+}
+
+// Plans and runs once on a device opened for it. Below 0 in *out_result if that fails.
+static void start_once(const bench_params *params, cli_tool *tool, const char *name,
+                       const char *limits, const cli_drawing *drawing, double *out_create,
+                       double *out_result) {
+    ikat_device *device = NULL;
+    cli_job job;
+    *out_create = -1;
+    *out_result = -1;
+    if (tool_device_open(tool, name, limits, &device)) {
+        return;
+    }
+    make_job(params, drawing, &job);
+    double start = tool_seconds();
+    ikat_status status = job_plan(&job, device);
+    double create = 1e3 * (tool_seconds() - start);
+    status = status ? status : job_bind(&job);
+    status = status ? status : job_run(&job);
+    if (!status) {
+        *out_create = create;
+        *out_result = 1e3 * (tool_seconds() - start);
+    }
+    job_free(&job);
+    ikat_device_destroy(&device);
+}
+
+void bench_measure_start(const bench_params *params, const char *device, const char *limits,
+                         const char *cache_dir, bench_start *out_start) {
+    char message[512];
+    cli_drawing drawing;
+    cli_tool tool;
+    *out_start = (bench_start){-1, -1, -1, -1};
+    if (!bench_draw(params, &drawing, message, sizeof(message))) {
+        return;
+    }
+    if (!tool_open(&tool, false, NULL)) {
+        tool.quiet = true;
+        start_once(params, &tool, device, limits, &drawing, &out_start->cold_create,
+                   &out_start->cold_result);
+    }
+    tool_close(&tool);
+    if (cache_dir && !tool_open(&tool, false, cache_dir)) {
+        tool.quiet = true;
+        // The first of the two fills the cache, the second finds it.
+        for (int i = 0; i < 2; i++) {
+            start_once(params, &tool, device, limits, &drawing, &out_start->warm_create,
+                       &out_start->warm_result);
+        }
+        tool_close(&tool);
+    }
+    drawing_free(&drawing);
+}
