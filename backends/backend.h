@@ -57,12 +57,15 @@ typedef struct ikati_dispatch {
 // One kernel launch: `num_groups` workgroups (at most the device's max_groups) of a dispatch from
 // `first_group` on.
 //
-// barrier  it reads or overwrites what an earlier launch of the sequence wrote
+// barrier     it reads or overwrites what an earlier launch of the sequence wrote
+// ends_slice  a backend whose driver watches the time of submissions hands over what it has, and
+//             goes on in another
 typedef struct ikati_launch {
     uint32_t dispatch;
     uint32_t first_group;
     uint32_t num_groups;
     bool barrier;
+    bool ends_slice;
 } ikati_launch;
 
 // All of it is copied.

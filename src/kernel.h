@@ -42,6 +42,7 @@ typedef struct ikati_variant {
     uint32_t group_size;     // invocations of a workgroup
     uint32_t shared_bytes;   // shared memory of a workgroup
     uint32_t subgroup_size;  // exact subgroup size it is written for; 0 = none needed
+    uint32_t vector_width;   // least width of an invocation's own vectors that it is worth; 0 = any
     uint32_t texel_bindings; // bit i: binding i is a uniform texel buffer (GLSL)
 } ikati_variant;
 

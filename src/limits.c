@@ -29,6 +29,7 @@ static const limit_field fields[] = {
     FIELD(groups, max_groups, 65535),
     FIELD(buffers, max_storage_buffers, 8),
     FIELD(subgroup, subgroup_size, 0),
+    FIELD(vector, vector_width, 1),
     FIELD(fp16, float16_arithmetic, 0),
     FIELD(storage16, storage_16bit, 0),
     FIELD(storage8, storage_8bit, 0),

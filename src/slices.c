@@ -36,6 +36,9 @@ static bool open_slice(cutter *c) {
         grow(c->lowering->host, &array, c->num_slices + 1, &c->max_slices, sizeof(*c->starts));
     c->starts = array;
     if (good) {
+        if (c->num_launches) {
+            c->launches[c->num_launches - 1].ends_slice = true;
+        }
         c->starts[c->num_slices++] = c->num_launches;
         c->filled = 0;
     }

@@ -24,6 +24,9 @@ static const char *impossible(const ikati_lowering *lowering, const ikati_varian
     if (variant->subgroup_size && variant->subgroup_size != limits->subgroup_size) {
         return "subgroup size";
     }
+    if (variant->vector_width > limits->vector_width) {
+        return "vector width";
+    }
     if ((variant->needs & IKATI_NEED_TEXEL) && !(pick->offers & IKATI_NEED_TEXEL)) {
         return "texel buffers";
     }

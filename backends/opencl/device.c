@@ -142,6 +142,7 @@ static void describe_limits(const ocl_functions *cl, cl_device_id device,
             clamp_uint(group_size < item_sizes[0] ? group_size : item_sizes[0], UINT32_MAX),
         .max_groups = 65535,
         .max_storage_buffers = clamp_uint(num_buffers, 64),
+        .vector_width = get_uint(cl, device, CL_DEVICE_NATIVE_VECTOR_WIDTH_FLOAT),
         .float16_arithmetic = has_word(extensions, "cl_khr_fp16"),
         .storage_16bit = 1,
         .storage_8bit = 1,
@@ -460,7 +461,7 @@ static bool is_loss(const ocl_port *port, cl_int error) {
     case CL_INVALID_DEVICE:
     case CL_INVALID_CONTEXT:
     case CL_INVALID_COMMAND_QUEUE:
-    case CL_EXEC_STATUS_ERROR_FOR_EVENTS_IN_WAIT_LIST: // a command before this one failed while it ran
+    case CL_EXEC_STATUS_ERROR_FOR_EVENTS_IN_WAIT_LIST: // an earlier command failed while it ran
         return true;
     case CL_OUT_OF_RESOURCES:
         return port->queue && !port->queue_adopted && port->cl.Finish(port->queue) != CL_SUCCESS;

@@ -94,6 +94,18 @@ static cl_int build_program(const build *self, cl_program program) {
     return self->port->cl.BuildProgram(program, 1, &self->port->device, self->options, NULL, NULL);
 }
 
+// Some drivers find only when asked for the kernel that a binary is of no use.
+static cl_int build_binary(const build *self, cl_program program) {
+    cl_int error = build_program(self, program);
+    if (error == CL_SUCCESS) {
+        cl_kernel kernel = self->port->cl.CreateKernel(program, self->params->kernel->name, &error);
+        if (kernel) {
+            self->port->cl.ReleaseKernel(kernel);
+        }
+    }
+    return error;
+}
+
 // A binary that the driver no longer takes is as good as none.
 static cl_program load_binary(const build *self) {
     ocl_port *port = self->port;
@@ -107,7 +119,7 @@ static cl_program load_binary(const build *self) {
     cl_program program = port->cl.CreateProgramWithBinary(port->context, 1, &port->device, &size,
                                                           &binary, &binary_status, &error);
     error =
-        program && binary_status == CL_SUCCESS ? build_program(self, program) : CL_INVALID_BINARY;
+        program && binary_status == CL_SUCCESS ? build_binary(self, program) : CL_INVALID_BINARY;
     if (error != CL_SUCCESS) {
         ikati_log(port->host, IKAT_LOG_INFO, IKAT_MESSAGE_CACHE,
                   "%s: the driver refused a cached binary (%d)", self->params->name, (int)error);
@@ -220,10 +232,10 @@ static ikat_status check_kernel(const build *self, cl_program program) {
     const bool too_small = group_size < self->params->variant->group_size && group_size != multiple;
     if (too_small || shared_bytes > port->limits.shared_memory_bytes) {
         ikati_log(port->host, IKAT_LOG_WARNING, IKAT_MESSAGE_COMPILE,
-                  "%s: compiled for workgroups of %zu and %llu bytes of shared memory; wanted %u, "
+                  "%s: compiled for workgroups of %llu and %llu bytes of shared memory; wanted %u, "
                   "and at most %u",
-                  self->params->name, group_size, (unsigned long long)shared_bytes,
-                  (unsigned)self->params->variant->group_size,
+                  self->params->name, (unsigned long long)group_size,
+                  (unsigned long long)shared_bytes, (unsigned)self->params->variant->group_size,
                   (unsigned)port->limits.shared_memory_bytes);
         return IKAT_COMPILE;
     }

@@ -10,8 +10,10 @@ static ikat_status null_argument(const ikati_host *host, const char *name) {
     return ikati_fail(host, IKAT_INVALID, IKAT_MESSAGE_NULL_ARGUMENT, "vulkan: %s is NULL", name);
 }
 
-ikat_status ikat_vulkan_requirements(ikat_context *context, PFN_vkGetInstanceProcAddr get_instance_proc_addr,
-                                     VkInstance instance, uint32_t api_version, VkPhysicalDevice physical_device,
+ikat_status ikat_vulkan_requirements(ikat_context *context,
+                                     PFN_vkGetInstanceProcAddr get_instance_proc_addr,
+                                     VkInstance instance, uint32_t api_version,
+                                     VkPhysicalDevice physical_device,
                                      ikat_vulkan_support *out_support) {
     if (!context) {
         return IKAT_INVALID;
@@ -25,8 +27,8 @@ ikat_status ikat_vulkan_requirements(ikat_context *context, PFN_vkGetInstancePro
         return null_argument(host, "get_instance_proc_addr, instance or physical_device");
     }
     ikati_driver *driver = NULL;
-    ikat_status status =
-        vk_driver_adopt(host, get_instance_proc_addr, instance, api_version, false, physical_device, &driver);
+    ikat_status status = vk_driver_adopt(host, get_instance_proc_addr, instance, api_version, false,
+                                         physical_device, &driver);
     if (status == IKAT_OK) {
         *out_support = driver->devices[0].support;
     }
@@ -38,7 +40,8 @@ ikat_status ikat_vulkan_requirements(ikat_context *context, PFN_vkGetInstancePro
 static void fill_info(vk_physical *physical, const ikat_vulkan_adopt_params *params) {
     ikat_device_limits *limits = &physical->info.limits;
     snprintf(physical->info.id, sizeof(physical->info.id), "vulkan:adopted");
-    snprintf(physical->info.backend, sizeof(physical->info.backend), "%s", ikati_backend_vulkan.name);
+    snprintf(physical->info.backend, sizeof(physical->info.backend), "%s",
+             ikati_backend_vulkan.name);
     limits->storage_16bit = params->features.storage_16bit;
     limits->storage_8bit = params->features.storage_8bit;
     limits->float16_arithmetic = params->features.float16_arithmetic;
@@ -58,7 +61,8 @@ static ikat_status take_family(const ikati_driver *driver, uint32_t family) {
     vk_physical *physical = &driver->devices[0];
     driver->vk.GetPhysicalDeviceQueueFamilyProperties(physical->handle, &num, families);
     if (family >= num || !(families[family].queueFlags & VK_QUEUE_COMPUTE_BIT)) {
-        return ikati_fail(driver->host, IKAT_INVALID, IKAT_MESSAGE_DEVICE, "vulkan: queue family %u has no compute", family);
+        return ikati_fail(driver->host, IKAT_INVALID, IKAT_MESSAGE_DEVICE,
+                          "vulkan: queue family %u has no compute", family);
     }
     physical->queue_family = family;
     physical->timestamp_bits = families[family].timestampValidBits;
@@ -69,7 +73,8 @@ static ikat_status check_adopt(const ikati_host *host, const ikat_vulkan_adopt_p
     if (!params) {
         return null_argument(host, "params");
     }
-    if (!params->get_instance_proc_addr || !params->instance || !params->physical_device || !params->device) {
+    if (!params->get_instance_proc_addr || !params->instance || !params->physical_device ||
+        !params->device) {
         return null_argument(host, "get_instance_proc_addr, instance, physical_device or device");
     }
     if (!params->lock != !params->unlock) {
@@ -92,8 +97,9 @@ ikat_status ikat_vulkan_adopt(ikat_context *context, const ikat_vulkan_adopt_par
         return status;
     }
     ikati_driver *driver = NULL;
-    status = vk_driver_adopt(host, params->get_instance_proc_addr, params->instance, params->api_version,
-                             params->debug_utils, params->physical_device, &driver);
+    status =
+        vk_driver_adopt(host, params->get_instance_proc_addr, params->instance, params->api_version,
+                        params->debug_utils, params->physical_device, &driver);
     if (status != IKAT_OK) {
         return status;
     }
@@ -106,7 +112,8 @@ ikat_status ikat_vulkan_adopt(ikat_context *context, const ikat_vulkan_adopt_par
     if (status != IKAT_OK) {
         goto fail;
     }
-    return ikati_device_wrap(context, &ikati_backend_vulkan, port, &port->physical.info, out_device);
+    return ikati_device_wrap(context, &ikati_backend_vulkan, port, &port->physical.info,
+                             out_device);
 
 fail:
     vk_driver_close(driver);
@@ -118,8 +125,8 @@ static ikati_port *need_port(const ikat_device *device) {
     return device ? ikati_device_port(device, &ikati_backend_vulkan) : NULL;
 }
 
-ikat_status ikat_vulkan_wrap_buffer(ikat_device *device, VkBuffer buffer, uint64_t offset_bytes, uint64_t size_bytes,
-                                    ikat_buffer **out_buffer) {
+ikat_status ikat_vulkan_wrap_buffer(ikat_device *device, VkBuffer buffer, uint64_t offset_bytes,
+                                    uint64_t size_bytes, ikat_buffer **out_buffer) {
     if (out_buffer) {
         *out_buffer = NULL;
     }
@@ -138,7 +145,8 @@ ikat_status ikat_vulkan_wrap_buffer(ikat_device *device, VkBuffer buffer, uint64
     if (size_bytes == 0 || size_bytes % 4 != 0 || (alignment && offset_bytes % alignment != 0) ||
         !ikati_add_size(offset_bytes, size_bytes, &end)) {
         return ikati_fail(port->host, IKAT_INVALID, IKAT_MESSAGE_BUFFER,
-                          "vulkan: cannot wrap %llu bytes at %llu: the size must be a multiple of 4 and above 0, the "
+                          "vulkan: cannot wrap %llu bytes at %llu: the size must be a multiple of "
+                          "4 and above 0, the "
                           "offset a multiple of %llu",
                           (unsigned long long)size_bytes, (unsigned long long)offset_bytes,
                           (unsigned long long)alignment);
@@ -161,7 +169,8 @@ ikat_status ikat_vulkan_record(const ikat_plan *plan, uint32_t slice, VkCommandB
     }
     ikati_port *port = vk_sequence_port(sequence);
     if (!ikati_plan_slice(plan, slice, &first, &num)) {
-        return ikati_fail(port->host, IKAT_INVALID, IKAT_MESSAGE_RANGE, "vulkan: the plan has no slice %u", slice);
+        return ikati_fail(port->host, IKAT_INVALID, IKAT_MESSAGE_RANGE,
+                          "vulkan: the plan has no slice %u", slice);
     }
     if (vk_port_lost(port)) {
         return IKAT_DEVICE_LOST;
@@ -182,7 +191,8 @@ ikat_status ikat_vulkan_cache_size(ikat_device *device, size_t *out_size_bytes) 
     return vk_cache_export(port, NULL, out_size_bytes);
 }
 
-ikat_status ikat_vulkan_cache_get(ikat_device *device, void *data, size_t size_bytes, size_t *out_size_bytes) {
+ikat_status ikat_vulkan_cache_get(ikat_device *device, void *data, size_t size_bytes,
+                                  size_t *out_size_bytes) {
     ikati_port *port = need_port(device);
     if (!port || !out_size_bytes || !data) {
         return IKAT_INVALID;

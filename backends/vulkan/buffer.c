@@ -1,5 +1,6 @@
-// Buffers of the core. The host reads and writes them through their mapping where they have one (and where reading it
-// is fast), else through staging memory, in chunks: the host copies one half while the device works on the other.
+// Buffers of the core. The host reads and writes them through their mapping where they have one
+// (and where reading it is fast), else through staging memory, in chunks: the host copies one half
+// while the device works on the other.
 
 #include "vk.h"
 
@@ -16,11 +17,12 @@ ikat_status vk_memory_create(ikati_port *port, uint64_t size_bytes, ikati_memory
     if (!memory) {
         return IKAT_NO_MEMORY;
     }
-    VkBufferUsageFlags usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_TRANSFER_SRC_BIT |
-                               VK_BUFFER_USAGE_TRANSFER_DST_BIT | VK_BUFFER_USAGE_UNIFORM_TEXEL_BUFFER_BIT;
+    VkBufferUsageFlags usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT |
+                               VK_BUFFER_USAGE_TRANSFER_SRC_BIT | VK_BUFFER_USAGE_TRANSFER_DST_BIT |
+                               VK_BUFFER_USAGE_UNIFORM_TEXEL_BUFFER_BIT;
     // Rounded up, so that whole words and texels at the end can be bound.
-    ikat_status status =
-        vk_block_create(port, ikati_round_up(size_bytes, ROUNDING), usage, PLACE_DEVICE, &memory->block);
+    ikat_status status = vk_block_create(port, ikati_round_up(size_bytes, ROUNDING), usage,
+                                         PLACE_DEVICE, &memory->block);
     if (status != IKAT_OK) {
         ikati_free(port->host, memory);
         return status;
@@ -32,8 +34,8 @@ ikat_status vk_memory_create(ikati_port *port, uint64_t size_bytes, ikati_memory
     return IKAT_OK;
 }
 
-ikat_status vk_memory_wrap(ikati_port *port, VkBuffer buffer, uint64_t offset_bytes, uint64_t size_bytes,
-                           ikati_memory **out_memory) {
+ikat_status vk_memory_wrap(ikati_port *port, VkBuffer buffer, uint64_t offset_bytes,
+                           uint64_t size_bytes, ikati_memory **out_memory) {
     *out_memory = NULL;
     ikati_memory *memory = ikati_alloc(port->host, 1, sizeof(*memory));
     if (!memory) {
@@ -77,15 +79,17 @@ static ikat_status need_staging(ikati_port *port) {
     if (port->staging.block.buffer) {
         return IKAT_OK;
     }
-    const VkBufferUsageFlags usage = VK_BUFFER_USAGE_TRANSFER_SRC_BIT | VK_BUFFER_USAGE_TRANSFER_DST_BIT;
-    return vk_block_create(port, 2 * (uint64_t)STAGING_HALF, usage, PLACE_STAGING, &port->staging.block);
+    const VkBufferUsageFlags usage =
+        VK_BUFFER_USAGE_TRANSFER_SRC_BIT | VK_BUFFER_USAGE_TRANSFER_DST_BIT;
+    return vk_block_create(port, 2 * (uint64_t)STAGING_HALF, usage, PLACE_STAGING,
+                           &port->staging.block);
 }
 
 static uint64_t chunk_bytes(uint64_t left) { return left < STAGING_HALF ? left : STAGING_HALF; }
 
 // Returns with the last copies still under way: `data` is in the staging memory by then.
-static ikat_status write_staged(ikati_port *port, ikati_memory *memory, uint64_t offset, const uint8_t *data,
-                                uint64_t size) {
+static ikat_status write_staged(ikati_port *port, ikati_memory *memory, uint64_t offset,
+                                const uint8_t *data, uint64_t size) {
     vk_staging *staging = &port->staging;
     ikat_status status = IKAT_OK;
     for (uint32_t half = 0; size > 0 && status == IKAT_OK; half ^= 1) {
@@ -95,8 +99,9 @@ static ikat_status write_staged(ikati_port *port, ikati_memory *memory, uint64_t
         }
         uint64_t at = half * (uint64_t)STAGING_HALF;
         memcpy(staging->block.mapped + at, data, (size_t)num);
-        const copy c = {staging->block.buffer, memory->block.buffer, {at, memory->base + offset, num}};
-        status = vk_queue_submit(port, record_copy, &c, false, &staging->tickets[half]);
+        const copy c = {
+            staging->block.buffer, memory->block.buffer, {at, memory->base + offset, num}};
+        status = vk_queue_submit(port, record_copy, &c, RUN_NONE, &staging->tickets[half]);
         offset += num;
         data += num;
         size -= num;
@@ -106,8 +111,8 @@ static ikat_status write_staged(ikati_port *port, ikati_memory *memory, uint64_t
 }
 
 // Asks for one chunk ahead of the one that is copied out.
-static ikat_status read_staged(ikati_port *port, ikati_memory *memory, uint64_t offset, uint8_t *data,
-                               uint64_t size) {
+static ikat_status read_staged(ikati_port *port, ikati_memory *memory, uint64_t offset,
+                               uint8_t *data, uint64_t size) {
     vk_staging *staging = &port->staging;
     ikat_status status = IKAT_OK;
     uint64_t asked = 0;
@@ -116,9 +121,10 @@ static ikat_status read_staged(ikati_port *port, ikati_memory *memory, uint64_t 
         while (asked < size && asked < done + 2 * (uint64_t)STAGING_HALF && status == IKAT_OK) {
             uint32_t half = (asked / STAGING_HALF) % 2;
             uint64_t num = chunk_bytes(size - asked);
-            const copy c = {memory->block.buffer, staging->block.buffer,
+            const copy c = {memory->block.buffer,
+                            staging->block.buffer,
                             {memory->base + offset + asked, half * (uint64_t)STAGING_HALF, num}};
-            status = vk_queue_submit(port, record_copy, &c, false, &staging->tickets[half]);
+            status = vk_queue_submit(port, record_copy, &c, RUN_NONE, &staging->tickets[half]);
             asked += num;
         }
         uint32_t half = (done / STAGING_HALF) % 2;
@@ -134,12 +140,14 @@ static ikat_status read_staged(ikati_port *port, ikati_memory *memory, uint64_t 
     return status;
 }
 
-// Whether the host may touch the buffer itself; reading memory that it does not cache is slower than a copy.
+// Whether the host may touch the buffer itself; reading memory that it does not cache is slower
+// than a copy.
 static bool direct(const ikati_port *port, const ikati_memory *memory, bool read) {
     if (!memory->block.mapped) {
         return false;
     }
-    return !read || !port->queue.handle || (memory->block.flags & VK_MEMORY_PROPERTY_HOST_CACHED_BIT);
+    return !read || !port->queue.handle ||
+           (memory->block.flags & VK_MEMORY_PROPERTY_HOST_CACHED_BIT);
 }
 
 static ikat_status need_queue(ikati_port *port) {
@@ -147,11 +155,12 @@ static ikat_status need_queue(ikati_port *port) {
         return IKAT_OK;
     }
     return ikati_fail(port->host, IKAT_UNSUPPORTED, IKAT_MESSAGE_BUFFER,
-                      "vulkan: this buffer cannot be mapped, and the device was adopted without a queue to copy it");
+                      "vulkan: this buffer cannot be mapped, and the device was adopted without a "
+                      "queue to copy it");
 }
 
-ikat_status vk_memory_write(ikati_port *port, ikati_memory *memory, uint64_t offset_bytes, const void *data,
-                            uint64_t size_bytes) {
+ikat_status vk_memory_write(ikati_port *port, ikati_memory *memory, uint64_t offset_bytes,
+                            const void *data, uint64_t size_bytes) {
     if (vk_port_lost(port)) {
         return IKAT_DEVICE_LOST;
     }
@@ -176,8 +185,8 @@ ikat_status vk_memory_write(ikati_port *port, ikati_memory *memory, uint64_t off
     return status;
 }
 
-ikat_status vk_memory_read(ikati_port *port, ikati_memory *memory, uint64_t offset_bytes, void *data,
-                           uint64_t size_bytes) {
+ikat_status vk_memory_read(ikati_port *port, ikati_memory *memory, uint64_t offset_bytes,
+                           void *data, uint64_t size_bytes) {
     if (vk_port_lost(port)) {
         return IKAT_DEVICE_LOST;
     }

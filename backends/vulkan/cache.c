@@ -1,7 +1,9 @@
-// The pipeline cache: one in memory a device, kept on disk in the context's cache folder, or by the host as bytes.
+// The pipeline cache: one in memory a device, kept on disk in the context's cache folder, or by the
+// host as bytes.
 //
-// Vulkan checks the header of what it is given, drivers differ in what they do with damaged contents: so bytes carry a
-// checksum wherever they are kept (the folder's files have theirs in cache_file.c), and the header is compared here first.
+// Vulkan checks the header of what it is given, drivers differ in what they do with damaged
+// contents: so bytes carry a checksum wherever they are kept (the folder's files have theirs in
+// cache_file.c), and the header is compared here first.
 
 #include "vk.h"
 
@@ -10,7 +12,8 @@
 #include <stdio.h>
 #include <string.h>
 
-// In front of the bytes that a host keeps. Little endian or not: they are read where they were written.
+// In front of the bytes that a host keeps. Little endian or not: they are read where they were
+// written.
 typedef struct cache_head {
     char magic[8];
     uint64_t size_bytes;
@@ -30,7 +33,8 @@ static uint64_t checksum(const uint8_t *bytes, size_t size) {
 
 static void cache_key(const ikati_port *port, char *key, size_t room) {
     const VkPhysicalDeviceProperties *own = &port->physical.properties;
-    int length = snprintf(key, room, "%08x-%08x-%08x-", own->vendorID, own->deviceID, own->driverVersion);
+    int length =
+        snprintf(key, room, "%08x-%08x-%08x-", own->vendorID, own->deviceID, own->driverVersion);
     for (uint32_t i = 0; i < VK_UUID_SIZE; i++) {
         length += snprintf(key + length, room - (size_t)length, "%02x", own->pipelineCacheUUID[i]);
     }
@@ -45,8 +49,9 @@ static bool fits(const ikati_port *port, const void *blob, size_t size_bytes) {
     }
     memcpy(&header, blob, sizeof(header));
     return header.headerSize >= sizeof(header) && header.headerSize <= size_bytes &&
-           header.headerVersion == VK_PIPELINE_CACHE_HEADER_VERSION_ONE && header.vendorID == own->vendorID &&
-           header.deviceID == own->deviceID && !memcmp(header.pipelineCacheUUID, own->pipelineCacheUUID, VK_UUID_SIZE);
+           header.headerVersion == VK_PIPELINE_CACHE_HEADER_VERSION_ONE &&
+           header.vendorID == own->vendorID && header.deviceID == own->deviceID &&
+           !memcmp(header.pipelineCacheUUID, own->pipelineCacheUUID, VK_UUID_SIZE);
 }
 
 // Finds Vulkan's bytes in what a host kept; NULL if they are damaged.
@@ -57,7 +62,8 @@ static const void *unwrap(const void *data, size_t size_bytes, size_t *out_size)
     }
     memcpy(&head, data, sizeof(head));
     const uint8_t *blob = (const uint8_t *)data + sizeof(head);
-    if (memcmp(head.magic, cache_magic, sizeof(cache_magic)) != 0 || head.size_bytes != size_bytes - sizeof(head) ||
+    if (memcmp(head.magic, cache_magic, sizeof(cache_magic)) != 0 ||
+        head.size_bytes != size_bytes - sizeof(head) ||
         head.checksum != checksum(blob, size_bytes - sizeof(head))) {
         return NULL;
     }
@@ -120,7 +126,8 @@ static void store(ikati_port *port) {
         return;
     }
     void *blob = ikati_alloc(port->host, size, 1);
-    if (blob && port->vk.GetPipelineCacheData(port->device, port->cache, &size, blob) == VK_SUCCESS) {
+    if (blob &&
+        port->vk.GetPipelineCacheData(port->device, port->cache, &size, blob) == VK_SUCCESS) {
         char key[80];
         cache_key(port, key, sizeof(key));
         ikati_cache_store(port->host, "vulkan", key, blob, size);
@@ -150,10 +157,14 @@ ikat_status vk_cache_export(ikati_port *port, void *data, size_t *inout_size) {
     if (room < sizeof(cache_head) + size) {
         return ikati_fail(port->host, IKAT_INVALID, IKAT_MESSAGE_CACHE,
                           "vulkan: cached pipelines take %llu bytes, there is room for %llu",
-                          (unsigned long long)(sizeof(cache_head) + size), (unsigned long long)room);
+                          (unsigned long long)(sizeof(cache_head) + size),
+                          (unsigned long long)room);
     }
     uint8_t *blob = (uint8_t *)data + sizeof(cache_head);
-    size = room - sizeof(cache_head); // it may have grown meanwhile: VK_INCOMPLETE then, and still a whole cache
+    size =
+        room -
+        sizeof(
+            cache_head); // it may have grown meanwhile: VK_INCOMPLETE then, and still a whole cache
     result = port->vk.GetPipelineCacheData(port->device, port->cache, &size, blob);
     if (result != VK_SUCCESS && result != VK_INCOMPLETE) {
         return vk_fail(port, result, "vkGetPipelineCacheData");

@@ -1,4 +1,5 @@
-// The port: a VkDevice of ours or of a host, its function table, its status, and the backend's table.
+// The port: a VkDevice of ours or of a host, its function table, its status, and the backend's
+// table.
 
 #include "vk.h"
 
@@ -38,8 +39,8 @@ ikat_status vk_fail(ikati_port *port, VkResult result, const char *what) {
         break;
     default: break;
     }
-    return ikati_fail(port->host, status, id, "vulkan: %s failed on %s: %s (%d)", what, port->physical.info.name,
-                      result_name(result), (int)result);
+    return ikati_fail(port->host, status, id, "vulkan: %s failed on %s: %s (%d)", what,
+                      port->physical.info.name, result_name(result), (int)result);
 }
 
 bool vk_port_lost(ikati_port *port) {
@@ -138,7 +139,8 @@ static ikat_status create_device(ikati_port *port) {
         .enabledExtensionCount = support->num_extensions,
         .ppEnabledExtensionNames = support->extensions,
     };
-    VkResult result = port->driver->vk.CreateDevice(port->physical.handle, &info, NULL, &port->device);
+    VkResult result =
+        port->driver->vk.CreateDevice(port->physical.handle, &info, NULL, &port->device);
     if (result != VK_SUCCESS) {
         port->device = VK_NULL_HANDLE;
         return vk_fail(port, result, "vkCreateDevice");
@@ -149,21 +151,23 @@ static ikat_status create_device(ikati_port *port) {
 static ikat_status load_functions(ikati_port *port) {
     PFN_vkGetDeviceProcAddr get = port->driver->vk.GetDeviceProcAddr;
     bool complete = true;
-#define DEVICE(name)                                                                                                  \
-    port->vk.name = (PFN_vk##name)get(port->device, "vk" #name);                                                      \
+#define DEVICE(name)                                             \
+    port->vk.name = (PFN_vk##name)get(port->device, "vk" #name); \
     complete = complete && port->vk.name;
 #include "functions.inc"
     port->loaded = complete;
     if (!complete) {
         return ikati_fail(port->host, IKAT_INTERNAL, IKAT_MESSAGE_DEVICE,
-                          "vulkan: the driver of %s lacks functions of Vulkan 1.1", port->physical.info.name);
+                          "vulkan: the driver of %s lacks functions of Vulkan 1.1",
+                          port->physical.info.name);
     }
     return IKAT_OK;
 }
 
 // A small buffer for bindings that a kernel has but does not touch.
 static ikat_status create_dummy(ikati_port *port) {
-    const VkBufferUsageFlags usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_UNIFORM_TEXEL_BUFFER_BIT;
+    const VkBufferUsageFlags usage =
+        VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_UNIFORM_TEXEL_BUFFER_BIT;
     const uint64_t size_bytes = 512; // each half at an offset that every device takes
     ikat_status status = vk_block_create(port, size_bytes, usage, PLACE_SHARED, &port->dummy);
     if (status != IKAT_OK) {
@@ -180,7 +184,8 @@ static ikat_status create_dummy(ikati_port *port) {
 }
 
 // Allocates a port with its mutexes.
-static ikati_port *alloc_port(ikati_driver *driver, uint32_t index, const ikat_device_limits *limits) {
+static ikati_port *alloc_port(ikati_driver *driver, uint32_t index,
+                              const ikat_device_limits *limits) {
     ikati_port *port = ikati_alloc(driver->host, 1, sizeof(*port));
     if (!port) {
         return NULL;
@@ -245,7 +250,8 @@ ikat_status vk_port_open(ikati_driver *driver, uint32_t index, const ikat_device
     port->features.storage_16bit = there->storage_16bit && limits->storage_16bit;
     port->features.storage_8bit = there->storage_8bit && limits->storage_8bit;
     port->features.float16_arithmetic = there->float16_arithmetic && limits->float16_arithmetic;
-    port->features.subgroup_size_control = there->subgroup_size_control && limits->subgroup_size > 0;
+    port->features.subgroup_size_control =
+        there->subgroup_size_control && limits->subgroup_size > 0;
     port->texel_buffers = true;
     ikat_status status = create_device(port);
     if (status != IKAT_OK) {
@@ -261,7 +267,8 @@ ikat_status vk_port_open(ikati_driver *driver, uint32_t index, const ikat_device
     return IKAT_OK;
 }
 
-ikat_status vk_port_adopt(ikati_driver *driver, const ikat_vulkan_adopt_params *params, ikati_port **out_port) {
+ikat_status vk_port_adopt(ikati_driver *driver, const ikat_vulkan_adopt_params *params,
+                          ikati_port **out_port) {
     *out_port = NULL;
     ikati_port *port = alloc_port(driver, 0, &driver->devices[0].info.limits);
     if (!port) {
@@ -297,7 +304,8 @@ void vk_port_close(ikati_port *port) {
     }
     if (port->adopted && port->driver) {
         vk_driver_close(port->driver);
-    } else if (!port->adopted && vk->DestroyDevice) { // missing only if load_functions found nothing
+    } else if (!port->adopted &&
+               vk->DestroyDevice) { // missing only if load_functions found nothing
         vk->DestroyDevice(port->device, NULL);
     }
     free_port(port);

@@ -10,14 +10,18 @@ static const char *const loader_names[] = {
 #if defined(_WIN32)
     "vulkan-1.dll",
 #elif defined(__APPLE__)
-    "libvulkan.dylib", "libvulkan.1.dylib", "libMoltenVK.dylib",
+    "libvulkan.dylib",
+    "libvulkan.1.dylib",
+    "libMoltenVK.dylib",
 #else
-    "libvulkan.so.1", "libvulkan.so",
+    "libvulkan.so.1",
+    "libvulkan.so",
 #endif
 };
 
 static bool open_loader(ikati_driver *driver) {
-    for (size_t i = 0; i < sizeof(loader_names) / sizeof(loader_names[0]) && !driver->library; i++) {
+    for (size_t i = 0; i < sizeof(loader_names) / sizeof(loader_names[0]) && !driver->library;
+         i++) {
         driver->library = ikati_library_open(loader_names[i]);
     }
     if (!driver->library) {
@@ -56,8 +60,9 @@ static bool has_extension(const VkExtensionProperties *list, uint32_t num, const
 
 // The version to ask for: what the loader has, at most 1.3; 0 for a loader of Vulkan 1.0.
 static uint32_t instance_version(const ikati_driver *driver) {
-    PFN_vkEnumerateInstanceVersion enumerate = (PFN_vkEnumerateInstanceVersion)driver->get_instance_proc_addr(
-        NULL, "vkEnumerateInstanceVersion");
+    PFN_vkEnumerateInstanceVersion enumerate =
+        (PFN_vkEnumerateInstanceVersion)driver->get_instance_proc_addr(
+            NULL, "vkEnumerateInstanceVersion");
     uint32_t version = 0;
     if (!enumerate || enumerate(&version) != VK_SUCCESS || version < VK_API_VERSION_1_1) {
         return 0;
@@ -70,7 +75,8 @@ static ikat_status create_instance(ikati_driver *driver) {
         (PFN_vkCreateInstance)driver->get_instance_proc_addr(NULL, "vkCreateInstance");
     driver->api_version = instance_version(driver);
     if (!create || driver->api_version == 0) {
-        ikati_log(driver->host, IKAT_LOG_INFO, IKAT_MESSAGE_DEVICE, "vulkan: the loader has Vulkan 1.0 only");
+        ikati_log(driver->host, IKAT_LOG_INFO, IKAT_MESSAGE_DEVICE,
+                  "vulkan: the loader has Vulkan 1.0 only");
         return IKAT_NO_DEVICE;
     }
     uint32_t num_listed = 0;
@@ -90,7 +96,8 @@ static ikat_status create_instance(ikati_driver *driver) {
     const VkApplicationInfo application = {
         .sType = VK_STRUCTURE_TYPE_APPLICATION_INFO,
         .pEngineName = "ikat",
-        .engineVersion = VK_MAKE_VERSION(IKAT_VERSION_MAJOR, IKAT_VERSION_MINOR, IKAT_VERSION_PATCH),
+        .engineVersion =
+            VK_MAKE_VERSION(IKAT_VERSION_MAJOR, IKAT_VERSION_MINOR, IKAT_VERSION_PATCH),
         .apiVersion = driver->api_version,
     };
     const VkInstanceCreateInfo info = {
@@ -107,7 +114,8 @@ static ikat_status create_instance(ikati_driver *driver) {
     }
     if (result != VK_SUCCESS) { // a loader without any driver says VK_ERROR_INCOMPATIBLE_DRIVER
         driver->instance = VK_NULL_HANDLE;
-        ikati_log(driver->host, IKAT_LOG_INFO, IKAT_MESSAGE_DEVICE, "vulkan: vkCreateInstance failed (%d)", (int)result);
+        ikati_log(driver->host, IKAT_LOG_INFO, IKAT_MESSAGE_DEVICE,
+                  "vulkan: vkCreateInstance failed (%d)", (int)result);
         return IKAT_NO_DEVICE;
     }
     return IKAT_OK;
@@ -116,13 +124,13 @@ static ikat_status create_instance(ikati_driver *driver) {
 // Fills the function table. Where the instance has Vulkan 1.0 only, the 1.1 functions are missing.
 static bool load_functions(ikati_driver *driver) {
     bool complete = true;
-#define INSTANCE(name)                                                                                                \
-    driver->vk.name = (PFN_vk##name)driver->get_instance_proc_addr(driver->instance, "vk" #name);                     \
+#define INSTANCE(name)                                                                            \
+    driver->vk.name = (PFN_vk##name)driver->get_instance_proc_addr(driver->instance, "vk" #name); \
     complete = complete && driver->vk.name;
 #include "functions.inc"
     if (driver->debug_utils) {
-#define DEBUG(name)                                                                                                   \
-    driver->vk.name = (PFN_vk##name)driver->get_instance_proc_addr(driver->instance, "vk" #name);                     \
+#define DEBUG(name)                                                                               \
+    driver->vk.name = (PFN_vk##name)driver->get_instance_proc_addr(driver->instance, "vk" #name); \
     driver->debug_utils = driver->debug_utils && driver->vk.name;
 #include "functions.inc"
     }
@@ -173,7 +181,8 @@ ikat_status vk_driver_open(const ikati_host *host, ikati_driver **out_driver) {
         goto fail;
     }
     if (!load_functions(driver)) {
-        status = ikati_fail(host, IKAT_INTERNAL, IKAT_MESSAGE_DEVICE, "vulkan: the loader lacks functions of Vulkan 1.1");
+        status = ikati_fail(host, IKAT_INTERNAL, IKAT_MESSAGE_DEVICE,
+                            "vulkan: the loader lacks functions of Vulkan 1.1");
         goto fail;
     }
     if ((status = list_devices(driver)) != IKAT_OK) {
@@ -187,8 +196,9 @@ fail:
     return status;
 }
 
-ikat_status vk_driver_adopt(const ikati_host *host, PFN_vkGetInstanceProcAddr get_instance_proc_addr,
-                            VkInstance instance, uint32_t api_version, bool debug_utils,
+ikat_status vk_driver_adopt(const ikati_host *host,
+                            PFN_vkGetInstanceProcAddr get_instance_proc_addr, VkInstance instance,
+                            uint32_t api_version, bool debug_utils,
                             VkPhysicalDevice physical_device, ikati_driver **out_driver) {
     *out_driver = NULL;
     ikati_driver *driver = ikati_alloc(host, 1, sizeof(*driver));
@@ -204,11 +214,14 @@ ikat_status vk_driver_adopt(const ikati_host *host, PFN_vkGetInstanceProcAddr ge
     const char *reason = "the instance has Vulkan 1.0 only";
     if (driver->api_version >= VK_API_VERSION_1_1 && load_functions(driver)) {
         driver->devices = ikati_alloc(host, 1, sizeof(vk_physical));
-        status = driver->devices ? vk_physical_query(driver, physical_device, driver->devices, &reason) : IKAT_NO_MEMORY;
+        status = driver->devices
+                     ? vk_physical_query(driver, physical_device, driver->devices, &reason)
+                     : IKAT_NO_MEMORY;
     }
     if (status != IKAT_OK) {
         if (status == IKAT_UNSUPPORTED) {
-            ikati_fail(host, status, IKAT_MESSAGE_DEVICE, "vulkan: this device cannot be adopted: %s", reason);
+            ikati_fail(host, status, IKAT_MESSAGE_DEVICE,
+                       "vulkan: this device cannot be adopted: %s", reason);
         }
         vk_driver_close(driver);
         return status;

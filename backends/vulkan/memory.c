@@ -10,7 +10,8 @@ enum {
     COHERENT = VK_MEMORY_PROPERTY_HOST_COHERENT_BIT,
     CACHED = VK_MEMORY_PROPERTY_HOST_CACHED_BIT,
     MAPPABLE = VISIBLE | COHERENT,
-    USABLE = LOCAL | VISIBLE | COHERENT | CACHED, // types with any other property need features or are not for buffers
+    USABLE = LOCAL | VISIBLE | COHERENT |
+             CACHED, // types with any other property need features or are not for buffers
 };
 
 // One row of a list of preferences.
@@ -22,12 +23,17 @@ typedef struct preference {
 enum { MAX_PREFERENCES = 4 };
 
 // Host and device share memory: mapped without a detour.
-static const preference shared_memory[MAX_PREFERENCES] = {{LOCAL | MAPPABLE | CACHED, 0}, {LOCAL | MAPPABLE, 0}, {LOCAL, 0}, {0, 0}};
-static const preference own_memory[MAX_PREFERENCES] = {{LOCAL, VISIBLE}, {LOCAL, 0}, {0, VISIBLE}, {0, 0}};
+static const preference shared_memory[MAX_PREFERENCES] = {
+    {LOCAL | MAPPABLE | CACHED, 0}, {LOCAL | MAPPABLE, 0}, {LOCAL, 0}, {0, 0}};
+static const preference own_memory[MAX_PREFERENCES] = {
+    {LOCAL, VISIBLE}, {LOCAL, 0}, {0, VISIBLE}, {0, 0}};
 // Without a queue nothing can be copied: only what is mapped can be written.
-static const preference no_queue[MAX_PREFERENCES] = {{LOCAL | MAPPABLE, 0}, {LOCAL, 0}, {MAPPABLE, 0}, {0, 0}};
-static const preference small_shared[MAX_PREFERENCES] = {{LOCAL | MAPPABLE, 0}, {MAPPABLE, 0}, {MAPPABLE, 0}, {MAPPABLE, 0}};
-static const preference staging[MAX_PREFERENCES] = {{MAPPABLE | CACHED, 0}, {MAPPABLE, 0}, {MAPPABLE, 0}, {MAPPABLE, 0}};
+static const preference no_queue[MAX_PREFERENCES] = {
+    {LOCAL | MAPPABLE, 0}, {LOCAL, 0}, {MAPPABLE, 0}, {0, 0}};
+static const preference small_shared[MAX_PREFERENCES] = {
+    {LOCAL | MAPPABLE, 0}, {MAPPABLE, 0}, {MAPPABLE, 0}, {MAPPABLE, 0}};
+static const preference staging[MAX_PREFERENCES] = {
+    {MAPPABLE | CACHED, 0}, {MAPPABLE, 0}, {MAPPABLE, 0}, {MAPPABLE, 0}};
 
 static const preference *preferences(const ikati_port *port, vk_placement placement) {
     ikat_device_type type = port->physical.info.type;
@@ -43,8 +49,8 @@ static const preference *preferences(const ikati_port *port, vk_placement placem
 }
 
 // Tries memory types in the order of preference until one has room.
-static VkResult allocate(ikati_port *port, const VkMemoryRequirements *needs, const preference *wishes,
-                         vk_block *block) {
+static VkResult allocate(ikati_port *port, const VkMemoryRequirements *needs,
+                         const preference *wishes, vk_block *block) {
     const VkPhysicalDeviceMemoryProperties *memory = &port->physical.memory;
     VkResult result = VK_ERROR_OUT_OF_DEVICE_MEMORY;
     uint32_t tried = 0;
@@ -52,7 +58,8 @@ static VkResult allocate(ikati_port *port, const VkMemoryRequirements *needs, co
         for (uint32_t type = 0; type < memory->memoryTypeCount; type++) {
             VkMemoryPropertyFlags flags = memory->memoryTypes[type].propertyFlags;
             uint32_t bit = UINT32_C(1) << type;
-            if (!(needs->memoryTypeBits & bit) || (tried & bit) || (flags & ~(VkMemoryPropertyFlags)USABLE) ||
+            if (!(needs->memoryTypeBits & bit) || (tried & bit) ||
+                (flags & ~(VkMemoryPropertyFlags)USABLE) ||
                 (flags & wishes[row].with) != wishes[row].with || (flags & wishes[row].without)) {
                 continue;
             }
@@ -87,8 +94,8 @@ static VkResult bind(ikati_port *port, vk_block *block) {
     return result;
 }
 
-ikat_status vk_block_create(ikati_port *port, uint64_t size_bytes, VkBufferUsageFlags usage, vk_placement placement,
-                            vk_block *out_block) {
+ikat_status vk_block_create(ikati_port *port, uint64_t size_bytes, VkBufferUsageFlags usage,
+                            vk_placement placement, vk_block *out_block) {
     memset(out_block, 0, sizeof(*out_block));
     const VkBufferCreateInfo info = {
         .sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO,
@@ -110,16 +117,17 @@ ikat_status vk_block_create(ikati_port *port, uint64_t size_bytes, VkBufferUsage
     }
     if (result == VK_SUCCESS && placement != PLACE_STAGING && !out_block->mapped &&
         !(out_block->flags & LOCAL)) {
-        ikati_log(port->host, IKAT_LOG_WARNING, IKAT_MESSAGE_MEMORY,
-                  "vulkan: no room in device memory for %llu bytes: host memory taken, which is slow",
-                  (unsigned long long)size_bytes);
+        ikati_log(
+            port->host, IKAT_LOG_WARNING, IKAT_MESSAGE_MEMORY,
+            "vulkan: no room in device memory for %llu bytes: host memory taken, which is slow",
+            (unsigned long long)size_bytes);
     }
     if (result != VK_SUCCESS) {
         vk_block_destroy(port, out_block);
         if (result == VK_ERROR_OUT_OF_DEVICE_MEMORY || result == VK_ERROR_OUT_OF_HOST_MEMORY) {
             return ikati_fail(port->host, IKAT_NO_MEMORY, IKAT_MESSAGE_MEMORY,
-                              "vulkan: no memory for a buffer of %llu bytes on %s", (unsigned long long)size_bytes,
-                              port->physical.info.name);
+                              "vulkan: no memory for a buffer of %llu bytes on %s",
+                              (unsigned long long)size_bytes, port->physical.info.name);
         }
         return vk_fail(port, result, "vkAllocateMemory");
     }

@@ -5,7 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-// Everything that is asked through pNext chains. A structure whose extension is missing stays zero: not supported.
+// Everything that is asked through pNext chains. A structure whose extension is missing stays zero:
+// not supported.
 typedef struct answers {
     VkPhysicalDeviceSubgroupProperties subgroup;
     VkPhysicalDeviceMaintenance3Properties maintenance3;
@@ -41,20 +42,24 @@ static bool has_extension(const query *q, const char *name) {
 static ikat_status list_extensions(query *q) {
     const vk_instance_table *vk = &q->driver->vk;
     uint32_t num = 0;
-    if (vk->EnumerateDeviceExtensionProperties(q->physical->handle, NULL, &num, NULL) != VK_SUCCESS || num == 0) {
+    if (vk->EnumerateDeviceExtensionProperties(q->physical->handle, NULL, &num, NULL) !=
+            VK_SUCCESS ||
+        num == 0) {
         return IKAT_OK;
     }
     q->extensions = ikati_alloc(q->driver->host, num, sizeof(VkExtensionProperties));
     if (!q->extensions) {
         return IKAT_NO_MEMORY;
     }
-    if (vk->EnumerateDeviceExtensionProperties(q->physical->handle, NULL, &num, q->extensions) >= VK_SUCCESS) {
+    if (vk->EnumerateDeviceExtensionProperties(q->physical->handle, NULL, &num, q->extensions) >=
+        VK_SUCCESS) {
         q->num_extensions = num;
     }
     return IKAT_OK;
 }
 
-// Picks a family with compute: rather one without graphics (it does not compete with a desktop), and with timestamps.
+// Picks a family with compute: rather one without graphics (it does not compete with a desktop),
+// and with timestamps.
 static bool pick_queue_family(query *q) {
     const vk_instance_table *vk = &q->driver->vk;
     VkQueueFamilyProperties families[32];
@@ -90,16 +95,19 @@ static void chain(void **head, void *structure, VkStructureType type, bool known
 static void ask_properties(query *q) {
     answers *a = &q->answers;
     uint32_t version = q->physical->api_version;
-    VkPhysicalDeviceProperties2 properties = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2};
+    VkPhysicalDeviceProperties2 properties = {.sType =
+                                                  VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2};
     void **head = &properties.pNext;
     chain(head, &a->subgroup, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_PROPERTIES, true);
     chain(head, &a->maintenance3, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_3_PROPERTIES, true);
     chain(head, &a->maintenance4, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_4_PROPERTIES_KHR,
           version >= VK_API_VERSION_1_3 || has_extension(q, VK_KHR_MAINTENANCE_4_EXTENSION_NAME));
     chain(head, &a->driver, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_DRIVER_PROPERTIES_KHR,
-          version >= VK_API_VERSION_1_2 || has_extension(q, VK_KHR_DRIVER_PROPERTIES_EXTENSION_NAME));
+          version >= VK_API_VERSION_1_2 ||
+              has_extension(q, VK_KHR_DRIVER_PROPERTIES_EXTENSION_NAME));
     chain(head, &a->sizes, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_PROPERTIES_EXT,
-          version >= VK_API_VERSION_1_3 || has_extension(q, VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME));
+          version >= VK_API_VERSION_1_3 ||
+              has_extension(q, VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME));
     chain(head, &a->amd, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_CORE_PROPERTIES_2_AMD,
           has_extension(q, VK_AMD_SHADER_CORE_PROPERTIES_2_EXTENSION_NAME));
     chain(head, &a->nvidia, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_SM_BUILTINS_PROPERTIES_NV,
@@ -118,13 +126,17 @@ static void ask_features(query *q) {
     chain(head, &a->storage8, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_8BIT_STORAGE_FEATURES_KHR,
           version >= VK_API_VERSION_1_2 || has_extension(q, VK_KHR_8BIT_STORAGE_EXTENSION_NAME));
     chain(head, &a->float16, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_FLOAT16_INT8_FEATURES_KHR,
-          version >= VK_API_VERSION_1_2 || has_extension(q, VK_KHR_SHADER_FLOAT16_INT8_EXTENSION_NAME));
-    chain(head, &a->size_control, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES_EXT,
-          version >= VK_API_VERSION_1_3 || has_extension(q, VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME));
+          version >= VK_API_VERSION_1_2 ||
+              has_extension(q, VK_KHR_SHADER_FLOAT16_INT8_EXTENSION_NAME));
+    chain(head, &a->size_control,
+          VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES_EXT,
+          version >= VK_API_VERSION_1_3 ||
+              has_extension(q, VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME));
     q->driver->vk.GetPhysicalDeviceFeatures2(q->physical->handle, &features);
 }
 
-// Notes what a VkDevice has to enable. Extensions that became core need no naming from that version on.
+// Notes what a VkDevice has to enable. Extensions that became core need no naming from that version
+// on.
 static void fill_support(query *q) {
     const answers *a = &q->answers;
     vk_physical *physical = q->physical;
@@ -175,23 +187,27 @@ static uint64_t min_u64(uint64_t a, uint64_t b) { return a < b ? a : b; }
 static void fill_limits(const query *q, ikat_device_limits *limits) {
     const answers *a = &q->answers;
     const VkPhysicalDeviceLimits *own = &q->physical->properties.limits;
-    const VkSubgroupFeatureFlags operations =
-        VK_SUBGROUP_FEATURE_BASIC_BIT | VK_SUBGROUP_FEATURE_ARITHMETIC_BIT | VK_SUBGROUP_FEATURE_SHUFFLE_BIT;
+    const VkSubgroupFeatureFlags operations = VK_SUBGROUP_FEATURE_BASIC_BIT |
+                                              VK_SUBGROUP_FEATURE_ARITHMETIC_BIT |
+                                              VK_SUBGROUP_FEATURE_SHUFFLE_BIT;
     bool subgroups = (a->subgroup.supportedOperations & operations) == operations &&
                      (a->subgroup.supportedStages & VK_SHADER_STAGE_COMPUTE_BIT);
     limits->max_buffer_bytes = a->maintenance3.maxMemoryAllocationSize;
     if (a->maintenance4.maxBufferSize > 0) {
         limits->max_buffer_bytes = min_u64(limits->max_buffer_bytes, a->maintenance4.maxBufferSize);
     }
+    limits->max_buffer_bytes -= limits->max_buffer_bytes % 16; // sizes are rounded up to that
     limits->max_storage_range_bytes = own->maxStorageBufferRange;
     limits->max_texel_elements = has_texel_formats(q) ? own->maxTexelBufferElements : 0;
     limits->storage_alignment_bytes = (uint32_t)own->minStorageBufferOffsetAlignment;
     limits->texel_alignment_bytes = (uint32_t)own->minTexelBufferOffsetAlignment;
     limits->shared_memory_bytes = own->maxComputeSharedMemorySize;
-    limits->max_group_size = min_u32(own->maxComputeWorkGroupInvocations, own->maxComputeWorkGroupSize[0]);
+    limits->max_group_size =
+        min_u32(own->maxComputeWorkGroupInvocations, own->maxComputeWorkGroupSize[0]);
     limits->max_groups = own->maxComputeWorkGroupCount[0];
     limits->max_storage_buffers = own->maxPerStageDescriptorStorageBuffers;
     limits->subgroup_size = subgroups ? a->subgroup.subgroupSize : 0;
+    limits->vector_width = 1;
     limits->float16_arithmetic = q->physical->support.features.float16_arithmetic;
     limits->storage_16bit = q->physical->support.features.storage_16bit;
     limits->storage_8bit = q->physical->support.features.storage_8bit;
@@ -238,7 +254,8 @@ static ikat_device_type device_type(VkPhysicalDeviceType type) {
 static uint64_t local_memory(const VkPhysicalDeviceMemoryProperties *memory) {
     uint64_t bytes = 0;
     for (uint32_t i = 0; i < memory->memoryHeapCount; i++) {
-        if ((memory->memoryHeaps[i].flags & VK_MEMORY_HEAP_DEVICE_LOCAL_BIT) && memory->memoryHeaps[i].size > bytes) {
+        if ((memory->memoryHeaps[i].flags & VK_MEMORY_HEAP_DEVICE_LOCAL_BIT) &&
+            memory->memoryHeaps[i].size > bytes) {
             bytes = memory->memoryHeaps[i].size;
         }
     }
@@ -263,8 +280,10 @@ static void fill_info(query *q) {
     } else {
         snprintf(info->driver, sizeof(info->driver), "version 0x%08x", properties->driverVersion);
     }
-    snprintf(info->api, sizeof(info->api), "Vulkan %u.%u.%u", VK_API_VERSION_MAJOR(properties->apiVersion),
-             VK_API_VERSION_MINOR(properties->apiVersion), VK_API_VERSION_PATCH(properties->apiVersion));
+    snprintf(info->api, sizeof(info->api), "Vulkan %u.%u.%u",
+             VK_API_VERSION_MAJOR(properties->apiVersion),
+             VK_API_VERSION_MINOR(properties->apiVersion),
+             VK_API_VERSION_PATCH(properties->apiVersion));
     info->type = device_type(properties->deviceType);
     info->vendor_id = properties->vendorID;
     info->device_id = properties->deviceID;
@@ -274,8 +293,8 @@ static void fill_info(query *q) {
     fill_missing(info, q);
 }
 
-ikat_status vk_physical_query(const ikati_driver *driver, VkPhysicalDevice handle, vk_physical *out_physical,
-                              const char **out_reason) {
+ikat_status vk_physical_query(const ikati_driver *driver, VkPhysicalDevice handle,
+                              vk_physical *out_physical, const char **out_reason) {
     memset(out_physical, 0, sizeof(*out_physical));
     query q = {.driver = driver, .physical = out_physical};
     out_physical->handle = handle;

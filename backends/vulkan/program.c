@@ -1,5 +1,6 @@
-// Pipelines: one a variant and specialisation. Binding i of a kernel is a storage buffer, or a uniform texel buffer where the
-// variant says so; the parameter block is a uniform buffer at PARAMS_BINDING; the slice's first workgroup a push constant.
+// Pipelines: one a variant and specialisation. Binding i of a kernel is a storage buffer, or a
+// uniform texel buffer where the variant says so; the parameter block is a uniform buffer at
+// PARAMS_BINDING; the slice's first workgroup a push constant.
 
 #include "vk.h"
 #include "spirv.h"
@@ -9,7 +10,8 @@
 
 static const vk_spirv *find_spirv(const ikati_kernel *kernel, const ikati_variant *variant) {
     for (size_t i = 0; i < vk_spirv_count; i++) {
-        if (!strcmp(vk_spirv_table[i].kernel, kernel->name) && !strcmp(vk_spirv_table[i].variant, variant->name)) {
+        if (!strcmp(vk_spirv_table[i].kernel, kernel->name) &&
+            !strcmp(vk_spirv_table[i].variant, variant->name)) {
             return &vk_spirv_table[i];
         }
     }
@@ -23,7 +25,8 @@ static VkResult create_set_layout(ikati_port *port, ikati_program *program) {
         bool texel = program->variant->texel_bindings & (UINT32_C(1) << i);
         bindings[i] = (VkDescriptorSetLayoutBinding){
             .binding = i,
-            .descriptorType = texel ? VK_DESCRIPTOR_TYPE_UNIFORM_TEXEL_BUFFER : VK_DESCRIPTOR_TYPE_STORAGE_BUFFER,
+            .descriptorType =
+                texel ? VK_DESCRIPTOR_TYPE_UNIFORM_TEXEL_BUFFER : VK_DESCRIPTOR_TYPE_STORAGE_BUFFER,
             .descriptorCount = 1,
             .stageFlags = VK_SHADER_STAGE_COMPUTE_BIT,
         };
@@ -70,27 +73,30 @@ static bool fixed_subgroup(const ikati_port *port, const ikati_variant *variant)
            variant->subgroup_size <= port->physical.max_subgroup_size;
 }
 
-static VkResult create_pipeline(ikati_port *port, const ikati_program_params *params, VkShaderModule module,
-                                ikati_program *program) {
+static VkResult create_pipeline(ikati_port *port, const ikati_program_params *params,
+                                VkShaderModule module, ikati_program *program) {
     VkSpecializationMapEntry entries[IKATI_MAX_SPECIALISATION];
     uint32_t num = params->kernel->num_specialisation;
     for (uint32_t i = 0; i < num; i++) {
-        entries[i] = (VkSpecializationMapEntry){i, i * (uint32_t)sizeof(uint32_t), sizeof(uint32_t)};
+        entries[i] =
+            (VkSpecializationMapEntry){i, i * (uint32_t)sizeof(uint32_t), sizeof(uint32_t)};
     }
-    const VkSpecializationInfo specialisation = {num, entries, num * sizeof(uint32_t), params->specialisation};
+    const VkSpecializationInfo specialisation = {num, entries, num * sizeof(uint32_t),
+                                                 params->specialisation};
     const VkPipelineShaderStageRequiredSubgroupSizeCreateInfoEXT subgroup = {
         .sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_REQUIRED_SUBGROUP_SIZE_CREATE_INFO_EXT,
         .requiredSubgroupSize = params->variant->subgroup_size,
     };
     VkComputePipelineCreateInfo info = {
         .sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO,
-        .stage = {
-            .sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO,
-            .stage = VK_SHADER_STAGE_COMPUTE_BIT,
-            .module = module,
-            .pName = "main",
-            .pSpecializationInfo = &specialisation,
-        },
+        .stage =
+            {
+                .sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO,
+                .stage = VK_SHADER_STAGE_COMPUTE_BIT,
+                .module = module,
+                .pName = "main",
+                .pSpecializationInfo = &specialisation,
+            },
         .layout = program->layout,
     };
     if (fixed_subgroup(port, params->variant)) {
@@ -100,29 +106,32 @@ static VkResult create_pipeline(ikati_port *port, const ikati_program_params *pa
             info.stage.flags = VK_PIPELINE_SHADER_STAGE_CREATE_REQUIRE_FULL_SUBGROUPS_BIT_EXT;
         }
     }
-    VkResult result =
-        port->vk.CreateComputePipelines(port->device, port->cache, 1, &info, NULL, &program->pipeline);
+    VkResult result = port->vk.CreateComputePipelines(port->device, port->cache, 1, &info, NULL,
+                                                      &program->pipeline);
     if (result != VK_SUCCESS) {
         program->pipeline = VK_NULL_HANDLE;
     }
     return result;
 }
 
-// Anything that is neither memory nor loss is the compiler's refusal: the core takes the next variant.
+// Anything that is neither memory nor loss is the compiler's refusal: the core takes the next
+// variant.
 static ikat_status compile_failed(ikati_port *port, VkResult result, const char *name) {
     if (result == VK_ERROR_OUT_OF_HOST_MEMORY || result == VK_ERROR_OUT_OF_DEVICE_MEMORY ||
         result == VK_ERROR_DEVICE_LOST) {
         return vk_fail(port, result, name);
     }
-    return ikati_fail(port->host, IKAT_COMPILE, IKAT_MESSAGE_COMPILE, "vulkan: %s does not compile on %s (%d)", name,
-                      port->physical.info.name, (int)result);
+    return ikati_fail(port->host, IKAT_COMPILE, IKAT_MESSAGE_COMPILE,
+                      "vulkan: %s does not compile on %s (%d)", name, port->physical.info.name,
+                      (int)result);
 }
 
-static ikat_status compile(ikati_port *port, const ikati_program_params *params, ikati_program *program) {
+static ikat_status compile(ikati_port *port, const ikati_program_params *params,
+                           ikati_program *program) {
     const vk_spirv *spirv = find_spirv(params->kernel, params->variant);
     if (!spirv) {
-        return ikati_fail(port->host, IKAT_COMPILE, IKAT_MESSAGE_COMPILE, "vulkan: %s has no SPIR-V in this build",
-                          params->name);
+        return ikati_fail(port->host, IKAT_COMPILE, IKAT_MESSAGE_COMPILE,
+                          "vulkan: %s has no SPIR-V in this build", params->name);
     }
     uint64_t start_ns = ikati_now_ns();
     const VkShaderModuleCreateInfo info = {
@@ -148,7 +157,8 @@ static ikat_status compile(ikati_port *port, const ikati_program_params *params,
     return IKAT_OK;
 }
 
-ikat_status vk_program_create(ikati_port *port, const ikati_program_params *params, ikati_program **out_program) {
+ikat_status vk_program_create(ikati_port *port, const ikati_program_params *params,
+                              ikati_program **out_program) {
     *out_program = NULL;
     assert(params->kernel->num_bindings <= IKATI_MAX_BINDINGS);
     assert(params->kernel->num_specialisation <= IKATI_MAX_SPECIALISATION);

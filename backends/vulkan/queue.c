@@ -1,6 +1,7 @@
-// One in-order queue. A submission takes a slot (command buffer and fence) and gets the next ticket. Fences signal in the order of
-// submission, so that a complete ticket completes all earlier ones. A thread waits on a fence without holding
-// the mutex; the slot is not used again while one does.
+// One in-order queue. A submission takes a slot (command buffer and fence) and gets the next
+// ticket. Fences signal in the order of submission, so that a complete ticket completes all earlier
+// ones. A thread waits on a fence without holding the mutex; the slot is not used again while one
+// does.
 
 #include "vk.h"
 
@@ -55,7 +56,8 @@ ikat_status vk_queue_open(ikati_port *port) {
     }
     const VkCommandPoolCreateInfo info = {
         .sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO,
-        .flags = VK_COMMAND_POOL_CREATE_TRANSIENT_BIT | VK_COMMAND_POOL_CREATE_RESET_COMMAND_BUFFER_BIT,
+        .flags =
+            VK_COMMAND_POOL_CREATE_TRANSIENT_BIT | VK_COMMAND_POOL_CREATE_RESET_COMMAND_BUFFER_BIT,
         .queueFamilyIndex = port->physical.queue_family,
     };
     VkResult result = port->vk.CreateCommandPool(port->device, &info, NULL, &queue->pool);
@@ -82,7 +84,8 @@ static uint64_t slot_time(ikati_port *port, const vk_slot *slot) {
     uint64_t ticks[2];
     uint32_t first = 2 * (uint32_t)(slot - port->queue.slots);
     if (!port->queue.queries ||
-        port->vk.GetQueryPoolResults(port->device, port->queue.queries, first, 2, sizeof(ticks), ticks, sizeof(ticks[0]),
+        port->vk.GetQueryPoolResults(port->device, port->queue.queries, first, 2, sizeof(ticks),
+                                     ticks, sizeof(ticks[0]),
                                      VK_QUERY_RESULT_64_BIT) != VK_SUCCESS) {
         return ikati_now_ns() - slot->submit_ns;
     }
@@ -90,6 +93,22 @@ static uint64_t slot_time(ikati_port *port, const vk_slot *slot) {
     uint64_t mask = bits >= 64 ? UINT64_MAX : (UINT64_C(1) << bits) - 1;
     double period_ns = port->physical.properties.limits.timestampPeriod;
     return (uint64_t)((double)((ticks[1] - ticks[0]) & mask) * period_ns + 0.5);
+}
+
+static void add_time(vk_queue *queue, const vk_slot *slot, uint64_t time_ns) {
+    vk_time *entry = NULL;
+    for (uint32_t i = 0; i < NUM_TIMES; i++) {
+        if (queue->times[i].run == slot->run) {
+            entry = &queue->times[i];
+        }
+    }
+    if (!entry) {
+        entry = &queue->times[queue->next_time];
+        queue->next_time = (queue->next_time + 1) % NUM_TIMES;
+        *entry = (vk_time){.run = slot->run};
+    }
+    entry->time_ns += time_ns;
+    entry->ticket = slot->ticket > entry->ticket ? slot->ticket : entry->ticket;
 }
 
 // Notes that all submissions up to `ticket` are complete. Called with the mutex held.
@@ -101,9 +120,8 @@ static void complete(ikati_port *port, ikat_ticket ticket) {
             continue;
         }
         slot->pending = false;
-        if (slot->timed) {
-            queue->times[queue->next_time] = (vk_time){slot->ticket, slot_time(port, slot)};
-            queue->next_time = (queue->next_time + 1) % NUM_TIMES;
+        if (slot->run) {
+            add_time(queue, slot, slot_time(port, slot));
         }
     }
     if (ticket > queue->completed) {
@@ -156,7 +174,8 @@ static VkResult take_slot(ikati_port *port, vk_slot **out_slot) {
             return result;
         }
     }
-    // Known complete through a later fence, perhaps; its own must have signalled before it is reset.
+    // Known complete through a later fence, perhaps; its own must have signalled before it is
+    // reset.
     vk_slot *slot = *out_slot;
     if (slot->ticket == 0) {
         return VK_SUCCESS;
@@ -165,35 +184,40 @@ static VkResult take_slot(ikati_port *port, vk_slot **out_slot) {
     return result == VK_SUCCESS ? port->vk.ResetFences(port->device, 1, &slot->fence) : result;
 }
 
-// Before the commands: everything that was submitted earlier has finished, its writes are visible. On a host's queue
-// that means the host's commands too, whatever they are.
+// Before the commands: everything that was submitted earlier has finished, its writes are visible.
+// On a host's queue that means the host's commands too, whatever they are.
 static void barrier_begin(const ikati_port *port, VkCommandBuffer commands) {
-    const VkPipelineStageFlags stages = VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_TRANSFER_BIT;
+    const VkPipelineStageFlags stages =
+        VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_TRANSFER_BIT;
     VkMemoryBarrier barrier = {
         .sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER,
         .srcAccessMask = VK_ACCESS_SHADER_WRITE_BIT | VK_ACCESS_TRANSFER_WRITE_BIT,
-        .dstAccessMask = VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_SHADER_WRITE_BIT | VK_ACCESS_TRANSFER_READ_BIT |
-                         VK_ACCESS_TRANSFER_WRITE_BIT,
+        .dstAccessMask = VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_SHADER_WRITE_BIT |
+                         VK_ACCESS_TRANSFER_READ_BIT | VK_ACCESS_TRANSFER_WRITE_BIT,
     };
     if (port->adopted) {
         barrier.srcAccessMask = VK_ACCESS_MEMORY_WRITE_BIT;
     }
-    port->vk.CmdPipelineBarrier(commands, port->adopted ? VK_PIPELINE_STAGE_ALL_COMMANDS_BIT : stages, stages, 0, 1,
-                                &barrier, 0, NULL, 0, NULL);
+    port->vk.CmdPipelineBarrier(commands,
+                                port->adopted ? VK_PIPELINE_STAGE_ALL_COMMANDS_BIT : stages, stages,
+                                0, 1, &barrier, 0, NULL, 0, NULL);
 }
 
-// After the commands: what they wrote can be read through mapped memory once the fence has signalled.
+// After the commands: what they wrote can be read through mapped memory once the fence has
+// signalled.
 static void barrier_end(const ikati_port *port, VkCommandBuffer commands) {
     const VkMemoryBarrier barrier = {
         .sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER,
         .srcAccessMask = VK_ACCESS_SHADER_WRITE_BIT | VK_ACCESS_TRANSFER_WRITE_BIT,
         .dstAccessMask = VK_ACCESS_HOST_READ_BIT | VK_ACCESS_HOST_WRITE_BIT,
     };
-    port->vk.CmdPipelineBarrier(commands, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_TRANSFER_BIT,
-                                VK_PIPELINE_STAGE_HOST_BIT, 0, 1, &barrier, 0, NULL, 0, NULL);
+    port->vk.CmdPipelineBarrier(
+        commands, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_TRANSFER_BIT,
+        VK_PIPELINE_STAGE_HOST_BIT, 0, 1, &barrier, 0, NULL, 0, NULL);
 }
 
-static VkResult record_slot(ikati_port *port, vk_slot *slot, vk_record_fn record, const void *user) {
+static VkResult record_slot(ikati_port *port, vk_slot *slot, vk_record_fn record,
+                            const void *user) {
     const vk_device_table *vk = &port->vk;
     const VkCommandBufferBeginInfo begin = {
         .sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO,
@@ -203,18 +227,21 @@ static VkResult record_slot(ikati_port *port, vk_slot *slot, vk_record_fn record
     if (result != VK_SUCCESS) {
         return result;
     }
-    bool stamped = slot->timed && port->queue.queries;
+    bool stamped = slot->run && port->queue.queries;
     uint32_t query = 2 * (uint32_t)(slot - port->queue.slots);
     barrier_begin(port, slot->commands);
     if (stamped) {
         vk->CmdResetQueryPool(slot->commands, port->queue.queries, query, 2);
-        // Not at the top of the pipe: the clock starts when the barrier has let earlier submissions finish.
-        vk->CmdWriteTimestamp(slot->commands, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, port->queue.queries, query);
+        // Not at the top of the pipe: the clock starts when the barrier has let earlier submissions
+        // finish.
+        vk->CmdWriteTimestamp(slot->commands, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT,
+                              port->queue.queries, query);
     }
     record(port, slot->commands, user);
     barrier_end(port, slot->commands);
     if (stamped) {
-        vk->CmdWriteTimestamp(slot->commands, VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT, port->queue.queries, query + 1);
+        vk->CmdWriteTimestamp(slot->commands, VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT,
+                              port->queue.queries, query + 1);
     }
     return vk->EndCommandBuffer(slot->commands);
 }
@@ -237,8 +264,8 @@ static VkResult submit_slot(ikati_port *port, vk_slot *slot) {
     return result;
 }
 
-ikat_status vk_queue_submit(ikati_port *port, vk_record_fn record, const void *user, bool timed,
-                            ikat_ticket *out_ticket) {
+ikat_status vk_queue_submit(ikati_port *port, vk_record_fn record, const void *user,
+                            ikat_ticket run, ikat_ticket *out_ticket) {
     vk_queue *queue = &port->queue;
     vk_slot *slot = NULL;
     if (vk_port_lost(port)) {
@@ -250,7 +277,7 @@ ikat_status vk_queue_submit(ikati_port *port, vk_record_fn record, const void *u
     if (result == VK_SUCCESS) {
         what = "recording a command buffer";
         slot->ticket = 0; // its fence is unsignalled until it is submitted
-        slot->timed = timed;
+        slot->run = run == RUN_NEW ? queue->last + 1 : run;
         result = record_slot(port, slot, record, user);
     }
     if (result == VK_SUCCESS) {
@@ -266,7 +293,8 @@ ikat_status vk_queue_submit(ikati_port *port, vk_record_fn record, const void *u
     return result == VK_SUCCESS ? IKAT_OK : vk_fail(port, result, what);
 }
 
-ikat_status vk_queue_wait(ikati_port *port, ikat_ticket ticket, uint64_t timeout_ns, bool *out_complete) {
+ikat_status vk_queue_wait(ikati_port *port, ikat_ticket ticket, uint64_t timeout_ns,
+                          bool *out_complete) {
     vk_queue *queue = &port->queue;
     if (out_complete) {
         *out_complete = false;
@@ -282,8 +310,8 @@ ikat_status vk_queue_wait(ikati_port *port, ikat_ticket ticket, uint64_t timeout
     }
     ikati_mutex_unlock(queue->mutex);
     if (!known) {
-        return ikati_fail(port->host, IKAT_INVALID, IKAT_MESSAGE_RANGE, "vulkan: ticket %llu was never given out",
-                          (unsigned long long)ticket);
+        return ikati_fail(port->host, IKAT_INVALID, IKAT_MESSAGE_RANGE,
+                          "vulkan: ticket %llu was never given out", (unsigned long long)ticket);
     }
     if (result != VK_SUCCESS && result != VK_TIMEOUT) {
         return vk_fail(port, result, "vkWaitForFences");

@@ -1,5 +1,5 @@
-// Sequences: dispatches with their descriptor sets, views and parameter blocks made once, and the recording of launches,
-// which only reads them.
+// Sequences: dispatches with their descriptor sets, views and parameter blocks made once, and the
+// recording of launches, which only reads them.
 
 #include "vk.h"
 
@@ -16,7 +16,7 @@ typedef struct vk_dispatch {
 struct ikati_sequence {
     ikati_port *port;
     VkDescriptorPool pool;
-    vk_block params;       // every dispatch's block, params_stride bytes apart
+    vk_block params; // every dispatch's block, params_stride bytes apart
     uint64_t params_stride;
     VkBufferView *views;
     uint32_t num_views;
@@ -31,7 +31,8 @@ static bool is_texel(const ikati_program *program, uint32_t binding) {
     return program->variant->texel_bindings & (UINT32_C(1) << binding);
 }
 
-static ikat_status create_pool(ikati_port *port, const ikati_sequence_params *params, ikati_sequence *sequence) {
+static ikat_status create_pool(ikati_port *port, const ikati_sequence_params *params,
+                               ikati_sequence *sequence) {
     uint32_t num_storage = 0;
     uint32_t num_texel = 0;
     for (uint32_t i = 0; i < params->num_dispatches; i++) {
@@ -46,7 +47,8 @@ static ikat_status create_pool(ikati_port *port, const ikati_sequence_params *pa
         sizes[num_sizes++] = (VkDescriptorPoolSize){VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, num_storage};
     }
     if (num_texel > 0) {
-        sizes[num_sizes++] = (VkDescriptorPoolSize){VK_DESCRIPTOR_TYPE_UNIFORM_TEXEL_BUFFER, num_texel};
+        sizes[num_sizes++] =
+            (VkDescriptorPoolSize){VK_DESCRIPTOR_TYPE_UNIFORM_TEXEL_BUFFER, num_texel};
     }
     const VkDescriptorPoolCreateInfo info = {
         .sType = VK_STRUCTURE_TYPE_DESCRIPTOR_POOL_CREATE_INFO,
@@ -64,11 +66,13 @@ static ikat_status create_pool(ikati_port *port, const ikati_sequence_params *pa
 }
 
 // One block a dispatch, all in one buffer that the host has mapped.
-static ikat_status create_params(ikati_port *port, const ikati_sequence_params *params, ikati_sequence *sequence) {
+static ikat_status create_params(ikati_port *port, const ikati_sequence_params *params,
+                                 ikati_sequence *sequence) {
     uint64_t alignment = port->physical.properties.limits.minUniformBufferOffsetAlignment;
     sequence->params_stride = ikati_round_up(IKATI_MAX_PARAMS_BYTES, alignment > 0 ? alignment : 1);
-    ikat_status status = vk_block_create(port, sequence->params_stride * params->num_dispatches,
-                                         VK_BUFFER_USAGE_UNIFORM_BUFFER_BIT, PLACE_SHARED, &sequence->params);
+    ikat_status status =
+        vk_block_create(port, sequence->params_stride * params->num_dispatches,
+                        VK_BUFFER_USAGE_UNIFORM_BUFFER_BIT, PLACE_SHARED, &sequence->params);
     for (uint32_t i = 0; status == IKAT_OK && i < params->num_dispatches; i++) {
         memcpy(sequence->params.mapped + i * sequence->params_stride, params->dispatches[i].params,
                IKATI_MAX_PARAMS_BYTES);
@@ -76,7 +80,8 @@ static ikat_status create_params(ikati_port *port, const ikati_sequence_params *
     return status;
 }
 
-// The bytes to bind from `memory`: `size` rounded up to whole words or texels as far as the buffer goes.
+// The bytes to bind from `memory`: `size` rounded up to whole words or texels as far as the buffer
+// goes.
 static uint64_t bound_bytes(const ikati_memory *memory, const ikati_range *range, uint64_t unit) {
     uint64_t room = memory->block.size_bytes - memory->base - range->offset_bytes;
     uint64_t size = ikati_round_up(range->size_bytes > 0 ? range->size_bytes : 1, unit);
@@ -84,8 +89,8 @@ static uint64_t bound_bytes(const ikati_memory *memory, const ikati_range *range
 }
 
 static bool same_range(const ikati_range *a, const ikati_range *b) {
-    return a->memory == b->memory && a->offset_bytes == b->offset_bytes && a->size_bytes == b->size_bytes &&
-           a->dtype == b->dtype;
+    return a->memory == b->memory && a->offset_bytes == b->offset_bytes &&
+           a->size_bytes == b->size_bytes && a->dtype == b->dtype;
 }
 
 static ikat_status create_view(ikati_port *port, const ikati_range *range, ikati_sequence *sequence,
@@ -93,7 +98,8 @@ static ikat_status create_view(ikati_port *port, const ikati_range *range, ikati
     const ikati_memory *memory = range->memory;
     if (!memory->texel) {
         return ikati_fail(port->host, IKAT_INVALID, IKAT_MESSAGE_BUFFER,
-                          "vulkan: a wrapped buffer is to be read as texels, but texel_buffers was not set when its "
+                          "vulkan: a wrapped buffer is to be read as texels, but texel_buffers was "
+                          "not set when its "
                           "device was adopted");
     }
     bool half = range->dtype == IKAT_FLOAT16;
@@ -113,7 +119,8 @@ static ikat_status create_view(ikati_port *port, const ikati_range *range, ikati
     return IKAT_OK;
 }
 
-// Everything that vkUpdateDescriptorSets reads for one dispatch, and the views of the dispatch before.
+// Everything that vkUpdateDescriptorSets reads for one dispatch, and the views of the dispatch
+// before.
 typedef struct set_writer {
     VkWriteDescriptorSet writes[IKATI_MAX_BINDINGS + 1];
     VkDescriptorBufferInfo buffers[IKATI_MAX_BINDINGS + 1];
@@ -172,8 +179,9 @@ static ikat_status write_set(ikati_port *port, const ikati_dispatch *dispatch, u
         }
     }
     VkWriteDescriptorSet *block = &writer->writes[kernel->num_bindings];
-    writer->buffers[IKATI_MAX_BINDINGS] = (VkDescriptorBufferInfo){
-        sequence->params.buffer, index * sequence->params_stride, ikati_round_up(kernel->params_bytes, 16)};
+    writer->buffers[IKATI_MAX_BINDINGS] =
+        (VkDescriptorBufferInfo){sequence->params.buffer, index * sequence->params_stride,
+                                 ikati_round_up(kernel->params_bytes, 16)};
     block->dstBinding = PARAMS_BINDING;
     block->descriptorType = VK_DESCRIPTOR_TYPE_UNIFORM_BUFFER;
     block->pBufferInfo = &writer->buffers[IKATI_MAX_BINDINGS];
@@ -181,14 +189,16 @@ static ikat_status write_set(ikati_port *port, const ikati_dispatch *dispatch, u
     return IKAT_OK;
 }
 
-static ikat_status create_sets(ikati_port *port, const ikati_sequence_params *params, ikati_sequence *sequence) {
+static ikat_status create_sets(ikati_port *port, const ikati_sequence_params *params,
+                               ikati_sequence *sequence) {
     set_writer writer = {0};
     for (uint32_t i = 0; i < params->num_dispatches; i++) {
         const ikati_dispatch *from = &params->dispatches[i];
         vk_dispatch *dispatch = &sequence->dispatches[i];
         dispatch->pipeline = from->program->pipeline;
         dispatch->layout = from->program->layout;
-        if (port->driver->debug_utils && from->name && !(dispatch->name = ikati_copy_text(port->host, from->name))) {
+        if (port->driver->debug_utils && from->name &&
+            !(dispatch->name = ikati_copy_text(port->host, from->name))) {
             return IKAT_NO_MEMORY;
         }
         const VkDescriptorSetAllocateInfo info = {
@@ -209,7 +219,8 @@ static ikat_status create_sets(ikati_port *port, const ikati_sequence_params *pa
     return IKAT_OK;
 }
 
-static ikat_status fill(ikati_port *port, const ikati_sequence_params *params, ikati_sequence *sequence) {
+static ikat_status fill(ikati_port *port, const ikati_sequence_params *params,
+                        ikati_sequence *sequence) {
     sequence->dispatches = ikati_alloc(port->host, params->num_dispatches, sizeof(vk_dispatch));
     sequence->launches = ikati_alloc(port->host, params->num_launches, sizeof(ikati_launch));
     if (!sequence->dispatches || !sequence->launches) {
@@ -230,7 +241,8 @@ static ikat_status fill(ikati_port *port, const ikati_sequence_params *params, i
     return status == IKAT_OK ? create_sets(port, params, sequence) : status;
 }
 
-ikat_status vk_sequence_create(ikati_port *port, const ikati_sequence_params *params, ikati_sequence **out_sequence) {
+ikat_status vk_sequence_create(ikati_port *port, const ikati_sequence_params *params,
+                               ikati_sequence **out_sequence) {
     *out_sequence = NULL;
     if (vk_port_lost(port)) {
         return IKAT_DEVICE_LOST;
@@ -276,11 +288,13 @@ void vk_barrier_compute(const ikati_port *port, VkCommandBuffer commands) {
         .srcAccessMask = VK_ACCESS_SHADER_WRITE_BIT,
         .dstAccessMask = VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_SHADER_WRITE_BIT,
     };
-    port->vk.CmdPipelineBarrier(commands, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, 0,
-                                1, &barrier, 0, NULL, 0, NULL);
+    port->vk.CmdPipelineBarrier(commands, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT,
+                                VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, 0, 1, &barrier, 0, NULL, 0,
+                                NULL);
 }
 
-static void begin_label(const ikati_port *port, const vk_dispatch *dispatch, VkCommandBuffer commands) {
+static void begin_label(const ikati_port *port, const vk_dispatch *dispatch,
+                        VkCommandBuffer commands) {
     if (dispatch->name) {
         const VkDebugUtilsLabelEXT label = {
             .sType = VK_STRUCTURE_TYPE_DEBUG_UTILS_LABEL_EXT,
@@ -290,8 +304,8 @@ static void begin_label(const ikati_port *port, const vk_dispatch *dispatch, VkC
     }
 }
 
-void vk_sequence_record(ikati_port *port, const ikati_sequence *sequence, uint32_t first, uint32_t num,
-                        VkCommandBuffer commands) {
+void vk_sequence_record(ikati_port *port, const ikati_sequence *sequence, uint32_t first,
+                        uint32_t num, VkCommandBuffer commands) {
     const vk_device_table *vk = &port->vk;
     const vk_dispatch *bound = NULL;
     assert(first <= sequence->num_launches && num <= sequence->num_launches - first);
@@ -306,12 +320,12 @@ void vk_sequence_record(ikati_port *port, const ikati_sequence *sequence, uint32
             vk->CmdBindPipeline(commands, VK_PIPELINE_BIND_POINT_COMPUTE, dispatch->pipeline);
         }
         if (bound != dispatch) {
-            vk->CmdBindDescriptorSets(commands, VK_PIPELINE_BIND_POINT_COMPUTE, dispatch->layout, 0, 1, &dispatch->set,
-                                      0, NULL);
+            vk->CmdBindDescriptorSets(commands, VK_PIPELINE_BIND_POINT_COMPUTE, dispatch->layout, 0,
+                                      1, &dispatch->set, 0, NULL);
         }
         bound = dispatch;
-        vk->CmdPushConstants(commands, dispatch->layout, VK_SHADER_STAGE_COMPUTE_BIT, 0, sizeof(uint32_t),
-                             &launch->first_group);
+        vk->CmdPushConstants(commands, dispatch->layout, VK_SHADER_STAGE_COMPUTE_BIT, 0,
+                             sizeof(uint32_t), &launch->first_group);
         vk->CmdDispatch(commands, launch->num_groups, 1, 1);
         if (dispatch->name) {
             port->driver->vk.CmdEndDebugUtilsLabelEXT(commands);
@@ -331,14 +345,29 @@ static void record_span(ikati_port *port, VkCommandBuffer commands, const void *
     vk_sequence_record(port, s->sequence, s->first, s->num, commands);
 }
 
-ikat_status vk_sequence_submit(ikati_port *port, ikati_sequence *sequence, uint32_t first, uint32_t num,
-                               ikat_ticket *out_ticket) {
+// Launches from `first` to the end of its slice, or to `end`.
+static uint32_t slice_length(const ikati_sequence *sequence, uint32_t first, uint32_t end) {
+    uint32_t next = first;
+    while (next < end && !sequence->launches[next++].ends_slice) {
+    }
+    return next - first;
+}
+
+ikat_status vk_sequence_submit(ikati_port *port, ikati_sequence *sequence, uint32_t first,
+                               uint32_t num, ikat_ticket *out_ticket) {
     if (!port->queue.handle) {
         return ikati_fail(port->host, IKAT_UNSUPPORTED, IKAT_MESSAGE_DEVICE,
                           "vulkan: the device was adopted without a queue: record plans instead");
     }
-    const span s = {sequence, first, num};
-    ikat_status status = vk_queue_submit(port, record_span, &s, true, &sequence->last_ticket);
+    ikat_ticket run = RUN_NEW;
+    ikat_status status;
+    span s = {sequence, first, 0};
+    do {
+        s.num = slice_length(sequence, s.first, first + num);
+        status = vk_queue_submit(port, record_span, &s, run, &sequence->last_ticket);
+        run = run == RUN_NEW ? sequence->last_ticket : run;
+        s.first += s.num;
+    } while (status == IKAT_OK && s.first < first + num);
     if (status == IKAT_OK) {
         *out_ticket = sequence->last_ticket;
     }

@@ -1,4 +1,5 @@
-// The compiled kernels, as the build embeds them: one row per GLSL variant of shaders/variants/*.inc.
+// The compiled kernels, as the build embeds them: one row per GLSL variant of
+// shaders/variants/*.inc.
 
 #ifndef VK_SPIRV_H
 #define VK_SPIRV_H

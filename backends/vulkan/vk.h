@@ -47,7 +47,7 @@ typedef struct vk_physical {
     uint32_t timestamp_bits; // of that family
     ikat_vulkan_support support;
     bool portability_subset;
-    uint32_t min_subgroup_size; // sizes that a pipeline may ask for, with support.features.subgroup_size_control
+    uint32_t min_subgroup_size; // what a pipeline may ask for, with subgroup_size_control
     uint32_t max_subgroup_size;
     ikat_device_info info;
 } vk_physical;
@@ -81,20 +81,26 @@ typedef enum vk_placement {
 
 enum { NUM_SLOTS = 32, NUM_TIMES = 64, PARAMS_BINDING = 15 };
 
+// What a submission's time counts to, beside the first ticket of a run that it continues.
+#define RUN_NONE UINT64_C(0)
+#define RUN_NEW UINT64_MAX
+
 // A command buffer, its fence and its two timestamps. Free when neither pending nor waited for.
 typedef struct vk_slot {
     VkCommandBuffer commands;
     VkFence fence;
     ikat_ticket ticket; // last submission; 0: none yet
     bool pending;       // not seen complete
-    bool timed;
-    uint32_t waiters; // threads in vkWaitForFences
+    ikat_ticket run;    // whose time its own counts to; 0: not timed
+    uint32_t waiters;   // threads in vkWaitForFences
     uint64_t submit_ns;
 } vk_slot;
 
+// A run is what the core submits at once: one submission a slice, so that no watchdog fires.
 typedef struct vk_time {
-    ikat_ticket ticket;
-    uint64_t time_ns;
+    ikat_ticket run;    // its first ticket
+    ikat_ticket ticket; // its last complete one
+    uint64_t time_ns;   // sum over its submissions
 } vk_time;
 
 // `mutex` guards all of it, recording into the slots' command buffers, and the VkQueue.
@@ -113,7 +119,8 @@ typedef struct vk_queue {
     void *lock_user;
 } vk_queue;
 
-// Two halves, so that one is copied by the host while the device works on the other. `mutex` guards it.
+// Two halves, so that one is copied by the host while the device works on the other. `mutex` guards
+// it.
 typedef struct vk_staging {
     ikati_mutex mutex;
     vk_block block; // made when first needed
@@ -123,7 +130,7 @@ typedef struct vk_staging {
 struct ikati_port {
     const ikati_host *host;
     ikati_driver *driver;
-    bool adopted; // VkDevice and VkQueue are the host's, `driver` is the port's
+    bool adopted;       // VkDevice and VkQueue are the host's, `driver` is the port's
     bool texel_buffers; // wrapped buffers may be read as texels
     vk_physical physical;
     ikat_device_limits limits;
@@ -146,7 +153,7 @@ struct ikati_memory {
     vk_block block; // wrapped: block.memory is VK_NULL_HANDLE
     uint64_t base;  // offset of its first byte in block.buffer
     uint64_t size_bytes;
-    bool texel; // may be read as a uniform texel buffer
+    bool texel;             // may be read as a uniform texel buffer
     ikat_ticket last_write; // of a staged copy into it; guarded by the staging mutex
 };
 
@@ -161,8 +168,9 @@ struct ikati_program {
 // driver.c
 ikat_status vk_driver_open(const ikati_host *host, ikati_driver **out_driver);
 // Around a host's instance; lists one device.
-ikat_status vk_driver_adopt(const ikati_host *host, PFN_vkGetInstanceProcAddr get_instance_proc_addr,
-                            VkInstance instance, uint32_t api_version, bool debug_utils,
+ikat_status vk_driver_adopt(const ikati_host *host,
+                            PFN_vkGetInstanceProcAddr get_instance_proc_addr, VkInstance instance,
+                            uint32_t api_version, bool debug_utils,
                             VkPhysicalDevice physical_device, ikati_driver **out_driver);
 void vk_driver_close(ikati_driver *driver);
 uint32_t vk_driver_num_devices(const ikati_driver *driver);
@@ -170,14 +178,15 @@ void vk_driver_describe(const ikati_driver *driver, uint32_t index, ikat_device_
 
 // physical.c
 // IKAT_UNSUPPORTED (not logged) if the device cannot be used; *out_reason says why.
-ikat_status vk_physical_query(const ikati_driver *driver, VkPhysicalDevice handle, vk_physical *out_physical,
-                              const char **out_reason);
+ikat_status vk_physical_query(const ikati_driver *driver, VkPhysicalDevice handle,
+                              vk_physical *out_physical, const char **out_reason);
 
 // device.c
 ikat_status vk_port_open(ikati_driver *driver, uint32_t index, const ikat_device_limits *limits,
                          ikati_port **out_port);
 // `driver` becomes the port's on success; its device's info has the limits as lowered.
-ikat_status vk_port_adopt(ikati_driver *driver, const ikat_vulkan_adopt_params *params, ikati_port **out_port);
+ikat_status vk_port_adopt(ikati_driver *driver, const ikat_vulkan_adopt_params *params,
+                          ikati_port **out_port);
 void vk_port_close(ikati_port *port);
 bool vk_port_lost(ikati_port *port);
 // Logs a failing result and turns it into a status; latches a lost device.
@@ -189,19 +198,19 @@ void vk_count_bytes(ikati_port *port, uint64_t added, uint64_t removed);
 void vk_port_statistics(ikati_port *port, ikat_device_statistics *out_statistics);
 
 // memory.c
-ikat_status vk_block_create(ikati_port *port, uint64_t size_bytes, VkBufferUsageFlags usage, vk_placement placement,
-                            vk_block *out_block);
+ikat_status vk_block_create(ikati_port *port, uint64_t size_bytes, VkBufferUsageFlags usage,
+                            vk_placement placement, vk_block *out_block);
 void vk_block_destroy(ikati_port *port, vk_block *block);
 
 // buffer.c
 ikat_status vk_memory_create(ikati_port *port, uint64_t size_bytes, ikati_memory **out_memory);
-ikat_status vk_memory_wrap(ikati_port *port, VkBuffer buffer, uint64_t offset_bytes, uint64_t size_bytes,
-                           ikati_memory **out_memory);
+ikat_status vk_memory_wrap(ikati_port *port, VkBuffer buffer, uint64_t offset_bytes,
+                           uint64_t size_bytes, ikati_memory **out_memory);
 void vk_memory_destroy(ikati_port *port, ikati_memory *memory);
-ikat_status vk_memory_write(ikati_port *port, ikati_memory *memory, uint64_t offset_bytes, const void *data,
-                            uint64_t size_bytes);
-ikat_status vk_memory_read(ikati_port *port, ikati_memory *memory, uint64_t offset_bytes, void *data,
-                           uint64_t size_bytes);
+ikat_status vk_memory_write(ikati_port *port, ikati_memory *memory, uint64_t offset_bytes,
+                            const void *data, uint64_t size_bytes);
+ikat_status vk_memory_read(ikati_port *port, ikati_memory *memory, uint64_t offset_bytes,
+                           void *data, uint64_t size_bytes);
 
 // cache.c
 // Makes the pipeline cache from a host's bytes, else from disk, else empty.
@@ -212,20 +221,22 @@ void vk_cache_close(ikati_port *port);
 ikat_status vk_cache_export(ikati_port *port, void *data, size_t *inout_size);
 
 // program.c
-ikat_status vk_program_create(ikati_port *port, const ikati_program_params *params, ikati_program **out_program);
+ikat_status vk_program_create(ikati_port *port, const ikati_program_params *params,
+                              ikati_program **out_program);
 void vk_program_destroy(ikati_port *port, ikati_program *program);
 
 // sequence.c
-ikat_status vk_sequence_create(ikati_port *port, const ikati_sequence_params *params, ikati_sequence **out_sequence);
+ikat_status vk_sequence_create(ikati_port *port, const ikati_sequence_params *params,
+                               ikati_sequence **out_sequence);
 void vk_sequence_destroy(ikati_port *port, ikati_sequence *sequence);
 ikati_port *vk_sequence_port(const ikati_sequence *sequence);
 // Records launches [first, first + num). The barrier before the first of them is the caller's.
-void vk_sequence_record(ikati_port *port, const ikati_sequence *sequence, uint32_t first, uint32_t num,
-                        VkCommandBuffer commands);
+void vk_sequence_record(ikati_port *port, const ikati_sequence *sequence, uint32_t first,
+                        uint32_t num, VkCommandBuffer commands);
 // Makes writes of earlier dispatches visible to later ones.
 void vk_barrier_compute(const ikati_port *port, VkCommandBuffer commands);
-ikat_status vk_sequence_submit(ikati_port *port, ikati_sequence *sequence, uint32_t first, uint32_t num,
-                               ikat_ticket *out_ticket);
+ikat_status vk_sequence_submit(ikati_port *port, ikati_sequence *sequence, uint32_t first,
+                               uint32_t num, ikat_ticket *out_ticket);
 
 // queue.c
 typedef void (*vk_record_fn)(ikati_port *port, VkCommandBuffer commands, const void *user);
@@ -235,12 +246,14 @@ ikat_status vk_queue_open(ikati_port *port);
 void vk_queue_close(ikati_port *port);
 // Submits what `record` records, after all earlier submissions.
 //
-// timed       its device time is kept for vk_queue_time
+// run         what its device time counts to (vk_queue_time): RUN_NONE, RUN_NEW, or a run's first
+//             ticket
 // out_ticket  untouched on failure
-ikat_status vk_queue_submit(ikati_port *port, vk_record_fn record, const void *user, bool timed,
-                            ikat_ticket *out_ticket);
+ikat_status vk_queue_submit(ikati_port *port, vk_record_fn record, const void *user,
+                            ikat_ticket run, ikat_ticket *out_ticket);
 // Ticket 0 is complete.
-ikat_status vk_queue_wait(ikati_port *port, ikat_ticket ticket, uint64_t timeout_ns, bool *out_complete);
+ikat_status vk_queue_wait(ikati_port *port, ikat_ticket ticket, uint64_t timeout_ns,
+                          bool *out_complete);
 ikat_status vk_queue_wait_idle(ikati_port *port);
 ikat_status vk_queue_time(ikati_port *port, ikat_ticket ticket, uint64_t *out_time_ns);
 

@@ -30,6 +30,7 @@ typedef struct ikat_device_limits {
     uint32_t max_groups;          // workgroups of a dispatch along x
     uint32_t max_storage_buffers; // of one kernel
     uint32_t subgroup_size;       // 0: no subgroup operations (basic, arithmetic, shuffle)
+    uint32_t vector_width;        // float32 lanes of one invocation's own vectors; 1 on GPUs
     uint32_t float16_arithmetic;  // 0 or 1
     uint32_t storage_16bit;       // 0 or 1
     uint32_t storage_8bit;        // 0 or 1
@@ -70,7 +71,7 @@ IKAT_API ikat_status ikat_device_describe(ikat_context *context, const char *bac
 
 // Lowers limits by text: "minimal" (16 KB shared memory, 128 invocations, no subgroups, no 16-bit
 // features, a 128 MiB storage range, 8 storage buffers, no texel buffers), or fields
-// "shared=16384,group=128,subgroup=0,fp16=0,storage16=0,storage8=0,
+// "shared=16384,group=128,subgroup=0,vector=1,fp16=0,storage16=0,storage8=0,
 // range=134217728,buffer=..,texel=0,groups=..,buffers=8", or both, separated by commas. Never
 // raises one.
 //

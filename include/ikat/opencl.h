@@ -5,8 +5,9 @@
 // hold its tensors, makes plans and bindings as usual, and enqueues a plan's slices on whichever of
 // its queues it likes, with events in and out.
 //
-//   clCreateContext, clCreateCommandQueue (the host's) -> ikat_opencl_adopt -> ikat_opencl_wrap_buffer
-//     -> ikat_plan_create -> ikat_bindings_create -> ikat_opencl_enqueue, every time
+//   clCreateContext, clCreateCommandQueue (the host's) -> ikat_opencl_adopt
+//     -> ikat_opencl_wrap_buffer -> ikat_plan_create -> ikat_bindings_create
+//     -> ikat_opencl_enqueue, every time
 //
 // OpenCL 1.2 is enough, and nothing has to be enabled. The library is not linked to an OpenCL
 // loader. This header needs none of OpenCL's own, and goes together with any version of them.

@@ -34,6 +34,7 @@ layout(std430, set = 0, binding = 5) writeonly buffer Out { uint out_words[]; };
 layout(std430, set = 0, binding = 6) writeonly buffer Lse { float lse[]; };
 
 #include "lib/attend.glsl"
+#include "lib/store.glsl"
 
 ROW_LOADER(load_q, q_at, q)
 ROW_LOADER(load_k, k_at, k)
@@ -360,18 +361,6 @@ void add_values(Tile t, int j0, uint column0, bool cut) {
     }
 }
 
-void store_columns(uint e, uint column, vec4 x) {
-    if (has(OPTION_HALF) && !has(OPTION_OUT_FLOAT)) {
-        if (column < p.value_size) out_words[e >> 1] = pack_half(x.xy);
-        if (column + 2u < p.value_size) out_words[(e >> 1) + 1u] = pack_half(x.zw);
-        return;
-    }
-    if (column < p.value_size) out_words[e] = floatBitsToUint(x.x);
-    if (column + 1u < p.value_size) out_words[e + 1u] = floatBitsToUint(x.y);
-    if (column + 2u < p.value_size) out_words[e + 2u] = floatBitsToUint(x.z);
-    if (column + 3u < p.value_size) out_words[e + 3u] = floatBitsToUint(x.w);
-}
-
 // One invocation a row: the row's lse is written, and what its output is to be multiplied by takes the place of its maximum.
 void finish_rows(Tile t, bool write_lse) {
 #define ROW_VALUE(row) weights[2u * TILE_ROWS + ((row) >> 2)][(row) & 3u]
@@ -387,34 +376,32 @@ void finish_rows(Tile t, bool write_lse) {
         float row_lse = finish_row(t, sink, ROW_VALUE(row), partial_sum(row), factor);
         ROW_VALUE(row) = factor;
         row += t.row;
-        if (write_lse && row < p.num_queries)
-            lse[p.base_lse + t.split * p.lse_split + t.batch * p.lse_batch + t.head * p.lse_head + row * p.lse_row] =
-                int(p.query_begin + row) < t.valid_queries ? row_lse : -INFINITY;
+        if (write_lse && row < p.num_queries) store_lse(t, row, row_lse);
     }
     barrier();
 }
 
 // Writes o[first .. first + 3], which lie in slots of `tile` that only this invocation touches.
 void store_four(Tile t, uint column0, uint first) {
-    uint base = p.base_out + t.split * p.out_split + t.batch * p.out_batch + t.head * p.out_head;
     [[dont_unroll]] for (uint n = 0u; n < 4u; ++n) {
         uint row = OUT_GROUP * OUT_ROWS + (first + n) / OUT_VECS;
         uint column = column0 + ((first + n) % OUT_VECS * 16u + LANE) * 4u;
         vec4 x = tile[n * GROUP_SIZE + gl_LocalInvocationIndex] * ROW_VALUE(row);
         row += t.row;
-        if (int(p.query_begin + row) >= t.valid_queries) x = vec4(0.0);
-        if (row < p.num_queries) store_columns(base + row * p.out_row + column, column, x);
+        if (row < p.num_queries) store_columns(t, row, column, x);
     }
 }
 
 void store_rows(Tile t, uint column0) {
-    finish_rows(t, has(OPTION_LSE) && column0 == 0u);
+    finish_rows(t, column0 == 0u);
 #define KEEP(first, n) tile[n * GROUP_SIZE + gl_LocalInvocationIndex] = o[first + n];
 #define STORE_FOUR(quarter) REPEAT_4_OF(KEEP, 4 * quarter) store_four(t, column0, 4u * quarter);
 #if OUT_ROWS * OUT_VECS == 16
     REPEAT_4(STORE_FOUR)
-#else
+#elif OUT_ROWS * OUT_VECS == 8
     REPEAT_2(STORE_FOUR)
+#else
+    REPEAT_1(STORE_FOUR)
 #endif
 }
 

@@ -29,7 +29,6 @@
 #define EACH_KEY _Pragma("unroll") for (int x = 0; x < KEYS; x++)
 #define EACH_SLICE _Pragma("unroll") for (int s = 0; s < SLICES; s++)
 #define EACH_VECTOR _Pragma("unroll") for (int x = 0; x < VECTORS; x++)
-
 // What one item keeps between steps; all indices are constants once loops are unrolled.
 typedef struct State {
     float4 sums[SLICES][ROWS][VECTORS];
@@ -37,9 +36,15 @@ typedef struct State {
     float normaliser[ROWS];
 } State;
 
-// The item's place: column x of 16, first of its rows.
-static inline int item_x(void) { return (int)get_local_id(0) % 16; }
-static inline int item_row(void) { return (int)get_local_id(0) / 16 * ROWS; }
+// The work-item's number. Adds 0, but the compiler cannot know: else it takes all addresses out of the loop over
+// `iteration` and runs out of registers.
+static inline uint lane_in(const Params *p, uint iteration) {
+    return (uint)get_local_id(0) + (p->unroll_guard & iteration);
+}
+
+// The place of work-item `lane` in the group: column of 16, first of its rows.
+static inline uint column_of(uint lane) { return lane & 15u; }
+static inline uint row_of(uint lane) { return (lane >> 4) * ROWS; }
 
 // Elements d to d + 3 of a row of `size` elements at e, 0 past its end.
 static inline float4 load_columns(__global const Storage *x, uint e, uint d, uint size) {
@@ -55,39 +60,51 @@ static inline float4 load_columns(__global const Storage *x, uint e, uint d, uin
 #endif
 }
 
-// Where vector d of a key lies in `tile`.
-static inline int key_slot(int key, int d) { return key * SLICE_VECTORS + (d ^ (key & 15)); }
+// Vector d of key n of 16 lies in `tile` at n * SLICE_VECTORS + swizzle(n, d).
+static inline uint swizzle(uint key, uint d) { return d ^ (key & 15u); }
+
+// The same where d is below `size`.
+#if ALIGNED
+#define load_inner_columns(x, e, d, size) load4(x, (e) + (d))
+#else
+#define load_inner_columns load_columns
+#endif
 
 // Columns d to d + SLICE - 1 of `keys` rows of K or V; rows past them are 0, and so are columns past `size`.
-static inline void load_slice(__local float4 *tile, __global const Storage *from, uint e, uint stride, int keys, uint d,
-                              uint size, bool swizzled) {
-    for (int i = (int)get_local_id(0); i < TILE_KEYS * SLICE_VECTORS; i += GROUP_SIZE) {
-        const int key = i / SLICE_VECTORS;
-        const int vector = i % SLICE_VECTORS;
-        const float4 value =
-            key < keys ? load_columns(from, e + (uint)key * stride, d + 4u * vector, size) : (float4)(0.0f);
-        tile[swizzled ? key_slot(key, vector) : i] = value;
+static inline void load_slice(__local float4 *tile, __global const Storage *from, uint e, uint stride, uint keys, uint d,
+                              uint size, bool swizzled, uint lane) {
+    const uint vector = lane % SLICE_VECTORS;
+    uint key = lane / SLICE_VECTORS;
+    e += key * stride;
+    d += 4u * vector;
+    _Pragma("unroll") for (int n = 0; n < TILE_KEYS * SLICE_VECTORS / GROUP_SIZE; n++) {
+        const float4 value = key < keys ? load_columns(from, e, d, size) : (float4)(0.0f);
+        tile[key * SLICE_VECTORS + (swizzled ? swizzle(key, vector) : vector)] = value;
+        key += GROUP_SIZE / SLICE_VECTORS;
+        e += GROUP_SIZE / SLICE_VECTORS * stride;
     }
 }
 
 static inline void compute_scores(const Params *p, const Tile *t, __local float4 *tile, __global const Storage *q,
-                                  __global const Storage *k, uint k_first, int keys, float scores[ROWS][KEYS]) {
-    uint row[ROWS];
+                                  __global const Storage *k, uint k_first, int keys, uint lane,
+                                  float scores[ROWS][KEYS]) {
+    const __local float4 *key_rows = tile + column_of(lane) * SLICE_VECTORS;
     const uint q_first = p->base_q + t->batch * p->q_batch + t->head * p->q_head + t->row * p->q_row;
+    uint row[ROWS];
     EACH_ROW {
-        row[r] = q_first + (uint)min(item_row() + r, t->rows - 1) * p->q_row;
+        row[r] = q_first + min(row_of(lane) + r, (uint)t->rows - 1u) * p->q_row;
         EACH_KEY scores[r][x] = 0.0f;
     }
     for (uint d = 0; d < p->head_size; d += SLICE) {
         barrier(CLK_LOCAL_MEM_FENCE);
-        load_slice(tile, k, k_first, p->k_row, keys, d, p->head_size, true);
+        load_slice(tile, k, k_first, p->k_row, (uint)keys, d, p->head_size, true, lane);
         barrier(CLK_LOCAL_MEM_FENCE);
-        const int vectors = (int)min((p->head_size - d + 3u) / 4u, (uint)SLICE_VECTORS);
-        for (int i = 0; i < vectors; i++) {
+        const uint vectors = min((p->head_size - d + 3u) / 4u, (uint)SLICE_VECTORS);
+        for (uint i = 0; i < vectors; i++) {
             float4 key[KEYS];
-            EACH_KEY key[x] = tile[key_slot(item_x() + 16 * x, i)];
+            EACH_KEY key[x] = key_rows[16 * x * SLICE_VECTORS + swizzle(column_of(lane), i)];
             EACH_ROW {
-                const float4 query = load_columns(q, row[r], d + 4u * i, p->head_size);
+                const float4 query = load_inner_columns(q, row[r], d + 4u * i, p->head_size);
                 EACH_KEY {
                     scores[r][x] += query.x * key[x].x;
                     scores[r][x] += query.y * key[x].y;
@@ -99,12 +116,12 @@ static inline void compute_scores(const Params *p, const Tile *t, __local float4
     }
 }
 
-// Scales the scores or applies their modifiers; on a cut tile removes what a row does not see. j: the item's first key.
-static inline void modify_scores(const Params *p, const Tile *t, __global const Bias *bias, int j, bool cut,
+// Scales the scores or applies their modifiers; on a cut tile removes what a row does not see. j: the tile's first key.
+static inline void modify_scores(const Params *p, const Tile *t, __global const Bias *bias, int j, bool cut, uint lane,
                                  float scores[ROWS][KEYS]) {
     EACH_ROW EACH_KEY {
-        const int i = t->query + min(item_row() + r, t->rows - 1);
-        const int key = j + 16 * x;
+        const int i = t->query + min((int)row_of(lane) + r, t->rows - 1);
+        const int key = j + (int)column_of(lane) + 16 * x;
         float s = scores[r][x];
         if (has_modifiers()) {
             const float b = has(OPTION_BIAS) ? load_bias(p, t, bias, i, min(key, t->end - 1)) : 0.0f;
@@ -117,35 +134,38 @@ static inline void modify_scores(const Params *p, const Tile *t, __global const 
     }
 }
 
+static inline float4 load_part(const __local float *x) { return (float4)(x[0], x[1], x[2], x[3]); }
+
 // One step of the online softmax: the scores of all items become weights under the new maxima; sums are rescaled.
-static inline void compute_weights(__local float *weights, float scores[ROWS][KEYS], State *state) {
+static inline void compute_weights(__local float *weights, float scores[ROWS][KEYS], uint lane, State *state) {
+    __local float *parts = weights + row_of(lane) * 16u;
     EACH_ROW {
         float highest = scores[r][0];
         EACH_KEY highest = fmax(highest, scores[r][x]);
-        weights[(item_row() + r) * 16 + item_x()] = highest;
+        (parts + column_of(lane))[r * 16] = highest;
     }
     barrier(CLK_LOCAL_MEM_FENCE);
-    float base[ROWS];
     EACH_ROW {
-        const __local float *part = weights + (item_row() + r) * 16;
-        const float4 high = fmax(fmax(vload4(0, part), vload4(1, part)), fmax(vload4(2, part), vload4(3, part)));
+        const float4 high = fmax(fmax(load_part(parts + r * 16), load_part(parts + r * 16 + 4)),
+                                 fmax(load_part(parts + r * 16 + 8), load_part(parts + r * 16 + 12)));
         const float highest = fmax(state->maximum[r], fmax(fmax(high.x, high.y), fmax(high.z, high.w)));
-        base[r] = is_negative_infinity(highest) ? 0.0f : highest;
-        const float rescale = exp2_negative(state->maximum[r] - base[r]);
+        const float base = is_negative_infinity(highest) ? 0.0f : highest;
+        const float rescale = exp2_negative(state->maximum[r] - base);
         state->maximum[r] = highest;
         state->normaliser[r] *= rescale;
         EACH_SLICE EACH_VECTOR state->sums[s][r][x] *= rescale;
+        EACH_KEY {
+            scores[r][x] = exp2_negative(scores[r][x] - base);
+            state->normaliser[r] += scores[r][x];
+        }
     }
     barrier(CLK_LOCAL_MEM_FENCE);
-    EACH_ROW EACH_KEY {
-        const float weight = exp2_negative(scores[r][x] - base[r]);
-        weights[(item_row() + r) * TILE_KEYS + item_x() + 16 * x] = weight;
-        state->normaliser[r] += weight;
-    }
+    __local float *mine = weights + row_of(lane) * TILE_KEYS + column_of(lane);
+    EACH_ROW EACH_KEY mine[r * TILE_KEYS + 16 * x] = scores[r][x];
 }
 
-// Adds 4 keys' values, each times its row's weight. Weight 0 is skipped on cut tiles: its value may be NaN.
-static inline void add_key(float weight, const float4 value[VECTORS], bool cut, float4 sums[VECTORS]) {
+// Adds a key's value, times the row's weight. Weight 0 is skipped on cut tiles: its value may be NaN.
+static inline void add_value(float weight, const float4 value[VECTORS], bool cut, float4 sums[VECTORS]) {
     EACH_VECTOR {
         const float4 next = sums[x] + weight * value[x];
         sums[x] = cut && weight == 0.0f ? sums[x] : next;
@@ -153,24 +173,27 @@ static inline void add_key(float weight, const float4 value[VECTORS], bool cut, 
 }
 
 static inline void add_values(const Params *p, __local float4 *tile, const __local float *weights,
-                              __global const Storage *v, uint v_first, int keys, uint column, bool cut, State *state) {
+                              __global const Storage *v, uint v_first, int keys, uint column, bool cut, uint lane,
+                              State *state) {
+    const __local float4 *columns = tile + column_of(lane);
+    const __local float *rows = weights + row_of(lane) * TILE_KEYS;
     EACH_SLICE {
         if (s > 0) barrier(CLK_LOCAL_MEM_FENCE);
-        load_slice(tile, v, v_first, p->v_row, keys, column + s * SLICE, p->value_size, false);
+        load_slice(tile, v, v_first, p->v_row, (uint)keys, column + s * SLICE, p->value_size, false, lane);
         barrier(CLK_LOCAL_MEM_FENCE);
         for (int j = 0; j < keys; j++) {
             float4 value[VECTORS];
-            EACH_VECTOR value[x] = tile[j * SLICE_VECTORS + item_x() + 16 * x];
-            EACH_ROW add_key(weights[(item_row() + r) * TILE_KEYS + j], value, cut, state->sums[s][r]);
+            EACH_VECTOR value[x] = columns[j * SLICE_VECTORS + 16 * x];
+            EACH_ROW add_value((rows + j)[r * TILE_KEYS], value, cut, state->sums[s][r]);
         }
     }
 }
 
-static inline void begin_rows(const Params *p, const Tile *t, State *state) {
+static inline void begin_rows(const Params *p, const Tile *t, uint lane, State *state) {
     const float sink = takes_sink(p, t) ? t->sink * LOG2_E : -INFINITY;
     EACH_ROW {
         state->maximum[r] = sink;
-        state->normaliser[r] = sink == -INFINITY || item_x() > 0 ? 0.0f : 1.0f;
+        state->normaliser[r] = sink == -INFINITY || column_of(lane) > 0u ? 0.0f : 1.0f;
         EACH_SLICE EACH_VECTOR state->sums[s][r][x] = 0.0f;
     }
 }
@@ -183,23 +206,26 @@ static inline void store_columns(__global Output *out, uint e, uint d, uint size
 }
 
 static inline void end_rows(const Params *p, const Tile *t, __local float *weights, __global Output *out,
-                            __global float *lse, uint column, State *state) {
+                            __global float *lse, uint column, uint lane, State *state) {
+    __local float *parts = weights + row_of(lane) * 16u;
     barrier(CLK_LOCAL_MEM_FENCE);
-    EACH_ROW weights[(item_row() + r) * 16 + item_x()] = state->normaliser[r];
+    EACH_ROW (parts + column_of(lane))[r * 16] = state->normaliser[r];
     barrier(CLK_LOCAL_MEM_FENCE);
     EACH_ROW {
-        const int row = item_row() + r;
+        const int row = (int)row_of(lane) + r;
         const bool valid = t->query + row < t->valid_queries;
-        float total = 0.0f;
-        for (int x = 0; x < 16; x++) total += weights[row * 16 + x];
+        const float4 part = load_part(parts + r * 16) + load_part(parts + r * 16 + 4) + load_part(parts + r * 16 + 8) +
+                            load_part(parts + r * 16 + 12);
+        const float total = part.x + part.y + part.z + part.w;
         const float factor = total == 0.0f ? 0.0f : 1.0f / total;
         if (row < t->rows) {
             const uint e = out_offset(p, t, t->row + row);
+            const uint d = column + 4u * column_of(lane);
             EACH_SLICE EACH_VECTOR {
                 const float4 value = valid ? state->sums[s][r][x] * factor : (float4)(0.0f);
-                store_columns(out, e, column + s * SLICE + 4u * (item_x() + 16 * x), p->value_size, value);
+                store_columns(out, e, d + s * SLICE + 64 * x, p->value_size, value);
             }
-            if (has(OPTION_LSE) && item_x() == 0 && column == 0u)
+            if (has(OPTION_LSE) && column_of(lane) == 0u && column == 0u)
                 lse[lse_offset(p, t, t->row + row)] =
                     valid && total != 0.0f ? state->maximum[r] * LN_2 + log(total) : -INFINITY;
         }
@@ -219,19 +245,20 @@ void attend(__global const Storage *q, __global const Storage *k, __global const
 
     for (uint column = 0; column < p->value_size; column += COLUMNS) {
         State state;
-        begin_rows(p, &t, &state);
+        begin_rows(p, &t, lane_in(p, column), &state);
         for (int j = t.first; j < t.end; j += TILE_KEYS) {
+            const uint lane = lane_in(p, (uint)j);
             const int keys = min(t.end - j, TILE_KEYS);
             const bool cut = keys < TILE_KEYS || j < t.full_first || j + keys > t.full_end;
             const uint row = (uint)j - p->key_begin;
             float scores[ROWS][KEYS];
-            compute_scores(p, &t, tile, q, k, k_base + row * p->k_row, keys, scores);
-            modify_scores(p, &t, bias, j + item_x(), cut, scores);
+            compute_scores(p, &t, tile, q, k, k_base + row * p->k_row, keys, lane, scores);
+            modify_scores(p, &t, bias, j, cut, lane, scores);
             barrier(CLK_LOCAL_MEM_FENCE);
-            compute_weights(weights, scores, &state);
-            add_values(p, tile, weights, v, v_base + row * p->v_row, keys, column, cut, &state);
+            compute_weights(weights, scores, lane, &state);
+            add_values(p, tile, weights, v, v_base + row * p->v_row, keys, column, cut, lane, &state);
         }
-        end_rows(p, &t, weights, out, lse, column, &state);
+        end_rows(p, &t, weights, out, lse, column, lane_in(p, column), &state);
         barrier(CLK_LOCAL_MEM_FENCE);
     }
 }

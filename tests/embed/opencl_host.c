@@ -1,6 +1,6 @@
-// A program with an OpenCL context, queues and buffers of its own, which borrows dense attention from
-// the library: adopts its device, wraps its buffers, enqueues a plan among its own commands, and
-// checks the result against plain loops. Runs on every OpenCL device of the machine.
+// A program with an OpenCL context, queues and buffers of its own, which borrows dense attention
+// from the library: adopts its device, wraps its buffers, enqueues a plan among its own commands,
+// and checks the result against plain loops. Runs on every OpenCL device of the machine.
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -355,39 +355,110 @@ static void outlives_the_references_of_the_host(void **state) {
     leave(&guest);
 }
 
-// A host that loads OpenCL itself, or stands between it and the library.
-static ikat_opencl_function count_function(void *user, const char *name) {
+// A host that loads OpenCL itself, or stands between it and the library, as this one does: the
+// driver can be made to fail.
+typedef struct function_source {
+    const char *missing; // the name of a function that is not there
+    int num_calls;
+} function_source;
+
+static cl_int launch_error; // what the next launches give
+
+static cl_int CL_API_CALL launch_or_fail(cl_command_queue queue, cl_kernel kernel, cl_uint rank,
+                                         const size_t *offset, const size_t *global_size,
+                                         const size_t *local_size, cl_uint num_events,
+                                         const cl_event *events, cl_event *out_event) {
+    return launch_error ? launch_error
+                        : clEnqueueNDRangeKernel(queue, kernel, rank, offset, global_size,
+                                                 local_size, num_events, events, out_event);
+}
+
+static ikat_opencl_function find_function(void *user, const char *name) {
+#define FUNCTION(name) {#name, (ikat_opencl_function)name},
     static const struct {
         const char *name;
         ikat_opencl_function function;
-    } known[] = {
-        {"clGetDeviceInfo", (ikat_opencl_function)clGetDeviceInfo},
-        {"clGetPlatformIDs", (ikat_opencl_function)clGetPlatformIDs},
-        {"clGetPlatformInfo", (ikat_opencl_function)clGetPlatformInfo},
-        {"clGetDeviceIDs", (ikat_opencl_function)clGetDeviceIDs},
+    } functions[] = {
+        {"clEnqueueNDRangeKernel", (ikat_opencl_function)launch_or_fail},
+        // clang-format off
+        FUNCTION(clBuildProgram) FUNCTION(clCreateBuffer) FUNCTION(clCreateCommandQueue)
+        FUNCTION(clCreateContext) FUNCTION(clCreateKernel) FUNCTION(clCreateProgramWithBinary)
+        FUNCTION(clCreateProgramWithSource) FUNCTION(clCreateSubBuffer)
+        FUNCTION(clEnqueueMarkerWithWaitList) FUNCTION(clEnqueueReadBuffer)
+        FUNCTION(clEnqueueWriteBuffer) FUNCTION(clFinish) FUNCTION(clFlush)
+        FUNCTION(clGetCommandQueueInfo) FUNCTION(clGetContextInfo) FUNCTION(clGetDeviceIDs)
+        FUNCTION(clGetDeviceInfo) FUNCTION(clGetEventInfo) FUNCTION(clGetEventProfilingInfo)
+        FUNCTION(clGetKernelInfo) FUNCTION(clGetKernelWorkGroupInfo) FUNCTION(clGetMemObjectInfo)
+        FUNCTION(clGetPlatformIDs) FUNCTION(clGetPlatformInfo) FUNCTION(clGetProgramBuildInfo)
+        FUNCTION(clGetProgramInfo) FUNCTION(clReleaseCommandQueue) FUNCTION(clReleaseContext)
+        FUNCTION(clReleaseEvent) FUNCTION(clReleaseKernel) FUNCTION(clReleaseMemObject)
+        FUNCTION(clReleaseProgram) FUNCTION(clRetainCommandQueue) FUNCTION(clRetainContext)
+        FUNCTION(clRetainEvent) FUNCTION(clRetainMemObject) FUNCTION(clSetKernelArg)
+        FUNCTION(clWaitForEvents)
+        // clang-format on
     };
-    *(int *)user += 1;
-    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
-        if (strcmp(known[i].name, name) == 0) return known[i].function;
+#undef FUNCTION
+    function_source *source = user;
+    source->num_calls++;
+    for (size_t i = 0; i < sizeof(functions) / sizeof(functions[0]); i++) {
+        const bool missing = source->missing && strcmp(source->missing, name) == 0;
+        if (!missing && strcmp(functions[i].name, name) == 0) return functions[i].function;
     }
     return NULL;
 }
 
 static void takes_functions_of_the_host(void **state) {
     host_objects *self = *state;
+    function_source source = {0};
     ikat_opencl_adopt_params params = params_of(self);
-    int calls = 0;
-    params.get_function = count_function;
-    params.get_function_user = &calls;
-    ikat_context *context;
-    ikat_device *device = NULL;
-    const ikat_context_params context_params = {.log = keep_message, .log_user = self};
-    assert_int_equal(IKAT_OK, ikat_context_create(&context_params, &context));
-    assert_int_equal(IKAT_NO_DEVICE, ikat_opencl_adopt(context, &params, &device));
+    params.get_function = find_function;
+    params.get_function_user = &source;
+    guest_objects guest;
+    prepare(self, &params, &guest);
+    write_inputs(self, self->queue, NULL);
+    assert_int_equal(IKAT_OK, ikat_plan_run(guest.plan, guest.bindings));
+    assert_int_equal(IKAT_OK,
+                     ikat_buffer_read(guest.out, 0, self->out_data, sizeof(self->out_data)));
+    check_result(self);
+    assert_true(source.num_calls > 0);
+
+    ikat_device *device;
+    source.missing = "clCreateSubBuffer";
+    assert_int_equal(IKAT_NO_DEVICE, ikat_opencl_adopt(guest.context, &params, &device));
     assert_null(device);
-    assert_true(calls > 0);
-    assert_non_null(strstr(self->log, "clCreateContext")); // the first one that is not known
-    ikat_context_destroy(&context);
+    assert_non_null(strstr(self->log, source.missing));
+    leave(&guest);
+}
+
+static void survives_failing_launches(void **state) {
+    host_objects *self = *state;
+    function_source source = {0};
+    ikat_opencl_adopt_params params = params_of(self);
+    params.get_function = find_function;
+    params.get_function_user = &source;
+    guest_objects guest;
+    prepare(self, &params, &guest);
+    write_inputs(self, self->queue, NULL);
+    cl_event event = NULL;
+    launch_error = CL_MEM_OBJECT_ALLOCATION_FAILURE;
+    assert_int_equal(IKAT_NO_MEMORY, ikat_plan_run(guest.plan, guest.bindings));
+    assert_int_equal(IKAT_NO_MEMORY, ikat_opencl_enqueue(guest.plan, 0, guest.bindings, self->queue,
+                                                         0, NULL, &event));
+    assert_null(event);
+    launch_error = CL_SUCCESS;
+    assert_int_equal(IKAT_OK, ikat_plan_run(guest.plan, guest.bindings));
+
+    // A lost device stays lost, whatever the driver says later, and can be destroyed.
+    launch_error = CL_DEVICE_NOT_AVAILABLE;
+    assert_int_equal(IKAT_DEVICE_LOST, ikat_plan_run(guest.plan, guest.bindings));
+    launch_error = CL_SUCCESS;
+    assert_int_equal(IKAT_DEVICE_LOST, ikat_plan_run(guest.plan, guest.bindings));
+    assert_int_equal(IKAT_DEVICE_LOST, ikat_buffer_read(guest.out, 0, self->out_data, 4));
+    assert_int_equal(IKAT_DEVICE_LOST, ikat_buffer_write(guest.out, 0, self->out_data, 4));
+    assert_int_equal(IKAT_DEVICE_LOST, ikat_opencl_enqueue(guest.plan, 0, guest.bindings,
+                                                           self->queue, 0, NULL, &event));
+    assert_int_equal(IKAT_DEVICE_LOST, ikat_device_wait(guest.device, 1, 0, NULL));
+    leave(&guest);
 }
 
 static void lowers_limits(void **state) {
@@ -478,6 +549,7 @@ int main(void) {
         TEST(runs_on_a_queue_of_its_own),
         TEST(outlives_the_references_of_the_host),
         TEST(takes_functions_of_the_host),
+        TEST(survives_failing_launches),
         TEST(lowers_limits),
         TEST(refuses_what_is_wrong),
 #undef TEST

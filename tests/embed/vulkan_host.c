@@ -1,6 +1,7 @@
-// An engine with a Vulkan device of its own, loaded through volk: the library adopts the device, wraps ranges of the
-// engine's one buffer and records attention into the engine's command buffer. Linked statically, so that volk's symbols meet the
-// library's. Every physical device of the machine is tried.
+// An engine with a Vulkan device of its own, loaded through volk: the library adopts the device,
+// wraps ranges of the engine's one buffer and records attention into the engine's command buffer.
+// Linked statically, so that volk's symbols meet the library's. Every physical device of the
+// machine is tried.
 
 #include <math.h>
 #include <setjmp.h>
@@ -119,7 +120,8 @@ static void expect(float *out) {
     fill(q, k, v);
     for (int row = 0; row < HEADS * QUERIES; row++) {
         int head = row / QUERIES;
-        expect_row(q + row * SIZE, k + head * KEYS * SIZE, v + head * KEYS * SIZE, row % QUERIES, out + row * SIZE);
+        expect_row(q + row * SIZE, k + head * KEYS * SIZE, v + head * KEYS * SIZE, row % QUERIES,
+                   out + row * SIZE);
     }
     free(q);
 }
@@ -158,10 +160,11 @@ static int destroy_fixture(void **state) {
     return 0;
 }
 
-// The engine's device has what the library would like, and family 0 has compute on every device with graphics or compute.
+// The engine's device has what the library would like, and family 0 has compute on every device
+// with graphics or compute.
 static void create_device(fixture *f, engine *e) {
-    assert_int_equal(ikat_vulkan_requirements(f->context, vkGetInstanceProcAddr, f->instance, VK_API_VERSION_1_1,
-                                              e->physical, &e->support),
+    assert_int_equal(ikat_vulkan_requirements(f->context, vkGetInstanceProcAddr, f->instance,
+                                              VK_API_VERSION_1_1, e->physical, &e->support),
                      IKAT_OK);
     VkPhysicalDevice16BitStorageFeatures storage16 = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_16BIT_STORAGE_FEATURES,
@@ -190,7 +193,8 @@ static void create_commands(engine *e) {
     const VkCommandPoolCreateInfo pool = {.sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO,
                                           .flags = VK_COMMAND_POOL_CREATE_RESET_COMMAND_BUFFER_BIT};
     assert_int_equal(vkCreateCommandPool(e->device, &pool, NULL, &e->pool), VK_SUCCESS);
-    const VkCommandBufferAllocateInfo info = {.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO,
+    const VkCommandBufferAllocateInfo info = {.sType =
+                                                  VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO,
                                               .commandPool = e->pool,
                                               .commandBufferCount = 1};
     assert_int_equal(vkAllocateCommandBuffers(e->device, &info, &e->commands), VK_SUCCESS);
@@ -199,7 +203,8 @@ static void create_commands(engine *e) {
 }
 
 static uint32_t mappable_type(const engine *e, uint32_t allowed) {
-    const VkMemoryPropertyFlags wanted = VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT;
+    const VkMemoryPropertyFlags wanted =
+        VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT;
     VkPhysicalDeviceMemoryProperties memory;
     vkGetPhysicalDeviceMemoryProperties(e->physical, &memory);
     for (uint32_t i = 0; i < memory.memoryTypeCount; i++) {
@@ -225,10 +230,12 @@ static void create_buffer(engine *e, VkBufferUsageFlags more_usage) {
     vkGetBufferMemoryRequirements(e->device, e->buffer, &needs);
     const VkMemoryAllocateInfo allocate = {.sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO,
                                            .allocationSize = needs.size,
-                                           .memoryTypeIndex = mappable_type(e, needs.memoryTypeBits)};
+                                           .memoryTypeIndex =
+                                               mappable_type(e, needs.memoryTypeBits)};
     assert_int_equal(vkAllocateMemory(e->device, &allocate, NULL, &e->memory), VK_SUCCESS);
     assert_int_equal(vkBindBufferMemory(e->device, e->buffer, e->memory, 0), VK_SUCCESS);
-    assert_int_equal(vkMapMemory(e->device, e->memory, 0, VK_WHOLE_SIZE, 0, (void **)&e->mapped), VK_SUCCESS);
+    assert_int_equal(vkMapMemory(e->device, e->memory, 0, VK_WHOLE_SIZE, 0, (void **)&e->mapped),
+                     VK_SUCCESS);
     memset(e->mapped, 0xff, size); // NaN
     fill((float *)(e->mapped + e->offsets[Q]), (float *)(e->mapped + e->offsets[K]),
          (float *)(e->mapped + e->offsets[V]));
@@ -288,14 +295,16 @@ static void create_plan(attention *a) {
     assert_int_equal(ikat_plan_create(a->device, &params, &a->plan), IKAT_OK);
 }
 
-static void create_attention(const engine *e, const ikat_vulkan_adopt_params *params, fixture *f, attention *a) {
+static void create_attention(const engine *e, const ikat_vulkan_adopt_params *params, fixture *f,
+                             attention *a) {
     memset(a, 0, sizeof(*a));
     assert_int_equal(ikat_vulkan_adopt(f->context, params, &a->device), IKAT_OK);
     create_plan(a);
     ikat_binding bindings[NUM_RANGES];
     for (int i = 0; i < NUM_RANGES; i++) {
         assert_int_equal(
-            ikat_vulkan_wrap_buffer(a->device, e->buffer, e->offsets[i], sizes[i], &a->buffers[i]), IKAT_OK);
+            ikat_vulkan_wrap_buffer(a->device, e->buffer, e->offsets[i], sizes[i], &a->buffers[i]),
+            IKAT_OK);
         bindings[i] = (ikat_binding){names[i], a->buffers[i], 0};
     }
     const ikat_bindings_params bindings_params = {.tensors = bindings, .num_tensors = NUM_RANGES};
@@ -311,8 +320,8 @@ static void destroy_attention(attention *a) {
     ikat_device_destroy(&a->device);
 }
 
-static void barrier(const engine *e, VkPipelineStageFlags from, VkAccessFlags written, VkPipelineStageFlags to,
-                    VkAccessFlags used) {
+static void barrier(const engine *e, VkPipelineStageFlags from, VkAccessFlags written,
+                    VkPipelineStageFlags to, VkAccessFlags used) {
     const VkMemoryBarrier memory = {
         .sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER, .srcAccessMask = written, .dstAccessMask = used};
     vkCmdPipelineBarrier(e->commands, from, to, 0, 1, &memory, 0, NULL, 0, NULL);
@@ -331,14 +340,15 @@ static void run_frame(const engine *e, const attention *a, uint32_t first, uint3
     assert_int_equal(vkBeginCommandBuffer(e->commands, &begin), VK_SUCCESS);
     if (first == 0) { // what the engine left in `out`
         vkCmdFillBuffer(e->commands, e->buffer, e->offsets[OUT], Q_BYTES, 0x7fc00000);
-        barrier(e, VK_PIPELINE_STAGE_TRANSFER_BIT, VK_ACCESS_TRANSFER_WRITE_BIT, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT,
+        barrier(e, VK_PIPELINE_STAGE_TRANSFER_BIT, VK_ACCESS_TRANSFER_WRITE_BIT,
+                VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT,
                 VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_SHADER_WRITE_BIT);
     }
     for (uint32_t slice = first; slice < first + num; slice++) {
         assert_int_equal(ikat_vulkan_record(a->plan, slice, e->commands, a->bindings), IKAT_OK);
     }
-    barrier(e, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, VK_ACCESS_SHADER_WRITE_BIT, VK_PIPELINE_STAGE_HOST_BIT,
-            VK_ACCESS_HOST_READ_BIT);
+    barrier(e, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, VK_ACCESS_SHADER_WRITE_BIT,
+            VK_PIPELINE_STAGE_HOST_BIT, VK_ACCESS_HOST_READ_BIT);
     assert_int_equal(vkEndCommandBuffer(e->commands), VK_SUCCESS);
     const VkSubmitInfo submit = {.sType = VK_STRUCTURE_TYPE_SUBMIT_INFO,
                                  .commandBufferCount = 1,
@@ -497,11 +507,148 @@ static void test_keeps_pipelines(void **state) {
     }
 }
 
+// A driver that fails on demand: the library gets its functions through these.
+static struct {
+    VkResult submit;   // of vkQueueSubmit
+    VkResult allocate; // of vkAllocateMemory
+    int num_refusals;  // pipelines yet to be refused
+} faults;
+
+static VKAPI_ATTR VkResult VKAPI_CALL faulty_submit(VkQueue queue, uint32_t num,
+                                                    const VkSubmitInfo *infos, VkFence fence) {
+    return faults.submit != VK_SUCCESS ? faults.submit : vkQueueSubmit(queue, num, infos, fence);
+}
+
+static VKAPI_ATTR VkResult VKAPI_CALL faulty_allocate(VkDevice device,
+                                                      const VkMemoryAllocateInfo *info,
+                                                      const VkAllocationCallbacks *callbacks,
+                                                      VkDeviceMemory *memory) {
+    return faults.allocate != VK_SUCCESS ? faults.allocate
+                                         : vkAllocateMemory(device, info, callbacks, memory);
+}
+
+static VKAPI_ATTR VkResult VKAPI_CALL faulty_pipelines(VkDevice device, VkPipelineCache cache,
+                                                       uint32_t num,
+                                                       const VkComputePipelineCreateInfo *infos,
+                                                       const VkAllocationCallbacks *callbacks,
+                                                       VkPipeline *pipelines) {
+    if (faults.num_refusals > 0) {
+        faults.num_refusals--;
+        return VK_ERROR_UNKNOWN;
+    }
+    return vkCreateComputePipelines(device, cache, num, infos, callbacks, pipelines);
+}
+
+static VKAPI_ATTR PFN_vkVoidFunction VKAPI_CALL faulty_device_function(VkDevice device,
+                                                                       const char *name) {
+    if (!strcmp(name, "vkQueueSubmit")) {
+        return (PFN_vkVoidFunction)faulty_submit;
+    }
+    if (!strcmp(name, "vkAllocateMemory")) {
+        return (PFN_vkVoidFunction)faulty_allocate;
+    }
+    if (!strcmp(name, "vkCreateComputePipelines")) {
+        return (PFN_vkVoidFunction)faulty_pipelines;
+    }
+    return vkGetDeviceProcAddr(device, name);
+}
+
+static VKAPI_ATTR PFN_vkVoidFunction VKAPI_CALL faulty_function(VkInstance instance,
+                                                                const char *name) {
+    if (!strcmp(name, "vkGetDeviceProcAddr")) {
+        return (PFN_vkVoidFunction)faulty_device_function;
+    }
+    return vkGetInstanceProcAddr(instance, name);
+}
+
+static void create_faulty(fixture *f, uint32_t index, engine *e,
+                          ikat_vulkan_adopt_params *out_params) {
+    memset(&faults, 0, sizeof(faults));
+    create_engine(f, index, VK_BUFFER_USAGE_TRANSFER_DST_BIT | VK_BUFFER_USAGE_TRANSFER_SRC_BIT, e);
+    *out_params = adopt_params(f, e);
+    out_params->get_instance_proc_addr = faulty_function;
+    out_params->queue = e->queue;
+}
+
+// Faults do not depend on the driver behind them: the last device does for all.
+static uint32_t one_device(const fixture *f) { return f->num_devices > 0 ? f->num_devices - 1 : 0; }
+
+static void test_loses_the_device(void **state) {
+    fixture *f = *state;
+    for (uint32_t i = one_device(f); i < f->num_devices; i++) {
+        engine e;
+        attention a;
+        ikat_vulkan_adopt_params params;
+        create_faulty(f, i, &e, &params);
+        create_attention(&e, &params, f, &a);
+        float value = 0;
+        ikat_ticket ticket = 0;
+        assert_int_equal(ikat_plan_run(a.plan, a.bindings), IKAT_OK);
+        faults.submit = VK_ERROR_DEVICE_LOST;
+        assert_int_equal(ikat_plan_submit(a.plan, a.bindings, 0, 0, &ticket), IKAT_DEVICE_LOST);
+        faults.submit = VK_SUCCESS; // once lost, lost for good
+        assert_int_equal(ikat_plan_run(a.plan, a.bindings), IKAT_DEVICE_LOST);
+        assert_int_equal(ikat_buffer_write(a.buffers[Q], 0, &value, 4), IKAT_DEVICE_LOST);
+        assert_int_equal(ikat_buffer_read(a.buffers[Q], 0, &value, 4), IKAT_DEVICE_LOST);
+        assert_int_equal(ikat_device_wait(a.device, 1, UINT64_MAX, NULL), IKAT_DEVICE_LOST);
+        assert_int_equal(ikat_vulkan_record(a.plan, 0, e.commands, a.bindings), IKAT_DEVICE_LOST);
+        ikat_buffer *buffer = NULL;
+        assert_int_equal(ikat_buffer_create(a.device, 64, &buffer), IKAT_DEVICE_LOST);
+        assert_null(buffer);
+        destroy_attention(&a);
+        destroy_engine(&e);
+    }
+}
+
+static void test_runs_out_of_memory(void **state) {
+    fixture *f = *state;
+    for (uint32_t i = one_device(f); i < f->num_devices; i++) {
+        engine e;
+        attention a;
+        ikat_vulkan_adopt_params params;
+        create_faulty(f, i, &e, &params);
+        faults.allocate = VK_ERROR_OUT_OF_DEVICE_MEMORY;
+        assert_int_equal(ikat_vulkan_adopt(f->context, &params, &a.device), IKAT_NO_MEMORY);
+        faults.allocate = VK_SUCCESS;
+        create_attention(&e, &params, f, &a);
+        faults.allocate = VK_ERROR_OUT_OF_DEVICE_MEMORY;
+        ikat_buffer *buffer = NULL;
+        assert_int_equal(ikat_buffer_create(a.device, 64, &buffer), IKAT_NO_MEMORY);
+        assert_int_equal(ikat_plan_run(a.plan, a.bindings), IKAT_OK); // needs none
+        destroy_attention(&a);
+        destroy_engine(&e);
+    }
+}
+
+static void test_takes_the_next_variant(void **state) {
+    fixture *f = *state;
+    for (uint32_t i = one_device(f); i < f->num_devices; i++) {
+        engine e;
+        attention a;
+        ikat_vulkan_adopt_params params;
+        create_faulty(f, i, &e, &params);
+        uint32_t before = f->messages.num[IKAT_MESSAGE_COMPILE];
+        faults.num_refusals = 1;
+        create_attention(&e, &params, f, &a);
+        assert_int_equal(faults.num_refusals, 0);
+        assert_true(f->messages.num[IKAT_MESSAGE_COMPILE] > before);
+        assert_int_equal(ikat_plan_run(a.plan, a.bindings), IKAT_OK);
+        check(f, (const float *)(e.mapped + e.offsets[OUT]));
+        destroy_attention(&a);
+        destroy_engine(&e);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_records_without_queue),     cmocka_unit_test(test_submits_to_the_hosts_queue),
-        cmocka_unit_test(test_refuses_bad_ranges),        cmocka_unit_test(test_refuses_missing_handles),
+        cmocka_unit_test(test_records_without_queue),
+        cmocka_unit_test(test_submits_to_the_hosts_queue),
+        cmocka_unit_test(test_refuses_bad_ranges),
+        cmocka_unit_test(test_refuses_missing_handles),
         cmocka_unit_test(test_keeps_pipelines),
+        cmocka_unit_test(test_loses_the_device),
+        cmocka_unit_test(test_runs_out_of_memory),
+        cmocka_unit_test(test_takes_the_next_variant),
     };
     return cmocka_run_group_tests_name("vulkan_host", tests, create_fixture, destroy_fixture);
 }

@@ -129,6 +129,7 @@ static double entry_alone(oracle *whole, const sizes *s, int64_t b, int64_t keys
     oracle *part = oracle_begin("dense");
     oracle_set(part, "causal", "1");
     oracle_set(part, "window_left", "3");
+    oracle_set(part, "alibi", "1");
     float *q = oracle_floats(part, "q", EXTENTS(1, s->h, queries, s->d));
     float *k = oracle_floats(part, "k", EXTENTS(1, s->hkv, keys, s->d));
     float *v = oracle_floats(part, "v", EXTENTS(1, s->hkv, keys, s->dv));
@@ -170,6 +171,7 @@ static double entries_alone(const sizes *s, const int32_t *keys, const int32_t *
     oracle *whole = begin(s);
     oracle_set(whole, "causal", "1");
     oracle_set(whole, "window_left", "3");
+    oracle_set(whole, "alibi", "1");
     memcpy(oracle_ints(whole, "lengths", EXTENTS(s->b)), keys, (size_t)s->b * sizeof(*keys));
     if (query_lengths) {
         memcpy(oracle_ints(whole, "query_lengths", EXTENTS(s->b)), queries,

@@ -64,8 +64,8 @@ static double scale(void) {
 
 static double softcap(void) {
     oracle *call = begin_by_hand(1);
-    oracle_set(call, "softcap", "1"); // tanh(ln 2) = 3/5, tanh(ln 3) = 4/5
-    const double w1 = exp(0.6), w2 = exp(0.8), z = 1 + w1 + w2;
+    oracle_set(call, "softcap", "2"); // tanh(ln 2 / 2) = 1/3, tanh(ln 3 / 2) = 1/2
+    const double w1 = exp(2.0 / 3), w2 = exp(1), z = 1 + w1 + w2;
     return oracle_run_and_expect(call, (float[]){(float)((1 + 2 * w1 + 3 * w2) / z)},
                                  (float[]){(float)log(z)});
 }
@@ -102,12 +102,15 @@ static double order(void) {
                                  (float[]){(float)log(z)});
 }
 
-// Scores of many thousands: the row is its best key.
+// Scores of plus and minus some millions: a row is its best key.
 static double large_scores(void) {
     oracle *call = begin_by_hand(2);
     oracle_set(call, "scale", "1e6");
     oracle_values(call, "q")[1] = -1;
-    return oracle_run_and_expect(call, (float[]){3, 1}, (float[]){1e6f * logf(3), 0});
+    for (int j = 0; j < 3; j++) {
+        oracle_values(call, "k")[j] = (float)(j + 1);
+    }
+    return oracle_run_and_expect(call, (float[]){3, 1}, (float[]){3e6f, -1e6f});
 }
 
 static const oracle_identity identities[] = {

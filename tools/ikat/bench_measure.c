@@ -134,7 +134,7 @@ static ikat_status take_samples(const bench_params *params, cli_job *job, bench_
         row->num_samples += status == IKAT_OK;
         double taken = tool_seconds() - start;
         enough = taken >= params->seconds &&
-                 (row->num_samples >= MIN_SAMPLES || taken >= 30 * params->seconds);
+                 (row->num_samples >= MIN_SAMPLES || taken >= 10 + 30 * params->seconds);
     }
     if (!status) {
         summarise(row, walls, submits);

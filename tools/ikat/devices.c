@@ -35,10 +35,10 @@ static void print_device(const ikat_device_info *info) {
     printf(", %.1f GiB memory, buffers to %.1f MiB, ranges to %.1f MiB\n",
            (double)info->memory_bytes / (1 << 30), (double)limits->max_buffer_bytes / (1 << 20),
            (double)limits->max_storage_range_bytes / (1 << 20));
-    printf("  %" PRIu32 " KiB shared, %" PRIu32 " invocations, subgroup %" PRIu32 ", %" PRIu32
-           " storage buffers, texel elements %" PRIu64 "\n",
+    printf("  %" PRIu32 " KiB shared, %" PRIu32 " invocations, subgroup %" PRIu32
+           ", vector width %" PRIu32 ", %" PRIu32 " storage buffers, texel elements %" PRIu64 "\n",
            limits->shared_memory_bytes / 1024, limits->max_group_size, limits->subgroup_size,
-           limits->max_storage_buffers, limits->max_texel_elements);
+           limits->vector_width, limits->max_storage_buffers, limits->max_texel_elements);
     printf("  float16 arithmetic %s, 16-bit storage %s, 8-bit storage %s, timestamps %s\n",
            limits->float16_arithmetic ? "yes" : "no", limits->storage_16bit ? "yes" : "no",
            limits->storage_8bit ? "yes" : "no", limits->timestamps ? "yes" : "no");
@@ -60,6 +60,7 @@ static cJSON *limits_to_json(const ikat_device_limits *limits) {
     FIELD(max_groups)
     FIELD(max_storage_buffers)
     FIELD(subgroup_size)
+    FIELD(vector_width)
     FIELD(float16_arithmetic)
     FIELD(storage_16bit)
     FIELD(storage_8bit)

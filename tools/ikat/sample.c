@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BLOCK_ROWS = 2, LAST_ROWS = 128 };
+enum { BLOCK_ROWS = 2, LAST_ROWS = 128, MAX_BLOCKS = 16 };
 
 // Rows [first, first + num_rows) of the queries are compared; the call has `num_slack` more, and
 // `num_keys` keys.
@@ -184,6 +184,22 @@ static int64_t pick_row(const cli_sampling *sampling, uint32_t index, uint32_t n
     return (int64_t)((double)last * ((double)index - 0.37) / num_blocks);
 }
 
+// Picks different rows; returns how many.
+static uint32_t pick_rows(const cli_sampling *sampling, uint32_t num_blocks, int64_t *rows) {
+    uint32_t num = 0;
+    for (uint32_t i = 0; i < num_blocks && sampling->num_queries > 0; i++) {
+        int64_t row = pick_row(sampling, i, num_blocks);
+        uint32_t other = 0;
+        while (other < num && rows[other] != row) {
+            other++;
+        }
+        if (other == num && num < MAX_BLOCKS) {
+            rows[num++] = row;
+        }
+    }
+    return num;
+}
+
 bool sample_check(cli_tool *tool, ikat_device *reference, const cli_drawing *drawing,
                   const cli_job *job, uint32_t num_blocks, cli_sampled *out) {
     cli_drawing wide;
@@ -207,8 +223,10 @@ bool sample_check(cli_tool *tool, ikat_device *reference, const cli_drawing *dra
     layout_inputs(&wide, LAYOUT_PACKED, &sampling.call);
     double tolerance = ikat_plan_tolerance(job->plan, main->name);
     bool good = true;
-    for (uint32_t i = 0; i < num_blocks && good && sampling.num_queries > 0; i++) {
-        good = check_block(&sampling, pick_row(&sampling, i, num_blocks), tolerance);
+    int64_t rows[MAX_BLOCKS];
+    num_blocks = pick_rows(&sampling, num_blocks, rows);
+    for (uint32_t i = 0; i < num_blocks && good; i++) {
+        good = check_block(&sampling, rows[i], tolerance);
     }
     job_free(&sampling.call);
     drawing_free(&wide);

@@ -166,12 +166,10 @@ static void attend_row(const dense *d, const dense_row *row) {
     }
     double sum = exp(row->sink - maximum);
     for (int64_t j = first; j < end; j++) {
-        if (row->scores[j] !=
-            -INFINITY) { // a removed value may be NaN: skipped, not multiplied by 0
-            const double p = exp(row->scores[j] - maximum);
-            sum += p;
-            add_scaled(row->accumulator, p, d->values + j * d->value_size, d->value_size);
-        }
+        if (row->scores[j] == -INFINITY) continue; // its value may be NaN: not multiplied by 0
+        const double p = exp(row->scores[j] - maximum);
+        sum += p;
+        add_scaled(row->accumulator, p, d->values + j * d->value_size, d->value_size);
     }
     for (int64_t c = 0; c < d->value_size; c++) {
         row->accumulator[c] /= sum;
@@ -262,13 +260,15 @@ static uint32_t choose_workers(const dense *d, uint32_t num_threads) {
     return wanted < num_threads ? (uint32_t)wanted : num_threads;
 }
 
-// One block of memory: keys, values, scratch of each worker. NULL if it does not fit.
+// One block of memory: keys, values, scratch of each worker. NULL (logged) if it does not fit.
 static double *make_room(dense *d, const ikati_host *host) {
     const uint64_t row_size = (uint64_t)d->head_size + (uint64_t)d->value_size;
     uint64_t heads = 0, scratch = 0, total = 0;
     if (!ikati_mul_size(row_size, (uint64_t)d->num_keys, &heads) ||
         !ikati_mul_size(row_size + (uint64_t)d->num_keys, d->num_workers, &scratch) ||
         !ikati_add_size(heads, scratch, &total) || total > SIZE_MAX) {
+        ikati_log(host, IKAT_LOG_ERROR, IKAT_MESSAGE_OVERFLOW,
+                  "%lld keys of this size do not fit in memory", (long long)d->num_keys);
         return NULL;
     }
     double *room = ikati_alloc(host, (size_t)total, sizeof(*room));

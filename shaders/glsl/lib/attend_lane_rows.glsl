@@ -1,36 +1,59 @@
-// Loads of four neighbouring elements of a row for the per-invocation variants of `attend`.
+// attend_lane.comp with lanes as query rows: row `a` of a lane is t.row + LANES * a + lane.
 //
-// load_NAME(e, d, size): elements d .. d + 3 of the row of `size` elements that starts at element e. Past its end the row's
-// last elements come again: they are finite if the row is, and meet a zero in q or a column that nobody stores.
-#if LANES == 8
-#define LANE_BITS 3
-#else
-#define LANE_BITS 2
-#endif
+// The lanes fetch a key, then a value, together, 4 elements each; a shuffle brings every element to all lanes and serves
+// ROWS rows there. A row's softmax is its lane's own affair.
 
-#ifdef TEXEL // sizes, strides and offsets are multiples of 4
+#define TILE_ROWS (LANES * ROWS)
 
-#define LANE_TENSORS(q, k, v) \
-    layout(set = 0, binding = 0) uniform samplerBuffer q; \
-    layout(set = 0, binding = 1) uniform samplerBuffer k; \
-    layout(set = 0, binding = 2) uniform samplerBuffer v;
-#define LANE_LOADER(load, name) \
-    vec4 load(uint e, int d, int size) { return texelFetch(name, int(e >> 2) + (min(d, size - 4) >> 2)); }
+// Element x of lane `from`. The index is not quite a constant: drivers spend two instructions on a constant one.
+#define SHARED(x, from) subgroupShuffle(x, uint(from) + p.unroll_guard)
 
-#else
+// Row `a` of the lane, and key `b` of its step at j.
+uint own_row(Tile t, int a) { return t.row + uint(LANES * a) + lane; }
+int own_key(int j, int b) { return j + b; }
 
-#define LANE_TENSORS(q, k, v) \
-    layout(std430, set = 0, binding = 0) readonly buffer Q { uint q[]; }; \
-    layout(std430, set = 0, binding = 1) readonly buffer K { uint k[]; }; \
-    layout(std430, set = 0, binding = 2) readonly buffer V { uint v[]; };
-#define LANE_LOADER(load, name) \
-    float load##_one(uint e) { \
-        if (!has(OPTION_HALF)) return uintBitsToFloat(name[e]); \
-        return unpackHalf2x16(name[e >> 1])[e & 1u]; \
-    } \
-    vec4 load(uint e, int d, int size) { \
-        uvec4 i = e + uvec4(min(ivec4(d, d + 1, d + 2, d + 3), ivec4(size - 1))); \
-        return vec4(load##_one(i.x), load##_one(i.y), load##_one(i.z), load##_one(i.w)); \
+// Where key b of a step lies among the bound keys. Past the end of a cut tile its last key comes again.
+uint key_index(int j, int b, int end, bool cut) { return uint((cut ? min(j + b, end - 1) : j + b) - int(p.key_begin)); }
+
+void multiply_keys(int j, int end, bool cut) {
+    vec4 key[KEYS][PARTS];
+    EACH(b, step_keys(cut)) {
+        uint e = key_base + key_index(j, b, end, cut) * p.k_row;
+        EACH(c, PARTS) key[b][c] = load_k(e, 4 * (LANES * c + int(lane)), int(p.head_size));
     }
+    EACH(b, step_keys(cut)) {
+        vec4 s[ROWS];
+        EACH(a, ROWS) s[a] = vec4(0.0);
+        EACH(c, PARTS) EACH(w, LANES) {
+            vec4 x = SHARED(key[b][c], w);
+            EACH(a, ROWS) s[a] += query[a][LANES * c + w] * x;
+        }
+        EACH(a, ROWS) score[a][b] = (s[a].x + s[a].y) + (s[a].z + s[a].w);
+    }
+}
 
-#endif
+// A value that a row does not see is replaced by 0, for it may be NaN.
+void add_values(int j, int end, bool cut) {
+    EACH(c, PARTS) {
+        vec4 part[KEYS];
+        EACH(b, step_keys(cut)) {
+            uint e = value_base + key_index(j, b, end, cut) * p.v_row;
+            part[b] = load_v(e, 4 * (LANES * c + int(lane)), int(p.value_size));
+        }
+        EACH(w, LANES) EACH(b, step_keys(cut)) {
+            vec4 x = SHARED(part[b], w);
+            EACH(a, ROWS) {
+                vec4 y = cut ? uintBitsToFloat(floatBitsToUint(x) & seen[a][b]) : x;
+                value[a][LANES * c + w] += score[a][b] * y;
+            }
+        }
+    }
+}
+
+void join_lanes() {}
+
+void store_columns(uint e, int d, vec4 x);
+
+void store_row(uint e, int a) { EACH(d, VECTORS) store_columns(e, d, value[a][d]); }
+
+bool owns_lse() { return true; }

@@ -1,0 +1,129 @@
+#!/bin/sh
+# Compiles every variant for GPUs that need not be there, and prints one table of what the compilers say.
+#
+#   run.sh BUILD_DIR [CHIP...]     chips: navi21 vega10 unless given
+#
+# GLSL rows, from BUILD_DIR/shaders/<kernel>.<variant>.spv: spirv-val, translation to Metal's language, AMD's
+# compiler in Mesa (radv.c). OpenCL rows: Intel's compiler (ocloc.sh). Rows for devices of type CPU may spill.
+# Exit status: 1 on any fault; 77 if a tool is missing, so that not everything was checked.
+set -u
+
+[ $# -ge 1 ] || { sed -n 's/^#   //p' "$0" >&2; exit 2; }
+here=$(cd "$(dirname "$0")" && pwd)
+root=$(cd "$here/../.." && pwd)
+build=$1
+shift
+chips=${*:-navi21 vega10}
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+status=0
+skipped=0
+
+fault() {
+    echo "FAULT $*"
+    status=1
+}
+
+skip() {
+    echo "skipped: $*"
+    skipped=1
+}
+
+# One line a GLSL row: kernel, name, needs (or "-").
+list_rows() {
+    sed -n 's/^KERNEL(\(.*\))/\1/p' "$root/src/kernels.inc" | while read -r kernel; do
+        awk -v kernel="$kernel" '
+            /^VARIANT\(GLSL,/ { split($0, part, /[(, ]+/); name = part[3]; needs = "-"; inside = 1 }
+            inside && match($0, /\.needs = [A-Z0-9_ |]+/) {
+                needs = substr($0, RSTART + 9, RLENGTH - 9)
+                gsub(/ /, "", needs)
+            }
+            inside && /\)$/ { print kernel, name, needs; inside = 0 }
+            /^VARIANT\(OPENCL,/ { inside = 0 }
+        ' "$root/shaders/variants/$kernel.inc"
+    done
+}
+
+# Values of OPTIONS that a row is compiled with: nothing but lse, and everything at once (params/<kernel>.h).
+options_of() {
+    case $1:$2 in
+        attend:*NEED_HALF*) echo 0x101 0x1ff ;;
+        attend:*NEED_FLOAT*) echo 0x100 0x1fa ;;
+        attend:*) echo 0x100 0x1ff 0x1fa ;;
+        heads:*) echo 0 0x7f ;;
+        merge:*) echo 2 3 ;;
+        *) echo 0 ;;
+    esac
+}
+
+# What a row is held to on a chip: no spills unless it is for CPUs; for D = 64 on Navi 21 8 subgroups per SIMD.
+limits_of() {
+    case $1 in
+        *NEED_CPU*) echo -x ;;
+        *) case $2:$3 in coop_d64_*:navi21) echo -w 8 ;; esac ;;
+    esac
+}
+
+check_spirv() {
+    command -v spirv-val > /dev/null || { skip "spirv-val is not installed"; return; }
+    while read -r kernel name _; do
+        spirv-val --target-env vulkan1.1 "$build/shaders/$kernel.$name.spv" ||
+            fault "$kernel.$name: spirv-val"
+    done < "$work/rows"
+}
+
+check_metal() {
+    command -v spirv-cross > /dev/null || { skip "spirv-cross is not installed"; return; }
+    while read -r kernel name _; do
+        spirv-cross --msl --msl-version 20100 "$build/shaders/$kernel.$name.spv" > "$work/metal" ||
+            fault "$kernel.$name: spirv-cross --msl"
+    done < "$work/rows"
+}
+
+find_radv() {
+    for driver in /usr/share/vulkan/icd.d/radeon_icd*.json /usr/local/share/vulkan/icd.d/radeon_icd*.json; do
+        [ -f "$driver" ] && return 0
+    done
+    return 1
+}
+
+check_radv() {
+    find_radv || { skip "no RADV driver"; return; }
+    radv=$build/tests/compile/radv
+    if [ ! -x "$radv" ]; then
+        radv=$work/radv
+        ${CC:-cc} -std=c11 -o "$radv" "$here/radv.c" -ldl || { fault "radv.c does not compile"; return; }
+    fi
+    export VK_DRIVER_FILES="$driver" VK_ICD_FILENAMES="$driver" MESA_SHADER_CACHE_DISABLE=true
+    export XDG_RUNTIME_DIR="${XDG_RUNTIME_DIR:-$work}"
+    printf '%-10s %-36s %6s %5s %5s %6s %7s %6s %9s %6s\n' \
+        chip variant option VGPR SGPR spills scratch LDS subgroups instr
+    for chip in $chips; do
+        while read -r kernel name needs; do
+            for value in $(options_of "$kernel" "$needs"); do
+                # shellcheck disable=SC2046 # several words
+                RADV_FORCE_FAMILY=$chip "$radv" -s "$value" $(limits_of "$needs" "$name" "$chip") \
+                    "$build/shaders/$kernel.$name.spv" || status=1
+            done
+        done < "$work/rows"
+    done
+}
+
+list_rows > "$work/rows"
+[ -s "$work/rows" ] || fault "no rows found"
+while read -r kernel name _; do
+    [ -f "$build/shaders/$kernel.$name.spv" ] || { fault "$kernel.$name is not built"; exit 1; }
+done < "$work/rows"
+check_spirv
+check_metal
+check_radv
+if [ -f "$here/ocloc.sh" ]; then
+    bash "$here/ocloc.sh"
+    case $? in
+        0) ;;
+        77) skip "ocloc is not installed" ;;
+        *) status=1 ;;
+    esac
+fi
+[ $status -eq 0 ] && [ $skipped -eq 1 ] && exit 77
+exit $status
