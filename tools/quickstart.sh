@@ -57,7 +57,7 @@ for name in q k v; do
 done
 set -- run dense --in q=$work/q.npy --in k=$work/k.npy --in v=$work/v.npy --out out=$work/out.npy
 echo "ikat $*"
-$ikat "$@"
+$ikat "$@" --verbose
 ls -l $work/out.npy
 
 say "Every device against the CPU reference: ikat check dense --all-devices"

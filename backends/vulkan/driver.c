@@ -158,6 +158,10 @@ static ikat_status list_devices(ikati_driver *driver) {
             driver->num_devices++;
             continue;
         }
+        if (status == IKAT_NO_MEMORY) {
+            ikati_free(driver->host, handles);
+            return status;
+        }
         ikati_log(driver->host, IKAT_LOG_INFO, IKAT_MESSAGE_DEVICE, "vulkan: %s left out: %s",
                   physical->properties.deviceName, reason);
     }

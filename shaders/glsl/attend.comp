@@ -1,19 +1,21 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
-// attend, cooperative: out = softmax(scale q k^T + ...) v and its lse for one tile of query rows, walking its keys.
+// attend, cooperative: out = softmax(scale q k^T + ...) v and its lse for one tile of query rows, walking
+// its keys.
 //
-// 128 invocations own TILE_ROWS rows and take TILE_KEYS keys a step. For the scores an invocation is one of 16 x 8:
-// SCORE_ROWS rows x SCORE_KEYS keys; for the output one of 8 x 16: OUT_ROWS rows x OUT_VECS groups of 4 columns, and its
-// score rows are half of its output rows. `tile` holds keys, then values; `weights` holds scores after exp. Both are
-// swizzled by xor, so that neighbouring lanes meet different banks. The row maximum is kept by every invocation of the
-// row, the row sum in parts, one an invocation, added up at the end.
+// 128 invocations own TILE_ROWS rows and take 32 keys a step. For the scores an invocation is one of
+// 16 x 8: SCORE_ROWS rows x 4 keys; for the output one of 8 x 16: OUT_ROWS rows x OUT_VECS groups of
+// 4 columns. Its score rows are half of its output rows. `tile` holds a slice of the keys, then values;
+// `weights` holds scores after exp. Both are swizzled by xor, so that neighbouring lanes meet different
+// banks. The row maximum is kept by every invocation of the row, the row sum in 8 parts that are added
+// up at the end.
 //
-// Aligned rows (ALIGNED_FLOAT, ALIGNED_HALF) hold all of D in `tile` and read q from global memory, where the caches
-// have it. General rows take D in slices of TILE_KEYS and stage q in `weights`, so any D and any alignment will do.
+// D is taken in slices, so any D will do. Aligned rows (ALIGNED_FLOAT, ALIGNED_HALF: lib/rows.glsl) read
+// q from global memory, where the caches have it; general rows stage slices of q in `weights`.
 // More than COLUMNS value columns are taken one block after the other.
 //
-// Defines: TILE_ROWS (16, 32, 64), TILE_KEYS (16, 32), COLUMNS (64, 128, 256, 512), HEAD (aligned rows: largest D).
+// Defines: TILE_ROWS (16, 32, 64), COLUMNS (64, 128, 256, 512).
 
 #include "../params/attend.h"
 #define KERNEL_PARAMS ATTEND_PARAMS
@@ -24,21 +26,6 @@
 #include "lib/rows.glsl"
 
 layout(local_size_x = 128) in;
-
-layout(std430, set = 0, binding = 0) readonly buffer Q { ROW_WORD q[]; };
-layout(std430, set = 0, binding = 1) readonly buffer K { ROW_WORD k[]; };
-layout(std430, set = 0, binding = 2) readonly buffer V { ROW_WORD v[]; };
-layout(std430, set = 0, binding = 3) readonly buffer Bias { uint bias[]; };
-layout(std430, set = 0, binding = 4) readonly buffer Heads { uint heads[]; };
-layout(std430, set = 0, binding = 5) writeonly buffer Out { uint out_words[]; };
-layout(std430, set = 0, binding = 6) writeonly buffer Lse { float lse[]; };
-
-#include "lib/attend.glsl"
-#include "lib/store.glsl"
-
-ROW_LOADER(load_q, q_at, q)
-ROW_LOADER(load_k, k_at, k)
-ROW_LOADER(load_v, v_at, v)
 
 #define GROUP_SIZE 128
 #if TILE_ROWS == 64
@@ -61,16 +48,6 @@ ROW_LOADER(load_v, v_at, v)
 #define OVER_OUT_ROWS_OF REPEAT_2_OF
 #endif
 
-#if TILE_KEYS == 32
-#define KEYS vec4
-#define SCORE_KEYS 4
-#define OVER_KEYS_OF REPEAT_4_OF
-#else
-#define KEYS vec2
-#define SCORE_KEYS 2
-#define OVER_KEYS_OF REPEAT_2_OF
-#endif
-
 #define OUT_VECS (COLUMNS / 64)
 #if COLUMNS == 64
 #define OVER_VECS REPEAT_1
@@ -86,32 +63,33 @@ ROW_LOADER(load_v, v_at, v)
 #define OVER_VECS_OF REPEAT_8_OF
 #endif
 
-#ifdef HEAD
-#define SLICE HEAD
-#else
-#define SLICE TILE_KEYS
-#endif
-#define SLICE_VECS (SLICE / 4)    // groups of 4 of D in `tile`
+#define TILE_KEYS 32
+#define TILE_VECS 512 // vec4 in `tile`
 #define WEIGHT_VECS (TILE_KEYS / 4)
-#define TILE_FLOATS 2048
-#define VALUE_KEYS (TILE_FLOATS / COLUMNS < TILE_KEYS ? TILE_FLOATS / COLUMNS : TILE_KEYS)
+#ifdef ROWS_ALIGNED
+#define SLICE_VECS 16 // groups of 4 of D in `tile`
+#else
+#define SLICE_VECS WEIGHT_VECS
+#endif
+// Values of so many keys fit into `tile`.
+#define VALUE_KEYS (COLUMNS == 64 ? TILE_KEYS : 4 * TILE_VECS / COLUMNS)
 
-shared vec4 tile[TILE_FLOATS / 4];
+shared vec4 tile[TILE_VECS];
 shared vec4 weights[TILE_ROWS * WEIGHT_VECS];
 
-KEYS s[SCORE_ROWS];           // scores, then weights
-float row_sum[SCORE_ROWS];    // of this invocation's keys
+vec4 s[SCORE_ROWS];           // scores of 4 keys, then their weights
+float row_sum[SCORE_ROWS];    // of this invocation's keys alone
 float row_max[OUT_ROWS];      // in units of log 2
 vec4 o[OUT_ROWS * OUT_VECS];
 
 // What this invocation owns; recomputed where needed, since registers are scarce.
-#define KEY_GROUP (gl_LocalInvocationIndex & 7u) // for scores: keys KEY_GROUP * SCORE_KEYS ..,
+#define KEY_GROUP (gl_LocalInvocationIndex & 7u) // for scores: keys KEY_GROUP * 4 ..,
 #define ROW_GROUP (gl_LocalInvocationIndex >> 3) // rows ROW_GROUP * SCORE_ROWS ..
 #define LANE (gl_LocalInvocationIndex & 15u)     // for the output: columns LANE * 4 ..,
 #define OUT_GROUP (gl_LocalInvocationIndex >> 4) // rows OUT_GROUP * OUT_ROWS ..
 
 // Where one float an invocation is passed to the others of its row: 8 a row. Free between scores and weights.
-#ifdef HEAD
+#ifdef ROWS_ALIGNED
 #define PARTIAL(i) weights[i]
 #else
 #define PARTIAL(i) tile[TILE_KEYS * SLICE_VECS + (i)]
@@ -121,19 +99,12 @@ void put_partial(uint r, float x) {
     PARTIAL((ROW_GROUP * SCORE_ROWS + r) * 2u + (KEY_GROUP >> 2))[KEY_GROUP & 3u] = x;
 }
 
-float partial_max(uint row) {
-    vec4 x = max(PARTIAL(2u * row), PARTIAL(2u * row + 1u));
-    return max(max(x.x, x.y), max(x.z, x.w));
-}
-
-float partial_sum(uint row) {
-    vec4 x = PARTIAL(2u * row) + PARTIAL(2u * row + 1u);
-    return (x.x + x.y) + (x.z + x.w);
-}
+float partial_max(uint row) { return max_of(max(PARTIAL(2u * row), PARTIAL(2u * row + 1u))); }
+float partial_sum(uint row) { return sum_of(PARTIAL(2u * row) + PARTIAL(2u * row + 1u)); }
 
 // Of four of D of key n of a key group.
 uint tile_index(uint group, uint n, uint d) {
-    return (group * SCORE_KEYS + n) * SLICE_VECS + (d ^ (group & (SLICE_VECS - 1u)));
+    return (group * 4u + n) * SLICE_VECS + (d ^ (group & (SLICE_VECS - 1u)));
 }
 
 // Of the weights of row r of an output group for four keys.
@@ -141,21 +112,17 @@ uint weight_index(uint group, uint r, uint keys) {
     return (group * OUT_ROWS + r) * WEIGHT_VECS + (keys ^ (group & (WEIGHT_VECS - 1u)));
 }
 
-// Rows past the end repeat the last one, so that they read in bounds and cut nothing.
-uint clamp_row(Tile t, uint row) { return min(t.row + row, p.num_queries - 1u); }
-uint clamp_key(Tile t, int j) { return uint(clamp(j, t.first, t.end - 1)) - p.key_begin; }
-
 void load_keys(Tile t, int j0, uint d0) {
     uint base = p.base_k + t.batch * p.k_batch + t.kv_head * p.k_head + d0;
     for (uint i = gl_LocalInvocationIndex; i < TILE_KEYS * SLICE_VECS; i += GROUP_SIZE) {
         uint key = i / SLICE_VECS;
         uint d = i % SLICE_VECS;
         int left = int(p.head_size - d0) - int(4u * d);
-#ifdef HEAD
+#ifdef ROWS_ALIGNED
         if (left <= 0) continue;
 #endif
         uint e = base + clamp_key(t, j0 + int(key)) * p.k_row + 4u * d;
-        tile[tile_index(key / SCORE_KEYS, key % SCORE_KEYS, d)] = load_k(e, left);
+        tile[tile_index(key / 4u, key % 4u, d)] = load_k(e, left);
     }
 }
 
@@ -165,32 +132,40 @@ void load_values(Tile t, int j0, uint column0) {
         uint key = i / (COLUMNS / 4);
         uint c = 4u * (i % (COLUMNS / 4));
         int left = int(p.value_size - column0) - int(c);
-        tile[i] = left > 0 ? load_v(base + clamp_key(t, j0 + int(key)) * p.v_row + c, left) : vec4(0.0);
+        uint e = base + clamp_key(t, j0 + int(key)) * p.v_row + c;
+        tile[i] = left > 0 ? load_v(e, left) : vec4(0.0);
     }
 }
 
-float product(vec4 a, vec4 b, float sum) { return sum + a.x * b.x + a.y * b.y + a.z * b.z + a.w * b.w; }
+float add_dot(float sum, vec4 a, vec4 b) {
+    return sum + a.x * b.x + a.y * b.y + a.z * b.z + a.w * b.w;
+}
 
-#define CLEAR(r) s[r] = KEYS(0.0);
+#define CLEAR(r) s[r] = vec4(0.0);
 #define LOAD_KEY(d, n) vec4 k##n = tile[tile_index(KEY_GROUP, n, d)];
-#define SCORE(r, n) s[r][n] = product(x##r, k##n, s[r][n]);
-#define SCORE_ROW(r) OVER_KEYS_OF(SCORE, r)
+#define SCORE(r, n) s[r][n] = add_dot(s[r][n], x##r, k##n);
+#define SCORE_ROW(r) REPEAT_4_OF(SCORE, r)
 
-#ifdef HEAD
+#ifdef ROWS_ALIGNED
 
-// s = q k^T over all of D, q straight from global memory.
+// s = q k^T, D in slices: k in `tile`, q straight from global memory.
 void score_tile(Tile t, int j0) {
     uint base = p.base_q + t.batch * p.q_batch + t.head * p.q_head;
-    load_keys(t, j0, 0u);
-    barrier();
-#define START_ROW(r) uint start##r = (base + clamp_row(t, ROW_GROUP * SCORE_ROWS + r) * p.q_row) / 4u;
+#define START_ROW(r) \
+    uint start##r = (base + clamp_row(t, ROW_GROUP * SCORE_ROWS + r) * p.q_row) / 4u;
 #define LOAD_ROW(r) vec4 x##r = load_q_word(start##r + d);
+#define SCORE_LOADED_ROW(r) { LOAD_ROW(r) SCORE_ROW(r) }
     OVER_SCORE_ROWS(CLEAR)
     OVER_SCORE_ROWS(START_ROW)
-    for (uint d = 0u; d < p.head_size / 4u; ++d) {
-        OVER_KEYS_OF(LOAD_KEY, d)
-        OVER_SCORE_ROWS(LOAD_ROW)
-        OVER_SCORE_ROWS(SCORE_ROW)
+    for (uint d0 = 0u; d0 < p.head_size / 4u; d0 += SLICE_VECS) {
+        if (d0 > 0u) barrier();
+        load_keys(t, j0, 4u * d0);
+        barrier();
+        uint end = min(d0 + SLICE_VECS, p.head_size / 4u);
+        for (uint d = d0; d < end; ++d) {
+            REPEAT_4_OF(LOAD_KEY, d - d0)
+            OVER_SCORE_ROWS(SCORE_LOADED_ROW)
+        }
     }
 }
 
@@ -207,21 +182,22 @@ void load_queries(Tile t, uint d0) {
         uint row = i / SLICE_VECS;
         uint d = i % SLICE_VECS;
         int left = int(p.head_size - d0) - int(4u * d);
-        weights[slice_index(row / SCORE_ROWS, row % SCORE_ROWS, d)] = load_q(base + clamp_row(t, row) * p.q_row + 4u * d, left);
+        uint e = base + clamp_row(t, row) * p.q_row + 4u * d;
+        weights[slice_index(row / SCORE_ROWS, row % SCORE_ROWS, d)] = load_q(e, left);
     }
 }
 
 // s = q k^T, D in slices: q in `weights`, k in `tile`.
 void score_tile(Tile t, int j0) {
     OVER_SCORE_ROWS(CLEAR)
-    for (uint d0 = 0u; d0 < p.head_size; d0 += SLICE) {
+    for (uint d0 = 0u; d0 < p.head_size; d0 += 4u * SLICE_VECS) {
         if (d0 > 0u) barrier();
         load_queries(t, d0);
         load_keys(t, j0, d0);
         barrier();
         for (uint d = 0u; d < SLICE_VECS; ++d) {
 #define LOAD_ROW(r) vec4 x##r = weights[slice_index(ROW_GROUP, r, d)];
-            OVER_KEYS_OF(LOAD_KEY, d)
+            REPEAT_4_OF(LOAD_KEY, d)
             OVER_SCORE_ROWS(LOAD_ROW)
             OVER_SCORE_ROWS(SCORE_ROW)
         }
@@ -230,46 +206,26 @@ void score_tile(Tile t, int j0) {
 
 #endif
 
-// The score of row i and key j from their product.
-float finish_score(Tile t, bool cut, float dot_qk, int i, int j) {
-    if (cut && !(j >= t.first && j < t.end && visible(t, i, j))) return -INFINITY;
-    if (has_modifiers()) return modify_score(t, dot_qk, i, j);
-    return dot_qk * (p.scale * LOG2_E);
-}
-
 // This invocation's scores or weights of its row r, at their place in `weights`.
-#if TILE_KEYS == 32
-void put_keys(uint r, vec4 x) { weights[weight_index(OUT_GROUP, (ROW_GROUP & 1u) * SCORE_ROWS + r, KEY_GROUP)] = x; }
-vec4 get_keys(uint r) { return weights[weight_index(OUT_GROUP, (ROW_GROUP & 1u) * SCORE_ROWS + r, KEY_GROUP)]; }
-#else
-void put_keys(uint r, vec2 x) {
-    uint i = weight_index(OUT_GROUP, (ROW_GROUP & 1u) * SCORE_ROWS + r, KEY_GROUP >> 1);
-    weights[i][(KEY_GROUP & 1u) * 2u] = x.x;
-    weights[i][(KEY_GROUP & 1u) * 2u + 1u] = x.y;
-}
-vec2 get_keys(uint r) {
-    vec4 x = weights[weight_index(OUT_GROUP, (ROW_GROUP & 1u) * SCORE_ROWS + r, KEY_GROUP >> 1)];
-    return (KEY_GROUP & 1u) == 0u ? x.xy : x.zw;
-}
-#endif
+uint own_index(uint r) { return weight_index(OUT_GROUP, (ROW_GROUP & 1u) * SCORE_ROWS + r, KEY_GROUP); }
 
-#define PUT_KEYS(r) put_keys(r, s[r]);
-#define GET_KEYS(r) s[r] = get_keys(r);
+#define PUT_ROW(r) weights[own_index(r)] = s[r];
+#define TAKE_ROW(r) s[r] = weights[own_index(r)];
 
-// Cut tiles and modified scores: row by row through `weights`, so that the long code is there once a key and not once a
-// score. Barriers part this from other uses of `weights` before and after.
+// Cut tiles and modified scores: row by row through `weights`, so that the long code is there once a key
+// and not once a score. Barriers part this from other uses of `weights` before and after.
 void finish_slowly(Tile t, int j0, bool cut) {
     barrier();
-    OVER_SCORE_ROWS(PUT_KEYS)
-    int j = j0 + int(KEY_GROUP * SCORE_KEYS);
+    OVER_SCORE_ROWS(PUT_ROW)
+    int j = j0 + int(KEY_GROUP * 4u);
     [[dont_unroll]] for (uint r = 0u; r < SCORE_ROWS; ++r) {
         int i = int(p.query_begin + clamp_row(t, ROW_GROUP * SCORE_ROWS + r));
-        KEYS x = get_keys(r);
+        vec4 x = weights[own_index(r)];
 #define FINISH(unused, n) x[n] = finish_score(t, cut, x[n], i, j + n);
-        OVER_KEYS_OF(FINISH, 0)
-        put_keys(r, x);
+        REPEAT_4_OF(FINISH, 0)
+        weights[own_index(r)] = x;
     }
-    OVER_SCORE_ROWS(GET_KEYS)
+    OVER_SCORE_ROWS(TAKE_ROW)
     barrier();
 }
 
@@ -282,18 +238,11 @@ void finish_scores(Tile t, int j0, bool cut) {
     }
 }
 
-#if TILE_KEYS == 32
-float max_of(vec4 x) { return max(max(x.x, x.y), max(x.z, x.w)); }
-float sum_of(vec4 x) { return (x.x + x.y) + (x.z + x.w); }
-#else
-float max_of(vec2 x) { return max(x.x, x.y); }
-float sum_of(vec2 x) { return x.x + x.y; }
-#endif
-
-// The online softmax: new row maxima, s = exp2(s - maximum), and what was summed before scaled down to them.
-// A row that has seen nothing has maximum -inf; then 0 stands for it and all its weights are exp2(-inf) = 0.
+// The online softmax: new row maxima, s = exp2(s - maximum), and what was summed before scaled down to
+// them. A row that has seen nothing has maximum -inf; then 0 stands for it and all its weights are
+// exp2(-inf) = 0.
 void weigh_scores() {
-    float shift[SCORE_ROWS], decay[SCORE_ROWS]; // of the score rows, which are the lower or upper half of the output rows
+    float shift[SCORE_ROWS], decay[SCORE_ROWS]; // the lower or upper half of those of the output rows
 #define PUT_MAX(r) put_partial(r, max_of(s[r]));
     OVER_SCORE_ROWS(PUT_MAX)
     barrier();
@@ -322,15 +271,16 @@ vec4 add_product(vec4 sum, bool cut, float w, vec4 x) {
     return sum + (cut ? mix(y, vec4(0.0), bvec4(w == 0.0)) : y);
 }
 
-// o += weights * values for VALUE_KEYS keys. On a cut tile a weight of 0 may be that of an invisible key, whose value may be
-// NaN: the product is replaced.
+// o += weights * values for VALUE_KEYS keys. On a cut tile a weight of 0 may be that of an invisible key,
+// whose value may be NaN: the product is replaced.
 void accumulate(uint first_key, bool cut) {
     [[dont_unroll]] for (uint key = 0u; key < VALUE_KEYS; key += 4u) {
         uint first_value = key * (COLUMNS / 4) + LANE;
         uint first_weight = weight_index(OUT_GROUP, 0u, (first_key + key) >> 2);
 #define VALUE(j, c) tile[first_value + j * (COLUMNS / 4) + c * 16u]
 #define WEIGHTS(r) weights[first_weight + r * WEIGHT_VECS]
-#define LOAD_VALUES(c) vec4 v0_##c = VALUE(0, c), v1_##c = VALUE(1, c), v2_##c = VALUE(2, c), v3_##c = VALUE(3, c);
+#define LOAD_VALUES(c) \
+        vec4 v0_##c = VALUE(0, c), v1_##c = VALUE(1, c), v2_##c = VALUE(2, c), v3_##c = VALUE(3, c);
 #define ADD(r, c) { \
             vec4 sum = add_product(o[r * OUT_VECS + c], cut, w.x, v0_##c); \
             sum = add_product(sum, cut, w.y, v1_##c); \
@@ -361,7 +311,8 @@ void add_values(Tile t, int j0, uint column0, bool cut) {
     }
 }
 
-// One invocation a row: the row's lse is written, and what its output is to be multiplied by takes the place of its maximum.
+// One invocation a row: the row's lse is written, and what its output is to be multiplied by takes the
+// place of its maximum.
 void finish_rows(Tile t, bool write_lse) {
 #define ROW_VALUE(row) weights[2u * TILE_ROWS + ((row) >> 2)][(row) & 3u]
 #define PUT_SUM(r) put_partial(r, row_sum[r]);
@@ -416,7 +367,7 @@ void attend_columns(Tile t, uint column0) {
         score_tile(t, j0);
         finish_scores(t, j0, cut);
         weigh_scores();
-        OVER_SCORE_ROWS(PUT_KEYS)
+        OVER_SCORE_ROWS(PUT_ROW)
         add_values(t, j0, column0, cut);
         barrier();
     }

@@ -1,15 +1,16 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
-// attend for few query rows (decoding): out = softmax(scale q k^T + ...) v and its lse for 4 rows. Bound by the memory that
-// k and v come from, so both go straight to registers, read once and requested together at the top of a step.
+// attend for few query rows (decoding): out = softmax(scale q k^T + ...) v and its lse for 4 rows. Bound by
+// the memory that k and v come from, so both go straight to registers, are read once, and are asked for
+// together at the top of a step.
 //
-// A step takes TILE_KEYS keys. For the scores 8 invocations share a key, each with every eighth group of 4 of D; their
-// partial products meet in `partial`, and one invocation a score adds them up and finishes it. For the output COLUMNS / 4
-// invocations share a key, 8 neighbouring keys each; every such group of invocations keeps its own maximum, sum and
-// output, and the groups are joined at the end. q is copied to shared memory once.
+// A step takes TILE_KEYS keys. For the scores 8 invocations share a key, each with every eighth group of 4
+// of D; their partial products meet in `partial`, and one invocation a score adds them up and finishes it.
+// For the output COLUMNS / 4 invocations form a group that takes 8 neighbouring keys; every group keeps a
+// maximum, sum and output of its own, and they are joined at the end. q is copied to shared memory once.
 //
-// Defines: ALIGNED_FLOAT or ALIGNED_HALF; HEAD (64, 128): largest D and Dv.
+// Defines: ALIGNED_FLOAT or ALIGNED_HALF; COLUMNS (64, 128): largest D and Dv.
 
 #include "../params/attend.h"
 #define KERNEL_PARAMS ATTEND_PARAMS
@@ -21,27 +22,12 @@
 
 layout(local_size_x = 128) in;
 
-layout(std430, set = 0, binding = 0) readonly buffer Q { ROW_WORD q[]; };
-layout(std430, set = 0, binding = 1) readonly buffer K { ROW_WORD k[]; };
-layout(std430, set = 0, binding = 2) readonly buffer V { ROW_WORD v[]; };
-layout(std430, set = 0, binding = 3) readonly buffer Bias { uint bias[]; };
-layout(std430, set = 0, binding = 4) readonly buffer Heads { uint heads[]; };
-layout(std430, set = 0, binding = 5) writeonly buffer Out { uint out_words[]; };
-layout(std430, set = 0, binding = 6) writeonly buffer Lse { float lse[]; };
-
-#include "lib/attend.glsl"
-#include "lib/store.glsl"
-
-ROW_LOADER(load_q, q_at, q)
-ROW_LOADER(load_k, k_at, k)
-ROW_LOADER(load_v, v_at, v)
-
 #define GROUP_SIZE 128
 #define TILE_ROWS 4
-#define VECS (HEAD / 4)                  // groups of 4 of D or Dv
-#define TILE_KEYS (4096 / HEAD)          // 8 loads of k and 8 of v an invocation
+#define VECS (COLUMNS / 4)               // groups of 4 of D or Dv
+#define TILE_KEYS (4096 / COLUMNS)       // 8 loads of k and 8 of v an invocation
 #define GROUPS (GROUP_SIZE / VECS)       // of invocations, for the output
-#if HEAD == 64
+#if COLUMNS == 64
 #define OVER_PASSES REPEAT_4             // 16 keys each
 #define OVER_PARTS_OF REPEAT_2_OF        // groups of 4 of D an invocation takes
 #define OVER_PARTS REPEAT_2
@@ -63,10 +49,6 @@ float row_sum[TILE_ROWS];
 #define LANE (gl_LocalInvocationIndex % VECS)
 #define GROUP (gl_LocalInvocationIndex / VECS)
 
-// Rows past the end repeat the last one, so that they read in bounds and cut nothing.
-uint clamp_row(Tile t, uint row) { return min(t.row + row, p.num_queries - 1u); }
-uint clamp_key(Tile t, int j) { return uint(clamp(j, t.first, t.end - 1)) - p.key_begin; }
-
 void load_queries(Tile t) {
     uint base = p.base_q + t.batch * p.q_batch + t.head * p.q_head;
     for (uint i = gl_LocalInvocationIndex; i < TILE_ROWS * VECS; i += GROUP_SIZE) {
@@ -76,36 +58,39 @@ void load_queries(Tile t) {
     }
 }
 
-// Adds up the partial products of a score and finishes it; `cut` tests the key.
-float finish_score(Tile t, bool cut, uint row, uint key, int j0) {
-    vec4 x = partial[2u * (row * TILE_KEYS + key)] + partial[2u * (row * TILE_KEYS + key) + 1u];
-    float dot_qk = (x.x + x.y) + (x.z + x.w);
-    int i = int(p.query_begin + clamp_row(t, row));
-    int j = j0 + int(key);
-    if (cut && !(j >= t.first && j < t.end && visible(t, i, j))) return -INFINITY;
-    if (has_modifiers()) return modify_score(t, dot_qk, i, j);
-    return dot_qk * (p.scale * LOG2_E);
+// Adds up the partial products of a score and finishes it.
+float gather_score(Tile t, bool cut, uint row, uint key, int j0) {
+    uint i = 2u * (row * TILE_KEYS + key);
+    float dot_qk = sum_of(partial[i] + partial[i + 1u]);
+    return finish_score(t, cut, dot_qk, int(p.query_begin + clamp_row(t, row)), j0 + int(key));
 }
 
-float max_of(vec4 x) { return max(max(x.x, x.y), max(x.z, x.w)); }
-float sum_of(vec4 x) { return (x.x + x.y) + (x.z + x.w); }
-
 // A weight of 0 may be that of an invisible key, whose value may be NaN: the product is replaced.
-vec4 add_product(vec4 sum, float w, vec4 x) { return sum + mix(w * x, vec4(0.0), bvec4(w == 0.0)); }
+vec4 add_product(vec4 sum, float w, vec4 x) {
+    return sum + mix(w * x, vec4(0.0), bvec4(w == 0.0));
+}
+
+vec4 add_products(vec4 sum, vec4 w, vec4 x0, vec4 x1, vec4 x2, vec4 x3) {
+    sum = add_product(add_product(sum, w.x, x0), w.y, x1);
+    return add_product(add_product(sum, w.z, x2), w.w, x3);
+}
 
 void attend_step(Tile t, int j0, uint k_base, uint v_base) {
     uint part = gl_LocalInvocationIndex & 7u;
     uint key = gl_LocalInvocationIndex >> 3;
-    // Past the end of a row its last elements are read once more: there q is 0, and such columns are not written.
+    // Past the end of a row its last elements are read once more: there q is 0, and such columns are
+    // not written.
     uint last_part = p.head_size / 4u - 1u;
     uint column = min(LANE, p.value_size / 4u - 1u);
-#define LOAD_PART(pass, n) vec4 k##pass##_##n = load_k_word(k_row##pass + min(part + 8u * n, last_part));
+#define LOAD_PART(pass, n) \
+    vec4 k##pass##_##n = load_k_word(k_row##pass + min(part + 8u * n, last_part));
 #define LOAD_KEY(pass) \
     uint k_row##pass = (k_base + clamp_key(t, j0 + int(16u * pass + key)) * p.k_row) / 4u; \
     OVER_PARTS_OF(LOAD_PART, pass)
     OVER_PASSES(LOAD_KEY)
 #define LOAD_VALUE(n) \
-    vec4 v##n = load_v_word((v_base + clamp_key(t, j0 + int(8u * GROUP + n)) * p.v_row) / 4u + column);
+    uint v_row##n = (v_base + clamp_key(t, j0 + int(8u * GROUP + n)) * p.v_row) / 4u; \
+    vec4 v##n = load_v_word(v_row##n + column);
     REPEAT_8(LOAD_VALUE)
 
     [[dont_unroll]] for (uint row = 0u; row < TILE_ROWS; ++row) {
@@ -123,12 +108,13 @@ void attend_step(Tile t, int j0, uint k_base, uint v_base) {
     barrier();
 
     bool cut = j0 < t.full_first || j0 + TILE_KEYS > t.full_end;
-    [[dont_unroll]] for (uint i = gl_LocalInvocationIndex; i < TILE_ROWS * TILE_KEYS; i += GROUP_SIZE)
-        scores[i >> 2][i & 3u] = finish_score(t, cut, i / TILE_KEYS, i % TILE_KEYS, j0);
+    uint first = gl_LocalInvocationIndex;
+    [[dont_unroll]] for (uint i = first; i < TILE_ROWS * TILE_KEYS; i += GROUP_SIZE)
+        scores[i >> 2][i & 3u] = gather_score(t, cut, i / TILE_KEYS, i % TILE_KEYS, j0);
     barrier();
 
-    // The online softmax of this group's keys. A row that has seen nothing has maximum -inf; then 0 stands for it and
-    // all its weights are exp2(-inf) = 0.
+    // The online softmax of this group's keys. A row that has seen nothing has maximum -inf; then 0
+    // stands for it and all its weights are exp2(-inf) = 0.
 #define ADD_ROW(r) { \
         vec4 a = scores[r * (TILE_KEYS / 4) + 2u * GROUP]; \
         vec4 b = scores[r * (TILE_KEYS / 4) + 2u * GROUP + 1u]; \
@@ -139,9 +125,8 @@ void attend_step(Tile t, int j0, uint k_base, uint v_base) {
         a = exp2(a - shift); \
         b = exp2(b - shift); \
         row_sum[r] = row_sum[r] * decay + sum_of(a + b); \
-        vec4 sum = o[r] * decay; \
-        sum = add_product(add_product(add_product(add_product(sum, a.x, v0), a.y, v1), a.z, v2), a.w, v3); \
-        o[r] = add_product(add_product(add_product(add_product(sum, b.x, v4), b.y, v5), b.z, v6), b.w, v7); \
+        vec4 sum = add_products(o[r] * decay, a, v0, v1, v2, v3); \
+        o[r] = add_products(sum, b, v4, v5, v6, v7); \
     }
     REPEAT_4(ADD_ROW)
 }

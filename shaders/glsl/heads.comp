@@ -1,7 +1,7 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
-// heads: gathers valid keys, valid queries, ALiBi slope and sink of each (batch, head) into one table for `attend`.
-// 64 (batch, head) pairs a workgroup, one an invocation; no shared memory. See params/heads.h.
+// heads: gathers valid keys, valid queries, ALiBi slope and sink of each (batch, head) into one table for
+// `attend`. 64 (batch, head) pairs a workgroup, one an invocation; no shared memory. See params/heads.h.
 
 #include "../params/heads.h"
 #define KERNEL_PARAMS HEADS_PARAMS
@@ -44,11 +44,13 @@ void main() {
         keys = lengths[p.base_lengths + batch * p.lengths_stride];
         if (has(HEADS_SELF)) queries = keys;
     }
-    if (has(HEADS_QUERY_LENGTHS)) queries = query_lengths[p.base_query_lengths + batch * p.query_lengths_stride];
+    if (has(HEADS_QUERY_LENGTHS))
+        queries = query_lengths[p.base_query_lengths + batch * p.query_lengths_stride];
 
     uint slope = 0u;
     uint sink = floatBitsToUint(-INFINITY);
-    if (has(HEADS_SLOPES)) slope = slope_bits(p.base_slopes + batch * p.slopes_batch + head * p.slopes_head);
+    if (has(HEADS_SLOPES))
+        slope = slope_bits(p.base_slopes + batch * p.slopes_batch + head * p.slopes_head);
     if (has(HEADS_SINKS)) sink = sink_bits(p.base_sinks + head * p.sinks_stride);
 
     uint e = p.base_table + 4u * record;

@@ -1,8 +1,9 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
-// merge: joins partial attention results by their lse: lse = log sum_p exp(lse_p), out = sum_p exp(lse_p - lse) out_p.
-// 128 items a workgroup, one an invocation; an item is two neighbouring columns of one row. The invocation of a row's
-// first columns writes its lse. See params/merge.h.
+// merge: joins partial attention results by their lse:
+//   lse = log sum_p exp(lse_p),  out = sum_p exp(lse_p - lse) out_p.
+// 128 items a workgroup, one an invocation; an item is two neighbouring columns of one row. The invocation
+// of a row's first columns writes its lse. See params/merge.h.
 
 #include "../params/merge.h"
 #define KERNEL_PARAMS MERGE_PARAMS
@@ -19,13 +20,17 @@ layout(std430, set = 0, binding = 3) writeonly buffer Lse { float lse[]; };
 
 bool has(uint option) { return (OPTIONS & option) != 0u; }
 
-// Sum of exp2(lse_p - shift) (units of log 2), and of the same times out_p's columns c.x, c.y.
+float load_part_lse(uint part, uint row) {
+    return part_lse[p.base_part_lse + part * p.part_lse_size + row];
+}
+
+// Sum of exp(lse_p - shift), and of the same times out_p's columns c.x, c.y.
 float join_parts(uint row, uvec2 c, float shift, out vec2 columns) {
     uint e = p.base_parts + row * p.value_size;
     float sum = 0.0;
     columns = vec2(0.0);
     for (uint part = 0u; part < p.num_parts; ++part) {
-        float weight = exp2(part_lse[p.base_part_lse + part * p.part_lse_size + row] * LOG2_E - shift);
+        float weight = exp2((load_part_lse(part, row) - shift) * LOG2_E);
         sum += weight;
         columns += weight * vec2(parts[e + c.x], parts[e + c.y]);
         e += p.part_size;
@@ -43,12 +48,12 @@ void main() {
     if (batch >= p.num_batches) return;
 
     float top = -INFINITY;
-    for (uint part = 0u; part < p.num_parts; ++part)
-        top = max(top, part_lse[p.base_part_lse + part * p.part_lse_size + row] * LOG2_E);
-    float shift = is_negative_infinity(top) ? 0.0 : top; // no part saw a key: all weights are exp2(-inf)
+    for (uint part = 0u; part < p.num_parts; ++part) top = max(top, load_part_lse(part, row));
+    float shift = is_negative_infinity(top) ? 0.0 : top; // no part saw a key: all weights are exp(-inf)
 
     vec2 columns;
-    float sum = join_parts(row, min(uvec2(column, column + 1u), uvec2(p.value_size - 1u)), shift, columns);
+    uvec2 c = min(uvec2(column, column + 1u), uvec2(p.value_size - 1u));
+    float sum = join_parts(row, c, shift, columns);
     if (sum != 0.0) columns /= sum;
 
     uint query = row % p.num_queries;
@@ -62,5 +67,5 @@ void main() {
     }
     if (has(MERGE_LSE) && column == 0u)
         lse[p.base_lse + batch * p.lse_batch + head * p.lse_head + query * p.lse_row] =
-            sum == 0.0 ? -INFINITY : (shift + log2(sum)) * LN_2;
+            sum == 0.0 ? -INFINITY : shift + log2(sum) * LN_2;
 }

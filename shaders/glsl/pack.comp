@@ -1,8 +1,8 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
-// pack: float32 rows [batch, head, query, column] to float16 in a strided view whose rows may start inside a 32-bit word.
-// 128 words of the destination a workgroup, one an invocation, which alone writes it: halves of the view are
-// computed, the others kept. See params/pack.h.
+// pack: float32 rows [batch, head, query, column] to float16 in a strided view whose rows may start inside
+// a 32-bit word. 128 words of the destination a workgroup, one an invocation, which alone writes it: halves
+// of the view are computed, the others kept. See params/pack.h.
 
 #include "../params/pack.h"
 #define KERNEL_PARAMS PACK_PARAMS
@@ -15,8 +15,8 @@ layout(local_size_x = 128) in;
 layout(std430, set = 0, binding = 0) readonly buffer From { float from[]; };
 layout(std430, set = 0, binding = 1) buffer To { uint to[]; };
 
-// Coordinate along one of the destination's axes; `offset` keeps what is left for the smaller strides. An axis of extent 1 has
-// coordinate 0 whatever its stride.
+// Coordinate along one of the destination's axes; `offset` keeps what is left for the smaller strides. An
+// axis of extent 1 has coordinate 0 whatever its stride.
 uint take_coordinate(uint axis, inout uint offset) {
     uint extent = axis == 0u ? p.num_batches : axis == 1u ? p.num_heads : p.num_queries;
     uint stride = axis == 0u ? p.to_batch : axis == 1u ? p.to_head : p.to_row;
@@ -33,7 +33,8 @@ bool find_source(uint offset, out uint e) {
         uint c = take_coordinate(axis, offset);
         i += mix(uvec3(0u), uvec3(c), equal(uvec3(axis), uvec3(0u, 1u, 2u)));
     }
-    e = p.base_from + ((i.x * p.num_heads + i.y) * p.num_queries + i.z) * p.num_columns + offset;
+    uint row = (i.x * p.num_heads + i.y) * p.num_queries + i.z;
+    e = p.base_from + row * p.num_columns + offset;
     return offset < p.num_columns;
 }
 

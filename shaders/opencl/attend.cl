@@ -46,42 +46,32 @@ static inline uint lane_in(const Params *p, uint iteration) {
 static inline uint column_of(uint lane) { return lane & 15u; }
 static inline uint row_of(uint lane) { return (lane >> 4) * ROWS; }
 
-// Elements d to d + 3 of a row of `size` elements at e, 0 past its end.
+// Elements d to d + 3 of a row of `size` elements at e. Past its end: with ALIGNED whatever, else 0, so that tails of q and
+// k add nothing to a score. No branches, and no address out of the row.
 static inline float4 load_columns(__global const Storage *x, uint e, uint d, uint size) {
 #if ALIGNED
-    return d < size ? load4(x, e + d) : (float4)(0.0f);
+    return load4(x, e + min(d, size - 4u));
 #else
-    float4 part = 0.0f;
-    if (d < size) part.x = load(x, e + d);
-    if (d + 1 < size) part.y = load(x, e + d + 1);
-    if (d + 2 < size) part.z = load(x, e + d + 2);
-    if (d + 3 < size) part.w = load(x, e + d + 3);
-    return part;
+    const uint last = size - 1u;
+    float4 part;
+    part.x = load(x, e + min(d, last));
+    part.y = load(x, e + min(d + 1u, last));
+    part.z = load(x, e + min(d + 2u, last));
+    part.w = load(x, e + min(d + 3u, last));
+    return (uint4)(d, d + 1u, d + 2u, d + 3u) < size ? part : (float4)(0.0f);
 #endif
 }
 
-// Vector d of key n of 16 lies in `tile` at n * SLICE_VECTORS + swizzle(n, d).
+// Vector d of a key lies in `tile` at key * SLICE_VECTORS + swizzle(key, d).
 static inline uint swizzle(uint key, uint d) { return d ^ (key & 15u); }
 
-// The same where d is below `size`.
-#if ALIGNED
-#define load_inner_columns(x, e, d, size) load4(x, (e) + (d))
-#else
-#define load_inner_columns load_columns
-#endif
-
-// Columns d to d + SLICE - 1 of `keys` rows of K or V; rows past them are 0, and so are columns past `size`.
+// Columns d to d + SLICE - 1 of `keys` rows of K or V. Rows past them repeat the last one: nobody uses them.
 static inline void load_slice(__local float4 *tile, __global const Storage *from, uint e, uint stride, uint keys, uint d,
                               uint size, bool swizzled, uint lane) {
     const uint vector = lane % SLICE_VECTORS;
-    uint key = lane / SLICE_VECTORS;
-    e += key * stride;
-    d += 4u * vector;
-    _Pragma("unroll") for (int n = 0; n < TILE_KEYS * SLICE_VECTORS / GROUP_SIZE; n++) {
-        const float4 value = key < keys ? load_columns(from, e, d, size) : (float4)(0.0f);
+    for (uint key = lane / SLICE_VECTORS; key < TILE_KEYS; key += GROUP_SIZE / SLICE_VECTORS) {
+        const float4 value = load_columns(from, e + min(key, keys - 1u) * stride, d + 4u * vector, size);
         tile[key * SLICE_VECTORS + (swizzled ? swizzle(key, vector) : vector)] = value;
-        key += GROUP_SIZE / SLICE_VECTORS;
-        e += GROUP_SIZE / SLICE_VECTORS * stride;
     }
 }
 
@@ -104,7 +94,7 @@ static inline void compute_scores(const Params *p, const Tile *t, __local float4
             float4 key[KEYS];
             EACH_KEY key[x] = key_rows[16 * x * SLICE_VECTORS + swizzle(column_of(lane), i)];
             EACH_ROW {
-                const float4 query = load_inner_columns(q, row[r], d + 4u * i, p->head_size);
+                const float4 query = load_columns(q, row[r], d + 4u * i, p->head_size);
                 EACH_KEY {
                     scores[r][x] += query.x * key[x].x;
                     scores[r][x] += query.y * key[x].y;

@@ -1,13 +1,15 @@
 #!/bin/sh
 # Compiles every variant for GPUs that need not be there, and prints one table of what the compilers say.
 #
-#   run.sh BUILD_DIR [CHIP...]     chips: navi21 vega10 unless given
+#   run.sh [-g] BUILD_DIR [CHIP...]     chips: navi21 vega10 unless given; -g: GLSL rows only
 #
 # GLSL rows, from BUILD_DIR/shaders/<kernel>.<variant>.spv: spirv-val, translation to Metal's language, AMD's
 # compiler in Mesa (radv.c). OpenCL rows: Intel's compiler (ocloc.sh). Rows for devices of type CPU may spill.
 # Exit status: 1 on any fault; 77 if a tool is missing, so that not everything was checked.
 set -u
 
+only_glsl=0
+[ "${1:-}" = -g ] && { only_glsl=1; shift; }
 [ $# -ge 1 ] || { sed -n 's/^#   //p' "$0" >&2; exit 2; }
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
@@ -56,11 +58,11 @@ options_of() {
     esac
 }
 
-# What a row is held to on a chip: no spills unless it is for CPUs; for D = 64 on Navi 21 8 subgroups per SIMD.
+# What a row is held to on a chip: no spills unless it is for CPUs; on Navi 21 8 subgroups per SIMD.
 limits_of() {
     case $1 in
         *NEED_CPU*) echo -x ;;
-        *) case $2:$3 in coop_d64_*:navi21) echo -w 8 ;; esac ;;
+        *) case $2:$3 in coop_v64*:navi21) echo -w 8 ;; esac ;;
     esac
 }
 
@@ -117,7 +119,7 @@ done < "$work/rows"
 check_spirv
 check_metal
 check_radv
-if [ -f "$here/ocloc.sh" ]; then
+if [ $only_glsl -eq 0 ] && [ -f "$here/ocloc.sh" ]; then
     bash "$here/ocloc.sh"
     case $? in
         0) ;;

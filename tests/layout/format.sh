@@ -10,12 +10,9 @@ if [ "${3:-}" = --fix ]; then
     # shellcheck disable=SC2086 # several files
     exec "$2" -i $files
 fi
-status=0
-for file in $files; do
-    if ! "$2" "$file" | cmp -s - "$file"; then
-        echo "$file"
-        status=1
-    fi
-done
-[ $status -eq 0 ] || echo "not in the style of .clang-format; mended by: sh tests/layout/format.sh . clang-format --fix"
-exit $status
+# shellcheck disable=SC2086 # several files
+differing=$("$2" --dry-run --Werror $files 2>&1 | sed -n 's/^\([^:]*\):[0-9]*:[0-9]*: .*clang-format-violations.*/\1/p' | sort -u)
+[ -n "$differing" ] || exit 0
+printf '%s\n' "$differing"
+echo "not in the style of .clang-format; mended by: sh tests/layout/format.sh . clang-format --fix"
+exit 1

@@ -44,7 +44,7 @@ check_all() {
         report "kernels over 800 lines"
     sources include src backends tools examples tests | xargs awk 'length($0) > 110 { print FILENAME ":" FNR }' |
         report "lines over 110 columns"
-    find shaders -type f | xargs awk 'length($0) > 120 { print FILENAME ":" FNR }' |
+    find shaders/glsl shaders/opencl shaders/params -type f | xargs awk 'length($0) > 120 { print FILENAME ":" FNR }' |
         report "kernel lines over 120 columns"
 
     search '(^|[^a-z_])(v?f?printf|puts|putchar|perror|abort|exit|getenv|setenv) *\(' src backends |

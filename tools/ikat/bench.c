@@ -162,7 +162,10 @@ static int bench_mechanism(cli_bench *bench, const char *mechanism) {
     uint32_t num;
     int code = targets_list(bench->tool, bench->args, names, &num);
     for (uint32_t i = 0; i < num; i++) {
-        code = code ? code : bench_device(bench, names[i][0] ? names[i] : NULL);
+        // A device that cannot be opened does not keep --all-devices from the others.
+        bool go_on = !code || (code == TOOL_DEVICE && args_flag(bench->args, "all-devices"));
+        int own = go_on ? bench_device(bench, names[i][0] ? names[i] : NULL) : TOOL_OK;
+        code = code ? code : own;
         free(names[i]);
     }
     return code;
@@ -194,7 +197,8 @@ static int bench_all(cli_bench *bench) {
     for (uint32_t i = 0; i < ikat_mechanism_count() && bench->args->num_words == 0 && !code; i++) {
         code = bench_mechanism(bench, ikat_mechanism_at(i)->name);
     }
-    return code ? code : write_reports(bench);
+    int reported = code == TOOL_USAGE ? TOOL_OK : write_reports(bench);
+    return reported ? reported : code;
 }
 
 static int run(cli_tool *tool, const cli_args *args) {

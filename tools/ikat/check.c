@@ -199,11 +199,15 @@ static int print_summary(const cli_check *check) {
         failed += tally->failed;
         checked += tally->passed + tally->failed;
     }
-    printf("%s: %u checked, %u failed\n", failed ? "FAILED" : "passed", checked, failed);
+    printf("%s: %u checked, %u failed", failed ? "FAILED" : "passed", checked, failed);
+    if (check->targets.num_refused) {
+        printf(", %u devices could not be opened", check->targets.num_refused);
+    }
+    printf("\n");
     if (checked == 0) {
         return tool_fail("no example was run, expected --case and --variant to leave some");
     }
-    return failed ? TOOL_FAILED : TOOL_OK;
+    return failed ? TOOL_FAILED : check->targets.num_refused ? TOOL_DEVICE : TOOL_OK;
 }
 
 static int find_mechanisms(const cli_args *args, const ikat_mechanism_info **out,

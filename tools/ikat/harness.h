@@ -9,10 +9,13 @@
 typedef enum cli_verdict { VERDICT_PASSED, VERDICT_FAILED, VERDICT_SKIPPED } cli_verdict;
 
 // One way to run an example.
+//
+// only_main  only the mechanism's main output is asked for
 typedef struct cli_variation {
     ikat_dtype dtype;
     cli_fill fill;
     cli_layout layout;
+    bool only_main;
 } cli_variation;
 
 // error     the worst of all outputs, relative

@@ -6,12 +6,11 @@
 
 #include "draw.h"
 
-typedef enum cli_layout {
-    LAYOUT_PACKED, // each tensor alone, inputs in a buffer of just their size
-    LAYOUT_ROWS, // [B,N,H,D] with a gap after every row, an offset in the tensor and one in the binding
-    LAYOUT_SHARED, // tensors of the same rows side by side in one buffer, as in packed QKV; outputs at an odd offset
-    NUM_LAYOUTS
-} cli_layout;
+// PACKED  each tensor alone, inputs in a buffer of just their size
+// ROWS    [B,N,H,D] with a gap after every row, an offset in the tensor and one in the binding
+// SHARED  inputs with the same rows side by side in one buffer, as in packed QKV; outputs at an odd
+//         offset
+typedef enum cli_layout { LAYOUT_PACKED, LAYOUT_ROWS, LAYOUT_SHARED, NUM_LAYOUTS } cli_layout;
 
 const char *layout_name(cli_layout layout);
 

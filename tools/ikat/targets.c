@@ -45,10 +45,13 @@ int targets_open(cli_tool *tool, const cli_args *args, cli_targets *out_targets)
     const char *limits = args_value(args, "limits");
     for (uint32_t i = 0; i < num; i++) {
         ikat_device **device = &out_targets->devices[out_targets->num];
-        ikat_status status =
-            code ? IKAT_OK : tool_device_open(tool, names[i][0] ? names[i] : NULL, limits, device);
-        if (status) {
-            code = tool_exit_code(tool, status);
+        const char *name = names[i][0] ? names[i] : NULL;
+        int opened =
+            code ? TOOL_OK : tool_exit_code(tool, tool_device_open(tool, name, limits, device));
+        if (opened == TOOL_DEVICE && args_flag(args, "all-devices")) {
+            out_targets->num_refused++;
+        } else if (opened) {
+            code = opened;
         } else if (!code) {
             out_targets->num++;
         }

@@ -58,13 +58,15 @@ Tile tile_of_group(uint group, uint tile_rows) {
     if (has(OPTION_WINDOW)) {
         int low = t.query + t.diagonal;                                                    // own key of the first row
         int high = t.query + int(min(tile_rows, p.num_queries - t.row)) - 1 + t.diagonal;  // and of the last
-        if (p.window_left >= 0) {
-            t.first = max(t.first, low - p.window_left);
-            t.full_first = max(t.full_first, high - p.window_left);
+        int left = min(p.window_left, 0x3fffffff); // any window: the sums below must not overflow
+        int right = min(p.window_right, 0x3fffffff);
+        if (left >= 0) {
+            t.first = max(t.first, low - left);
+            t.full_first = max(t.full_first, high - left);
         }
-        if (p.window_right >= 0) {
-            t.end = min(t.end, high + p.window_right + 1);
-            t.full_end = min(t.full_end, low + p.window_right + 1);
+        if (right >= 0) {
+            t.end = min(t.end, high + right + 1);
+            t.full_end = min(t.full_end, low + right + 1);
         }
     }
     if (t.query >= t.valid_queries) t.end = t.first;

@@ -1,5 +1,6 @@
-// attend_lane.comp with lanes as keys, for few query rows: every lane has the same ROWS rows and takes the keys
-// j + LANES * b + lane, each element of which it fetches itself. Nothing is shared until join_lanes() adds up the lanes.
+// attend_lane.comp with lanes as keys, for few query rows: every lane has the same ROWS rows and
+// takes the keys j + LANES * b + lane, each element of which it fetches itself. Nothing is shared
+// until join_lanes() adds up the lanes.
 
 #define TILE_ROWS ROWS
 
@@ -7,7 +8,8 @@
 uint own_row(Tile t, int a) { return t.row + uint(a); }
 int own_key(int j, int b) { return j + LANES * b + int(lane); }
 
-// Where key b of a step lies among the bound keys. Past the end of a cut tile its last key comes again.
+// Where key b of a step lies among the bound keys. Past the end of a cut tile its last key comes
+// again.
 uint key_index(int j, int b, int end, bool cut) {
     int at = own_key(j, b);
     return uint((cut ? min(at, end - 1) : at) - int(p.key_begin));
@@ -16,12 +18,11 @@ uint key_index(int j, int b, int end, bool cut) {
 void multiply_keys(int j, int end, bool cut) {
     EACH(b, step_keys(cut)) {
         uint e = key_base + key_index(j, b, end, cut) * p.k_row;
+        vec4 key[VECTORS];
+        EACH(d, VECTORS) key[d] = load_k(e, 4 * d, int(p.head_size));
         vec4 s[ROWS];
         EACH(a, ROWS) s[a] = vec4(0.0);
-        EACH(d, VECTORS) {
-            vec4 x = load_k(e, 4 * d, int(p.head_size));
-            EACH(a, ROWS) s[a] += query[a][d] * x;
-        }
+        EACH(d, VECTORS) EACH(a, ROWS) s[a] += query[a][d] * key[d];
         EACH(a, ROWS) score[a][b] = (s[a].x + s[a].y) + (s[a].z + s[a].w);
     }
 }

@@ -1,5 +1,5 @@
-// Repetition with literal indices. Register blocks are written out rather than looped over: some drivers keep an array
-// that a loop indexes in memory, others take minutes to compile it.
+// Repetition with literal indices. Register blocks are written out rather than looped over: some drivers
+// keep an array that a loop indexes in memory, others take minutes to compile it.
 #define REPEAT_1(X) X(0)
 #define REPEAT_2(X) X(0) X(1)
 #define REPEAT_4(X) X(0) X(1) X(2) X(3)

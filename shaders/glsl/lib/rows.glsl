@@ -1,11 +1,14 @@
-// Loads of four neighbouring elements of a row of q, k or v, whatever is stored: define ALIGNED_FLOAT (vec4), ALIGNED_HALF
-// (four halves in two words), or neither (any dtype, by OPTION_HALF, and any alignment).
+// The tensors of `attend` as storage buffers, and loads of four neighbouring elements of a row of q, k or v,
+// whatever is stored: define ALIGNED_FLOAT (vec4), ALIGNED_HALF (four halves in two words), or neither (any
+// dtype, by OPTION_HALF, and any alignment).
 //
-// load_NAME(e, left): elements e .. e + 3, of which only the first `left` belong to the row; the others read as 0.
-// `left` may be 0 or less: the row's last element, e + left - 1, is then what is read and dropped. Never out of bounds.
-// Aligned rows are read whole (left >= 4), and also by load_NAME_word(i): elements 4 i .. 4 i + 3.
+// load_NAME(e, left): elements e .. e + 3, of which only the first `left` belong to the row; the others are
+// read as 0. `left` may be 0 or less: the row's last element, e + left - 1, is what is read then, and
+// dropped, so nothing is read out of bounds. Aligned rows are read whole (left >= 4); for them there is
+// load_NAME_word(i) too: elements 4 i .. 4 i + 3.
 #if defined(ALIGNED_FLOAT)
 
+#define ROWS_ALIGNED
 #define ROW_WORD vec4
 #define ROW_LOADER(load, at, name) \
     vec4 load##_word(uint i) { return name[i]; } \
@@ -13,9 +16,12 @@
 
 #elif defined(ALIGNED_HALF)
 
+#define ROWS_ALIGNED
 #define ROW_WORD uvec2
 #define ROW_LOADER(load, at, name) \
-    vec4 load##_word(uint i) { return vec4(unpackHalf2x16(name[i].x), unpackHalf2x16(name[i].y)); } \
+    vec4 load##_word(uint i) { \
+        return vec4(unpackHalf2x16(name[i].x), unpackHalf2x16(name[i].y)); \
+    } \
     vec4 load(uint e, int left) { return load##_word(e / 4u); }
 
 #else
@@ -33,3 +39,33 @@
     }
 
 #endif
+
+layout(std430, set = 0, binding = 0) readonly buffer Q { ROW_WORD q[]; };
+layout(std430, set = 0, binding = 1) readonly buffer K { ROW_WORD k[]; };
+layout(std430, set = 0, binding = 2) readonly buffer V { ROW_WORD v[]; };
+layout(std430, set = 0, binding = 3) readonly buffer Bias { uint bias[]; };
+layout(std430, set = 0, binding = 4) readonly buffer Heads { uint heads[]; };
+layout(std430, set = 0, binding = 5) writeonly buffer Out { uint out_words[]; };
+layout(std430, set = 0, binding = 6) writeonly buffer Lse { float lse[]; };
+
+#include "attend.glsl"
+#include "store.glsl"
+
+ROW_LOADER(load_q, q_at, q)
+ROW_LOADER(load_k, k_at, k)
+ROW_LOADER(load_v, v_at, v)
+
+// Local row and key numbers for loads. Rows past the end repeat the last one and keys out of the tile's range
+// its first or last, so that reads stay in bounds and cut nothing. Only while the range is not empty.
+uint clamp_row(Tile t, uint row) { return min(t.row + row, p.num_queries - 1u); }
+uint clamp_key(Tile t, int j) { return uint(clamp(j, t.first, t.end - 1)) - p.key_begin; }
+
+// A score from the product of row i and key j; `cut` tests whether the key is seen.
+float finish_score(Tile t, bool cut, float dot_qk, int i, int j) {
+    if (cut && !(j >= t.first && j < t.end && visible(t, i, j))) return -INFINITY;
+    if (has_modifiers()) return modify_score(t, dot_qk, i, j);
+    return dot_qk * (p.scale * LOG2_E);
+}
+
+float max_of(vec4 x) { return max(max(x.x, x.y), max(x.z, x.w)); }
+float sum_of(vec4 x) { return (x.x + x.y) + (x.z + x.w); }
