@@ -30,19 +30,22 @@ enum {
 
 typedef struct ikati_variant {
     ikati_language language;
-    const char *name;        // unique within kernel and language
-    const char *full_name;   // "kernel.name"
-    const char *source;      // file name below shaders/glsl or shaders/opencl
-    const char *defines;     // "-DA=1 -DB=2"
-    uint32_t needs;          // IKATI_NEED_*
-    uint32_t tile_rows;      // rows (or items) of work that one workgroup owns
-    uint32_t tile_keys;      // keys a step of its loop takes; 0 where there is none
-    uint32_t sizes[2];       // largest extents it holds (attend: head size, value size); 0 = any
-    uint32_t max_rows;       // taken only for at most this many rows; 0 = any
-    uint32_t group_size;     // invocations of a workgroup
-    uint32_t shared_bytes;   // shared memory of a workgroup
-    uint32_t subgroup_size;  // exact subgroup size it is written for; 0 = none needed
-    uint32_t vector_width;   // least width of an invocation's own vectors that it is worth; 0 = any
+    const char *name;       // unique within kernel and language
+    const char *full_name;  // "kernel.name"
+    const char *source;     // file name below shaders/glsl or shaders/opencl
+    const char *defines;    // "-DA=1 -DB=2"
+    uint32_t needs;         // IKATI_NEED_*
+    uint32_t tile_rows;     // rows (or items) of work that one workgroup owns
+    uint32_t tile_keys;     // keys a step of its loop takes; 0 where there is none
+    uint32_t sizes[2];      // largest extents it holds (attend: head size, value size); 0 = any
+    uint32_t max_rows;      // taken only for at most this many rows; 0 = any
+    uint32_t group_size;    // invocations of a workgroup
+    uint32_t shared_bytes;  // shared memory of a workgroup
+    uint32_t subgroup_size; // exact subgroup size it is written for; 0 = none needed
+    uint32_t vector_width;  // least width of an invocation's own vectors that it is worth; 0 = any
+    // Rounds of all loops of one invocation for each 1024 keys: rounds[0], and rounds[1] for each 16
+    // of the head size; an upper bound. {0, 0}: 1024, one a key.
+    uint32_t rounds[2];
     uint32_t texel_bindings; // bit i: binding i is a uniform texel buffer (GLSL)
 } ikati_variant;
 

@@ -145,21 +145,36 @@ static uint64_t busy_groups(const ikat_device_info *info) {
     return 4 * (units ? units : 64);
 }
 
+// Keys that one workgroup may visit. llvmpipe (lavapipe, rusticl) ends all loops of an invocation,
+// silently, after 65535 rounds in total; so on devices of type CPU rounds are counted.
+static uint64_t max_keys_per_group(const ikati_attend_builder *b) {
+    const uint32_t *rounds = b->attend.variant->rounds;
+    const uint64_t most_rounds = 60000;
+    if (ikati_lowering_device(b->lowering)->type != IKAT_DEVICE_CPU) {
+        return IKATI_MAX_KEYS_PER_GROUP;
+    }
+    uint64_t per_1024_keys = rounds[0] + rounds[1] * ikati_divide_up(b->head_size, 16);
+    uint64_t keys = most_rounds * 1024 / (per_1024_keys ? per_1024_keys : 1024);
+    keys = keys / IKATI_KEY_GRANULE * IKATI_KEY_GRANULE;
+    return keys < IKATI_MAX_KEYS_PER_GROUP ? keys : IKATI_MAX_KEYS_PER_GROUP;
+}
+
 // Few workgroups with many keys each leave a device idle: then the keys are split.
 static uint32_t choose_splits(const ikati_attend_builder *b) {
     uint64_t tiles = ikati_divide_up(b->num_queries, b->attend.variant->tile_rows);
     uint64_t groups = tiles * b->num_batches * b->num_heads;
     uint64_t keys = ikati_attend_keys_of_group(b, b->num_keys);
-    uint64_t needed = ikati_divide_up(b->num_keys, IKATI_MAX_KEYS_PER_GROUP);
+    uint64_t most_keys = max_keys_per_group(b);
+    uint64_t needed = keys > most_keys ? ikati_divide_up(b->num_keys, most_keys) : 1;
     uint64_t busy = busy_groups(ikati_lowering_device(b->lowering));
     if (groups == 0 || keys < b->num_keys / 2) {
-        return needed ? (uint32_t)needed : 1; // a narrow window: most splits would be empty
+        return (uint32_t)needed; // a narrow window: most splits would be empty
     }
     uint64_t wanted = ikati_divide_up(busy, groups);
     uint64_t most = ikati_divide_up(b->num_keys, IKATI_KEY_GRANULE);
     wanted = wanted < most ? wanted : most;
     wanted = wanted > needed ? wanted : needed;
-    return wanted ? (uint32_t)wanted : 1;
+    return (uint32_t)wanted;
 }
 
 ikat_status ikati_lower_attention(ikati_lowering *lowering, const ikati_attention *attention) {

@@ -3,19 +3,22 @@
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_KHR_shader_subgroup_basic : require
 #extension GL_KHR_shader_subgroup_shuffle : require
-// attend, per invocation: out = softmax(scale q k^T + ...) v and its lse, for devices of type CPU, where an
-// invocation is a lane of a vector register and shared memory gains nothing.
+// attend, per invocation: out = softmax(scale q k^T + ...) v and its lse, for devices of type CPU,
+// where an invocation is a lane of a vector register and shared memory gains nothing.
 //
-// A workgroup is one subgroup of LANES invocations, which share one tile of query rows in one of two ways:
-//   lib/attend_lane_rows.glsl   lanes are rows: LANES * ROWS rows a tile, KEYS keys a step
-//   lib/attend_lane_keys.glsl   lanes are keys (SPREAD_KEYS; few rows, many keys): ROWS rows a tile, LANES * KEYS keys a step
-// Either way a lane keeps its q, its sum of weight * v and its softmax state in registers; each lane writes what it owns.
+// A workgroup is one subgroup of LANES invocations, which share one tile of query rows:
+//   lib/attend_lane_rows.glsl  lanes are rows: LANES * ROWS rows a tile, KEYS keys a step
+//   lib/attend_lane_keys.glsl  lanes are keys (SPREAD_KEYS; for few rows): ROWS rows a tile,
+//                              LANES * KEYS keys a step
+// Either way a lane keeps its q, its sum of weight * v and its softmax state in registers, and
+// writes what it owns of out and lse.
 //
-// Weights are exp2(score - base), where `base` is the largest score when last looked at. While no score rises more than
-// HEADROOM above it nothing can overflow, so that values are rescaled only when one does: see walk().
+// Weights are exp2(score - base), where `base` is the largest score when last looked at. While no
+// score rises more than HEADROOM above it nothing can overflow, so that values are rescaled only
+// when one does: see walk().
 //
-// Defines: ROWS, KEYS, CUT_KEYS (of a step in tiles that an edge cuts; at most KEYS), LANES (4, 8), HEAD (largest D and
-// Dv, a multiple of 4 * LANES), TEXEL: q, k and v are uniform texel buffers.
+// Defines: ROWS, KEYS, CUT_KEYS (at most KEYS: the same in tiles that an edge cuts), LANES (4, 8),
+// HEAD (largest D and Dv, a multiple of 4 * LANES), TEXEL: q, k and v are uniform texel buffers.
 
 #include "../params/attend.h"
 #define KERNEL_PARAMS ATTEND_PARAMS
@@ -41,11 +44,14 @@ layout(std430, set = 0, binding = 6) writeonly buffer Lse { float lse[]; };
 
 #include "lib/attend.glsl"
 
-// load_NAME(e, d, size): elements d .. d + 3 of the row of `size` elements that starts at element e. Past the row's end its
-// last elements come again: they are finite if the row is, and meet a zero in q or a column that nobody stores.
+// load_NAME(e, d, size): elements d .. d + 3 of the row of `size` elements that starts at element
+// e; past the row's end its last elements come again: they are finite if the row is, and meet a
+// zero in q or a column that nobody stores.
 #ifdef TEXEL
 #define LOADER(load, name) \
-    vec4 load(uint e, int d, int size) { return texelFetch(name, int(e >> 2) + min(d >> 2, (size - 1) >> 2)); }
+    vec4 load(uint e, int d, int size) { \
+        return texelFetch(name, int(e >> 2) + min(d >> 2, (size - 1) >> 2)); \
+    }
 #else
 #define LOADER(load, name) \
     float load##_one(uint e) { \
@@ -96,7 +102,8 @@ void start(Tile t) {
     value_base = p.base_v + t.batch * p.v_batch + t.kv_head * p.v_head;
     float scale = has_modifiers() ? 1.0 : p.scale * LOG2_E;
     EACH(a, ROWS) {
-        uint e = p.base_q + t.batch * p.q_batch + t.head * p.q_head + uint(row_of(t, a)) * p.q_row;
+        uint row = uint(row_of(t, a));
+        uint e = p.base_q + t.batch * p.q_batch + t.head * p.q_head + row * p.q_row;
         EACH(d, VECTORS) {
             bvec4 inside = lessThan(4 * d + ivec4(0, 1, 2, 3), ivec4(p.head_size));
             query[a][d] = mix(vec4(0.0), load_q(e, 4 * d, int(p.head_size)) * scale, inside);
@@ -115,7 +122,8 @@ void modify_scores(Tile t, int j, int end, bool cut) {
         int at = cut ? min(own_key(j, b), end - 1) : own_key(j, b);
         if (has_modifiers()) score[a][b] = modify_score(t, score[a][b], i, at);
         if (cut) {
-            bool sees = own_key(j, b) < end && visible(t, i, at) && !is_negative_infinity(score[a][b]);
+            bool sees = own_key(j, b) < end && visible(t, i, at);
+            sees = sees && !is_negative_infinity(score[a][b]);
             seen[a][b] = sees ? ~0u : 0u;
             score[a][b] = sees ? score[a][b] : -INFINITY;
         }
@@ -153,24 +161,43 @@ void weigh_scores(bool cut) {
     }
 }
 
-// Takes keys [j, end). The inner loop leaves when a score rises too far; then sums and values move to the new base and the
-// step is taken again. `cut`: `end` and visibility are looked at, else all of a step's keys are there and seen.
+// Takes keys [j, end), at least one. The inner loop leaves when a score rises too far; then sums
+// and values move to the new base and the step is taken again. `cut`: `end` and visibility are
+// looked at, else all of a step's keys are there and seen. Loops end at their end: where lanes are
+// masked rather than branched around, what follows a break is executed once more.
 void walk(Tile t, int j, int end, bool cut) {
-    while (j < end) {
-        while (j < end) {
+    while (true) {
+        while (true) {
             multiply_keys(j, end, cut);
             modify_scores(t, j, end, cut);
-            if (rises(cut)) break;
-            weigh_scores(cut);
-            add_values(j, end, cut);
-            j = own_key(j, step_keys(cut)) - own_key(0, 0);
+            bool again = rises(cut);
+            if (!again) {
+                weigh_scores(cut);
+                add_values(j, end, cut);
+                j = own_key(j, step_keys(cut)) - own_key(0, 0);
+            }
+            if (again || j >= end) break;
         }
         rebase();
+        if (j >= end) break;
     }
 }
 
-// Columns 4 d .. 4 d + 3 of a row of `out` that starts at element e. Halves go two a word; the plan sees to it that rows
-// then start on words.
+// Keys in two pieces: [t.first, t.full_first) and [rest, t.end).
+void walk_cut(Tile t, int rest) {
+    bool left = t.first < t.full_first;
+    int j = left ? t.first : rest, end = left ? t.full_first : t.end;
+    if (j >= end) return;
+    while (true) {
+        walk(t, j, end, true);
+        if (end == t.end || rest >= t.end) break;
+        j = rest;
+        end = t.end;
+    }
+}
+
+// Columns 4 d .. 4 d + 3 of a row of `out` that starts at element e. Halves go two a word; the plan
+// sees to it that rows then start on words.
 void store_columns(uint e, int d, vec4 x) {
     e += uint(4 * d);
     int left = int(p.value_size) - 4 * d;
@@ -182,22 +209,28 @@ void store_columns(uint e, int d, vec4 x) {
     }
 }
 
+void write_row(Tile t, int a, float log_sum) {
+    uint row = own_row(t, a);
+    if (row >= p.num_queries) return;
+    uint e = p.base_out + t.split * p.out_split + t.batch * p.out_batch + t.head * p.out_head;
+    store_row(e + row * p.out_row, a);
+    if (!has(OPTION_LSE) || !owns_lse()) return;
+    e = p.base_lse + t.split * p.lse_split + t.batch * p.lse_batch + t.head * p.lse_head;
+    lse[e + row * p.lse_row] = log_sum;
+}
+
 void finish(Tile t) {
     bool with_sink = has(OPTION_SINK) && t.split == 0u && p.with_sink != 0u;
     EACH(a, ROWS) {
+        float m = sum[a] == 0.0 ? -INFINITY : base[a];
         float factor;
-        float log_sum = finish_row(t, with_sink, sum[a] == 0.0 ? -INFINITY : base[a], sum[a], factor);
-        uint row = own_row(t, a);
-        if (int(p.query_begin + row) >= t.valid_queries) {
+        float log_sum = finish_row(t, with_sink, m, sum[a], factor);
+        if (int(p.query_begin + own_row(t, a)) >= t.valid_queries) {
             factor = 0.0;
             log_sum = -INFINITY;
         }
         EACH(d, VECTORS) value[a][d] = factor == 0.0 ? vec4(0.0) : value[a][d] * factor;
-        if (row < p.num_queries) {
-            store_row(p.base_out + t.split * p.out_split + t.batch * p.out_batch + t.head * p.out_head + row * p.out_row, a);
-            uint e = p.base_lse + t.split * p.lse_split + t.batch * p.lse_batch + t.head * p.lse_head + row * p.lse_row;
-            if (has(OPTION_LSE) && owns_lse()) lse[e] = log_sum;
-        }
+        write_row(t, a, log_sum);
     }
 }
 
@@ -205,15 +238,9 @@ void main() {
     Tile t = tile_of_group(group_index(), TILE_ROWS);
     start(t);
     int step = own_key(0, KEYS) - own_key(0, 0);
-    int whole = (t.full_end - t.full_first) / step * step;
-    if (!has(OPTION_BIAS)) walk(t, t.full_first, t.full_first + whole, false);
-    // What an edge cuts: before the whole tiles and after them. A loop, so that drivers compile its body once.
-    int j = t.first, end = t.full_first;
-    for (int side = 0; side < 2; ++side) {
-        walk(t, j, end, true);
-        j = t.full_first + whole;
-        end = t.end;
-    }
+    int rest = t.full_first + (t.full_end - t.full_first) / step * step;
+    if (!has(OPTION_BIAS) && t.full_first < rest) walk(t, t.full_first, rest, false);
+    walk_cut(t, rest);
     join_lanes();
     finish(t);
 }

@@ -54,6 +54,7 @@ void main() {
     vec2 columns;
     uvec2 c = min(uvec2(column, column + 1u), uvec2(p.value_size - 1u));
     float sum = join_parts(row, c, shift, columns);
+    if (!is_finite(sum)) sum = NOT_A_NUMBER; // a NaN that exp2 lost
     if (sum != 0.0) columns /= sum;
 
     uint query = row % p.num_queries;
@@ -67,5 +68,5 @@ void main() {
     }
     if (has(MERGE_LSE) && column == 0u)
         lse[p.base_lse + batch * p.lse_batch + head * p.lse_head + query * p.lse_row] =
-            sum == 0.0 ? -INFINITY : shift + log2(sum) * LN_2;
+            is_nan(sum) ? sum : sum == 0.0 ? -INFINITY : shift + log2(sum) * LN_2;
 }

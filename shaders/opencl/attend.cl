@@ -47,18 +47,17 @@ static inline uint column_of(uint lane) { return lane & 15u; }
 static inline uint row_of(uint lane) { return (lane >> 4) * ROWS; }
 
 // Elements d to d + 3 of a row of `size` elements at e. Past its end: with ALIGNED whatever, else 0, so that tails of q and
-// k add nothing to a score. No branches, and no address out of the row.
+// k add nothing to a score. No address out of the row.
 static inline float4 load_columns(__global const Storage *x, uint e, uint d, uint size) {
 #if ALIGNED
     return load4(x, e + min(d, size - 4u));
 #else
-    const uint last = size - 1u;
-    float4 part;
-    part.x = load(x, e + min(d, last));
-    part.y = load(x, e + min(d + 1u, last));
-    part.z = load(x, e + min(d + 2u, last));
-    part.w = load(x, e + min(d + 3u, last));
-    return (uint4)(d, d + 1u, d + 2u, d + 3u) < size ? part : (float4)(0.0f);
+    if (d + 4u <= size) return load4(x, e + d);
+    float4 part = 0.0f;
+    if (d < size) part.x = load(x, e + d);
+    if (d + 1u < size) part.y = load(x, e + d + 1u);
+    if (d + 2u < size) part.z = load(x, e + d + 2u);
+    return part;
 #endif
 }
 

@@ -231,8 +231,7 @@ static ikati_cost cost(const ikati_request *request) {
 
 static double tolerance(const ikati_request *request, uint32_t output) {
     (void)output;
-    double num_terms = (double)(ikati_extent(request, "M") + ikati_extent(request, "D"));
-    return ikati_tolerance_default(request->dtype, num_terms);
+    return ikati_tolerance_default(request->dtype, (double)ikati_extent(request, "M"));
 }
 
 // With P the largest power of two <= H: 2^(-8(h+1)/P) for h < P, else the odd-numbered slopes of 2P

@@ -1,10 +1,9 @@
 // Compiles SPIR-V for an AMD chip without having one, and prints what the compiler says of each pipeline.
 //
-//   radv [-s VALUE] [-w COUNT] [-x] FILE.spv ...
+//   radv [-s VALUE] [-w COUNT] FILE.spv ...
 //
 //   -s VALUE   value of specialisation constant 0 (default 0)
 //   -w COUNT   fewer subgroups per SIMD than this are a fault
-//   -x         spills and scratch are no fault
 //
 // The environment says which driver and chip: VK_DRIVER_FILES, RADV_FORCE_FAMILY (navi21, vega10, ...).
 //
@@ -30,12 +29,13 @@ enum { MAX_IDS = 1 << 16, MAX_BINDINGS = 16 };
 #define INSTANCE_FUNCTIONS(X)   \
     X(EnumeratePhysicalDevices) \
     X(GetPhysicalDeviceProperties) X(CreateDevice) X(GetDeviceProcAddr) X(DestroyInstance)
-#define DEVICE_FUNCTIONS(X)                                                            \
-    X(CreateShaderModule)                                                              \
-    X(DestroyShaderModule)                                                             \
-    X(CreateDescriptorSetLayout) X(DestroyDescriptorSetLayout) X(CreatePipelineLayout) \
-        X(DestroyPipelineLayout) X(CreateComputePipelines) X(DestroyPipeline)          \
-            X(GetPipelineExecutableStatisticsKHR) X(DestroyDevice)
+#define DEVICE_FUNCTIONS(X)                                                                \
+    X(CreateShaderModule)                                                                  \
+    X(DestroyShaderModule)                                                                 \
+    X(CreateDescriptorSetLayout)                                                           \
+    X(DestroyDescriptorSetLayout) X(CreatePipelineLayout) X(DestroyPipelineLayout)         \
+        X(CreateComputePipelines) X(DestroyPipeline) X(GetPipelineExecutableStatisticsKHR) \
+            X(DestroyDevice)
 
 typedef struct driver {
     VkInstance instance;
@@ -48,7 +48,6 @@ typedef struct driver {
 typedef struct limits {
     uint32_t value; // of specialisation constant 0
     unsigned subgroups;
-    bool spills; // are allowed
 } limits;
 
 typedef struct module {
@@ -205,7 +204,7 @@ static bool print_pipeline(const driver *d, VkPipeline pipeline, const char *pat
     unsigned spills = GET("Spilled VGPRs") + GET("Spilled SGPRs");
     unsigned scratch = GET("Scratch size");
     unsigned subgroups = GET("Subgroups per SIMD");
-    bool fault = subgroups < l->subgroups || ((spills || scratch) && !l->spills);
+    bool fault = subgroups < l->subgroups || spills || scratch;
     const char *chip = getenv("RADV_FORCE_FAMILY");
     const char *name = strrchr(path, '/');
     printf("%-10s %-36s %#6x %5u %5u %6u %7u %6u %9u %6u%s\n", chip ? chip : "?",
@@ -259,14 +258,12 @@ int main(int argc, char **argv) {
     limits l = {0};
     int first = 1;
     for (; first < argc && argv[first][0] == '-'; ++first) {
-        if (!strcmp(argv[first], "-x"))
-            l.spills = true;
-        else if (!strcmp(argv[first], "-s") && first + 1 < argc)
+        if (!strcmp(argv[first], "-s") && first + 1 < argc)
             l.value = (uint32_t)strtoul(argv[++first], NULL, 0);
         else if (!strcmp(argv[first], "-w") && first + 1 < argc)
             l.subgroups = (unsigned)strtoul(argv[++first], NULL, 0);
         else
-            return fprintf(stderr, "usage: radv [-s VALUE] [-w COUNT] [-x] FILE.spv ...\n"), 2;
+            return fprintf(stderr, "usage: radv [-s VALUE] [-w COUNT] FILE.spv ...\n"), 2;
     }
     if (!load_instance(&d) || !load_device(&d))
         return fail("no driver", "is RADV_FORCE_FAMILY set?");

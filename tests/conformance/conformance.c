@@ -52,9 +52,11 @@ static const exclusion exclusions[] = {
     {NULL, NULL, NULL, NULL},
 };
 
-// A variant on a device: in how many checks it ran, and why not in the last where it did not.
+// A variant on a device: in how many checks it ran, how long it took at most from its source to a
+// first result, and why not in the last where it did not.
 typedef struct variant_coverage {
     uint32_t num_ran;
+    double slowest;
     char reason[256];
 } variant_coverage;
 
@@ -107,7 +109,9 @@ static void count(conformance_test *test, const char *what, const char *variant,
 
 static void cover(variant_coverage *coverage, const cli_outcome *outcome) {
     if (outcome->verdict != VERDICT_SKIPPED) {
+        double start = 1e-9 * (double)outcome->start_ns;
         coverage->num_ran++;
+        coverage->slowest = start > coverage->slowest ? start : coverage->slowest;
     } else {
         snprintf(coverage->reason, sizeof(coverage->reason), "%.255s", outcome->text);
     }
@@ -226,9 +230,12 @@ static void print_coverage(const conformance_suite *suite) {
         for (uint32_t i = 0; i < MAX_VARIANTS && (variant = ikat_variant_at(info->backend, i));
              i++) {
             const variant_coverage *own = &suite->coverage[device][i];
-            print_message("%s %s: %s%u checks%s%s\n", info->id, variant,
-                          own->num_ran ? "" : "skipped everywhere, ", own->num_ran,
-                          own->num_ran ? "" : "; ", own->num_ran ? "" : own->reason);
+            if (own->num_ran) {
+                print_message("%s %s: %u checks, first result after at most %.2f s\n", info->id,
+                              variant, own->num_ran, own->slowest);
+            } else {
+                print_message("%s %s: skipped everywhere; %s\n", info->id, variant, own->reason);
+            }
         }
     }
 }

@@ -123,6 +123,7 @@ static int bench_device(cli_bench *bench, const char *name) {
     const char *limits = args_value(bench->args, "limits");
     bench_start start = {-1, -1, -1, -1};
     ikat_device *device = NULL;
+    int code = TOOL_OK;
     ikat_status status = tool_device_open(bench->tool, name, limits, &device);
     if (status) {
         return tool_exit_code(bench->tool, status);
@@ -141,6 +142,10 @@ static int bench_device(cli_bench *bench, const char *name) {
         bench_measure(&bench->params, device, row);
         tool_progress("", 1, 1);
         row->start = start;
+        if (row->status == IKAT_INVALID) {
+            code = tool_fail("%s", row->error);
+            break;
+        }
         if (i == 0) {
             bench_print_device(row);
         }
@@ -149,7 +154,7 @@ static int bench_device(cli_bench *bench, const char *name) {
     }
     bench->tool->quiet = false;
     ikat_device_destroy(&device);
-    return TOOL_OK;
+    return code;
 }
 
 static int bench_mechanism(cli_bench *bench, const char *mechanism) {

@@ -65,7 +65,8 @@ typedef struct bench_row {
     bench_start start;
     bench_correct correct;
     double deviation; // relative error of the sampled rows
-    char error[512];  // empty if it ran and is correct
+    ikat_status status;
+    char error[512]; // empty if it ran and is correct
 } bench_row;
 
 // reference    device `cpu`, NULL: results are not checked

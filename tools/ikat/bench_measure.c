@@ -213,14 +213,15 @@ void bench_measure(const bench_params *params, ikat_device *device, bench_row *o
     out_row->by_device = out_row->device.limits.timestamps;
     describe_settings(params, out_row->settings, sizeof(out_row->settings));
     if (!bench_draw(params, &drawing, out_row->error, sizeof(out_row->error))) {
+        out_row->status = IKAT_INVALID;
         return;
     }
     make_job(params, &drawing, &job);
     tool_forget(params->tool);
-    ikat_status status = run_row(params, device, &job, out_row);
-    if (status) {
+    out_row->status = run_row(params, device, &job, out_row);
+    if (out_row->status) {
         snprintf(out_row->error, sizeof(out_row->error), "%.500s",
-                 tool_reason(params->tool, status));
+                 tool_reason(params->tool, out_row->status));
     } else {
         check_row(params, &drawing, &job, out_row);
     }

@@ -91,9 +91,13 @@ static int add_input(cli_job *job, const input_file *file, ikat_dtype main) {
     const npy_array *array = &file->array;
     const char *name = file->given->name;
     ikat_dtype dtype = npy_dtype(array);
+    if (job->num_tensors == JOB_MAX_TENSORS) {
+        return tool_fail("%s is one tensor too many", name);
+    }
     if (!dtype) {
         char type[32];
-        dtype = file->info ? load_dtype(file->info, main) : IKAT_FLOAT32;
+        dtype = file->info ? load_dtype(file->info, has_main_type(file->info) ? main : IKAT_FLOAT32)
+                           : IKAT_FLOAT32;
         npy_type_name(array, type);
         tool_note("%s: %s is converted to %s", name, type, ikat_dtype_name(dtype));
     }
@@ -104,9 +108,8 @@ static int add_input(cli_job *job, const input_file *file, ikat_dtype main) {
     if (!values_convert(array, dtype, job->images[image].bytes, message, sizeof(message))) {
         return tool_fail("%s %s", name, message);
     }
-    return job_add_tensor(job, name, tensor, image, false)
-               ? TOOL_OK
-               : tool_fail("%s is one tensor too many", name);
+    job_add_tensor(job, name, tensor, image, false);
+    return TOOL_OK;
 }
 
 static int load_inputs(const cli_args *args, cli_load *load) {

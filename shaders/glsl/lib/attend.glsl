@@ -122,6 +122,11 @@ float finish_row(Tile t, bool with_sink, float m, float sum, out float factor) {
             sum = sum * decay + exp2(sink - top);
         }
     }
+    // Drivers' exp2 and log2 may lose a NaN, but then the sum is not finite; a good sum always is.
+    if (!is_finite(sum)) {
+        factor = NOT_A_NUMBER;
+        return NOT_A_NUMBER;
+    }
     factor = sum == 0.0 ? 0.0 : decay / sum;
     return sum == 0.0 ? -INFINITY : (top + log2(sum)) * LN_2;
 }

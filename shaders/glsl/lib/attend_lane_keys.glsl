@@ -18,11 +18,12 @@ uint key_index(int j, int b, int end, bool cut) {
 void multiply_keys(int j, int end, bool cut) {
     EACH(b, step_keys(cut)) {
         uint e = key_base + key_index(j, b, end, cut) * p.k_row;
-        vec4 key[VECTORS];
-        EACH(d, VECTORS) key[d] = load_k(e, 4 * d, int(p.head_size));
         vec4 s[ROWS];
         EACH(a, ROWS) s[a] = vec4(0.0);
-        EACH(d, VECTORS) EACH(a, ROWS) s[a] += query[a][d] * key[d];
+        EACH(d, VECTORS) {
+            vec4 x = load_k(e, 4 * d, int(p.head_size));
+            EACH(a, ROWS) s[a] += query[a][d] * x;
+        }
         EACH(a, ROWS) score[a][b] = (s[a].x + s[a].y) + (s[a].z + s[a].w);
     }
 }

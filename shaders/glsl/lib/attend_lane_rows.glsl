@@ -1,19 +1,24 @@
 // attend_lane.comp with lanes as query rows: row `a` of a lane is t.row + LANES * a + lane.
 //
-// The lanes fetch a key, then a value, together, 4 elements each; a shuffle brings every element to all lanes and serves
-// ROWS rows there. A row's softmax is its lane's own affair.
+// The lanes fetch a key, then a value, together, 4 elements each; a shuffle brings every element to
+// all lanes and serves ROWS rows there. A row's softmax is its lane's own affair.
 
 #define TILE_ROWS (LANES * ROWS)
 
-// Element x of lane `from`. The index is not quite a constant: drivers spend two instructions on a constant one.
+// Element x of lane `from`. The index is not quite a constant: drivers spend two instructions on a
+// constant one.
 #define SHARED(x, from) subgroupShuffle(x, uint(from) + p.unroll_guard)
 
 // Row `a` of the lane, and key `b` of its step at j.
 uint own_row(Tile t, int a) { return t.row + uint(LANES * a) + lane; }
 int own_key(int j, int b) { return j + b; }
 
-// Where key b of a step lies among the bound keys. Past the end of a cut tile its last key comes again.
-uint key_index(int j, int b, int end, bool cut) { return uint((cut ? min(j + b, end - 1) : j + b) - int(p.key_begin)); }
+// Where key b of a step lies among the bound keys. Past the end of a cut tile its last key comes
+// again.
+uint key_index(int j, int b, int end, bool cut) {
+    int at = own_key(j, b);
+    return uint((cut ? min(at, end - 1) : at) - int(p.key_begin));
+}
 
 void multiply_keys(int j, int end, bool cut) {
     vec4 key[KEYS][PARTS];

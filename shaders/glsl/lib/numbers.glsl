@@ -2,10 +2,12 @@
 // is our own.
 
 #define INFINITY uintBitsToFloat(0x7f800000u) // no constant expression in glslang
+#define NOT_A_NUMBER uintBitsToFloat(0x7fc00000u) // compilers take no NaN for a constant
 const float LOG2_E = 1.44269504088896340736;
 const float LN_2 = 0.69314718055994530942;
 
 bool is_nan(float x) { return (floatBitsToUint(x) & 0x7fffffffu) > 0x7f800000u; }
+bool is_finite(float x) { return (floatBitsToUint(x) & 0x7fffffffu) < 0x7f800000u; }
 bool is_negative_infinity(float x) { return floatBitsToUint(x) == 0xff800000u; }
 
 // tanh, relative error below 3e-7. Near 0 the odd Taylor series, so that no digits cancel; else
