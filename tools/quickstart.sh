@@ -60,11 +60,14 @@ echo "ikat $*"
 $ikat "$@" --verbose
 ls -l $work/out.npy
 
-say "Every device against the CPU reference: ikat check dense --all-devices"
-$ikat check dense --all-devices
+# Two examples of the many: a plain one, and one with every input and setting at once.
+for example in head_64 everything; do
+    say "Every device against the CPU reference: ikat check dense --all-devices --case $example"
+    $ikat check dense --all-devices --case $example
+done
 
 say "How fast the best device is: ikat bench dense --n 1024"
 $ikat bench dense --n 1024
 
 say "Done. build/ikat is the command line (build/ikat --help); $work/ holds q, k, v and the result."
-echo "Next: tools/test.sh runs the tests; README.md shows the C API."
+echo "Next: build/ikat check dense --all-devices (all examples, minutes), tools/test.sh (the tests), README.md (the C API)."

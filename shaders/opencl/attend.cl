@@ -1,17 +1,21 @@
-// Softmax attention for GPUs: a work-group owns TILE_ROWS query rows and takes TILE_KEYS keys a step.
+// Softmax attention for GPUs: a work-group owns TILE_ROWS query rows and takes TILE_KEYS keys a
+// step.
 //
-//   out_i = sum_j exp(s_ij - m_i) v_j / l_i,   m_i = max_j s_ij,   l_i = sum_j exp(s_ij - m_i),   lse_i = m_i + log l_i
+//   out_i = sum_j exp(s_ij - m_i) v_j / l_i     m_i = max_j s_ij
+//   lse_i = m_i + log l_i                       l_i = sum_j exp(s_ij - m_i)
 //
-// The group is GROUP_SIZE work-items as 16 x (GROUP_SIZE / 16). An item owns ROWS neighbouring rows; for the scores KEYS
-// keys of each, for the output VECTORS groups of 4 columns. `tile` holds a slice of SLICE columns of K, then of V;
-// `weights` holds the rows' partial maxima, then the scores after exp. q is read from global memory, where the caches have
-// it. Keys are swizzled by xor, so that neighbouring items meet different banks. The row maximum is kept by every item of
+// The group is GROUP_SIZE work-items as 16 x (GROUP_SIZE / 16). An item owns ROWS neighbouring
+// rows; for the scores KEYS keys of each, for the output VECTORS groups of 4 columns. `tile` holds
+// a slice of SLICE columns of K, then of V; `weights` holds the rows' partial maxima, then the
+// scores after exp. q is read from global memory, where the caches have it. Keys are swizzled by
+// xor, so that neighbouring items meet different banks. The row maximum is kept by every item of
 // the row, the row sum in parts, one an item, added up at the end.
 //
 // More than COLUMNS value columns are taken one block after the other, each with scores of its own.
 //
-// Reads q, k, v, bias, heads; writes out and lse of its rows. Defines: GROUP_SIZE, TILE_ROWS, TILE_KEYS, COLUMNS, SLICE and
-// ALIGNED: 1 if sizes, strides and offsets are multiples of 4 elements.
+// Reads q, k, v, bias, heads; writes out and lse of its rows. Defines: GROUP_SIZE, TILE_ROWS,
+// TILE_KEYS, COLUMNS, SLICE and ALIGNED: 1 if sizes, strides and offsets are multiples of 4
+// elements.
 #define LANES 1
 #include "params/attend.h"
 #define KERNEL_PARAMS ATTEND_PARAMS
@@ -36,8 +40,8 @@ typedef struct State {
     float normaliser[ROWS];
 } State;
 
-// The work-item's number. Adds 0, but the compiler cannot know: else it takes all addresses out of the loop over
-// `iteration` and runs out of registers.
+// The work-item's number. Adds 0, but the compiler cannot know: else it takes all addresses out of
+// the loop over `iteration` and runs out of registers.
 static inline uint lane_in(const Params *p, uint iteration) {
     return (uint)get_local_id(0) + (p->unroll_guard & iteration);
 }
@@ -46,8 +50,8 @@ static inline uint lane_in(const Params *p, uint iteration) {
 static inline uint column_of(uint lane) { return lane & 15u; }
 static inline uint row_of(uint lane) { return (lane >> 4) * ROWS; }
 
-// Elements d to d + 3 of a row of `size` elements at e. Past its end: with ALIGNED whatever, else 0, so that tails of q and
-// k add nothing to a score. No address out of the row.
+// Elements d to d + 3 of a row of `size` elements at e. Past its end: with ALIGNED whatever, else
+// 0, so that tails of q and k add nothing to a score. No address out of the row.
 static inline float4 load_columns(__global const Storage *x, uint e, uint d, uint size) {
 #if ALIGNED
     return load4(x, e + min(d, size - 4u));
@@ -64,21 +68,24 @@ static inline float4 load_columns(__global const Storage *x, uint e, uint d, uin
 // Vector d of a key lies in `tile` at key * SLICE_VECTORS + swizzle(key, d).
 static inline uint swizzle(uint key, uint d) { return d ^ (key & 15u); }
 
-// Columns d to d + SLICE - 1 of `keys` rows of K or V. Rows past them repeat the last one: nobody uses them.
-static inline void load_slice(__local float4 *tile, __global const Storage *from, uint e, uint stride, uint keys, uint d,
-                              uint size, bool swizzled, uint lane) {
+// Columns d to d + SLICE - 1 of `keys` rows of K or V. Rows past them repeat the last one: nobody
+// uses them.
+static inline void load_slice(__local float4 *tile, __global const Storage *from, uint e,
+                              uint stride, uint keys, uint d, uint size, bool swizzled, uint lane) {
     const uint vector = lane % SLICE_VECTORS;
     for (uint key = lane / SLICE_VECTORS; key < TILE_KEYS; key += GROUP_SIZE / SLICE_VECTORS) {
-        const float4 value = load_columns(from, e + min(key, keys - 1u) * stride, d + 4u * vector, size);
+        const float4 value =
+            load_columns(from, e + min(key, keys - 1u) * stride, d + 4u * vector, size);
         tile[key * SLICE_VECTORS + (swizzled ? swizzle(key, vector) : vector)] = value;
     }
 }
 
-static inline void compute_scores(const Params *p, const Tile *t, __local float4 *tile, __global const Storage *q,
-                                  __global const Storage *k, uint k_first, int keys, uint lane,
-                                  float scores[ROWS][KEYS]) {
+static inline void compute_scores(const Params *p, const Tile *t, __local float4 *tile,
+                                  __global const Storage *q, __global const Storage *k,
+                                  uint k_first, int keys, uint lane, float scores[ROWS][KEYS]) {
     const __local float4 *key_rows = tile + column_of(lane) * SLICE_VECTORS;
-    const uint q_first = p->base_q + t->batch * p->q_batch + t->head * p->q_head + t->row * p->q_row;
+    const uint q_first =
+        p->base_q + t->batch * p->q_batch + t->head * p->q_head + t->row * p->q_row;
     uint row[ROWS];
     EACH_ROW {
         row[r] = q_first + min(row_of(lane) + r, (uint)t->rows - 1u) * p->q_row;
@@ -105,15 +112,17 @@ static inline void compute_scores(const Params *p, const Tile *t, __local float4
     }
 }
 
-// Scales the scores or applies their modifiers; on a cut tile removes what a row does not see. j: the tile's first key.
-static inline void modify_scores(const Params *p, const Tile *t, __global const Bias *bias, int j, bool cut, uint lane,
-                                 float scores[ROWS][KEYS]) {
+// Scales the scores or applies their modifiers; on a cut tile removes what a row does not see. j:
+// the tile's first key.
+static inline void modify_scores(const Params *p, const Tile *t, __global const Bias *bias, int j,
+                                 bool cut, uint lane, float scores[ROWS][KEYS]) {
     EACH_ROW EACH_KEY {
         const int i = t->query + min((int)row_of(lane) + r, t->rows - 1);
         const int key = j + (int)column_of(lane) + 16 * x;
         float s = scores[r][x];
         if (has_modifiers()) {
-            const float b = has(OPTION_BIAS) ? load_bias(p, t, bias, i, min(key, t->end - 1)) : 0.0f;
+            const float b =
+                has(OPTION_BIAS) ? load_bias(p, t, bias, i, min(key, t->end - 1)) : 0.0f;
             s = modify_score(p, t, s, i, key, b);
         } else {
             s *= p->scale * LOG2_E;
@@ -125,8 +134,10 @@ static inline void modify_scores(const Params *p, const Tile *t, __global const 
 
 static inline float4 load_part(const __local float *x) { return (float4)(x[0], x[1], x[2], x[3]); }
 
-// One step of the online softmax: the scores of all items become weights under the new maxima; sums are rescaled.
-static inline void compute_weights(__local float *weights, float scores[ROWS][KEYS], uint lane, State *state) {
+// One step of the online softmax: the scores of all items become weights under the new maxima; sums
+// are rescaled.
+static inline void compute_weights(__local float *weights, float scores[ROWS][KEYS], uint lane,
+                                   State *state) {
     __local float *parts = weights + row_of(lane) * 16u;
     EACH_ROW {
         float highest = scores[r][0];
@@ -135,9 +146,11 @@ static inline void compute_weights(__local float *weights, float scores[ROWS][KE
     }
     barrier(CLK_LOCAL_MEM_FENCE);
     EACH_ROW {
-        const float4 high = fmax(fmax(load_part(parts + r * 16), load_part(parts + r * 16 + 4)),
-                                 fmax(load_part(parts + r * 16 + 8), load_part(parts + r * 16 + 12)));
-        const float highest = fmax(state->maximum[r], fmax(fmax(high.x, high.y), fmax(high.z, high.w)));
+        const float4 high =
+            fmax(fmax(load_part(parts + r * 16), load_part(parts + r * 16 + 4)),
+                 fmax(load_part(parts + r * 16 + 8), load_part(parts + r * 16 + 12)));
+        const float highest =
+            fmax(state->maximum[r], fmax(fmax(high.x, high.y), fmax(high.z, high.w)));
         const float base = is_negative_infinity(highest) ? 0.0f : highest;
         const float rescale = exp2_negative(state->maximum[r] - base);
         state->maximum[r] = highest;
@@ -153,8 +166,10 @@ static inline void compute_weights(__local float *weights, float scores[ROWS][KE
     EACH_ROW EACH_KEY mine[r * TILE_KEYS + 16 * x] = scores[r][x];
 }
 
-// Adds a key's value, times the row's weight. Weight 0 is skipped on cut tiles: its value may be NaN.
-static inline void add_value(float weight, const float4 value[VECTORS], bool cut, float4 sums[VECTORS]) {
+// Adds a key's value, times the row's weight. Weight 0 is skipped on cut tiles: its value may be
+// NaN.
+static inline void add_value(float weight, const float4 value[VECTORS], bool cut,
+                             float4 sums[VECTORS]) {
     EACH_VECTOR {
         const float4 next = sums[x] + weight * value[x];
         sums[x] = cut && weight == 0.0f ? sums[x] : next;
@@ -162,13 +177,14 @@ static inline void add_value(float weight, const float4 value[VECTORS], bool cut
 }
 
 static inline void add_values(const Params *p, __local float4 *tile, const __local float *weights,
-                              __global const Storage *v, uint v_first, int keys, uint column, bool cut, uint lane,
-                              State *state) {
+                              __global const Storage *v, uint v_first, int keys, uint column,
+                              bool cut, uint lane, State *state) {
     const __local float4 *columns = tile + column_of(lane);
     const __local float *rows = weights + row_of(lane) * TILE_KEYS;
     EACH_SLICE {
         if (s > 0) barrier(CLK_LOCAL_MEM_FENCE);
-        load_slice(tile, v, v_first, p->v_row, (uint)keys, column + s * SLICE, p->value_size, false, lane);
+        load_slice(tile, v, v_first, p->v_row, (uint)keys, column + s * SLICE, p->value_size, false,
+                   lane);
         barrier(CLK_LOCAL_MEM_FENCE);
         for (int j = 0; j < keys; j++) {
             float4 value[VECTORS];
@@ -194,17 +210,18 @@ static inline void store_columns(__global Output *out, uint e, uint d, uint size
     if (d + 3 < size) store_output(out, e + d + 3, value.w);
 }
 
-static inline void end_rows(const Params *p, const Tile *t, __local float *weights, __global Output *out,
-                            __global float *lse, uint column, uint lane, State *state) {
+static inline void end_rows(const Params *p, const Tile *t, __local float *weights,
+                            __global Output *out, __global float *lse, uint column, uint lane,
+                            State *state) {
     __local float *parts = weights + row_of(lane) * 16u;
     barrier(CLK_LOCAL_MEM_FENCE);
-    EACH_ROW (parts + column_of(lane))[r * 16] = state->normaliser[r];
+    EACH_ROW(parts + column_of(lane))[r * 16] = state->normaliser[r];
     barrier(CLK_LOCAL_MEM_FENCE);
     EACH_ROW {
         const int row = (int)row_of(lane) + r;
         const bool valid = t->query + row < t->valid_queries;
-        const float4 part = load_part(parts + r * 16) + load_part(parts + r * 16 + 4) + load_part(parts + r * 16 + 8) +
-                            load_part(parts + r * 16 + 12);
+        const float4 part = load_part(parts + r * 16) + load_part(parts + r * 16 + 4) +
+                            load_part(parts + r * 16 + 8) + load_part(parts + r * 16 + 12);
         const float total = part.x + part.y + part.z + part.w;
         const float factor = total == 0.0f ? 0.0f : 1.0f / total;
         if (row < t->rows) {
@@ -221,10 +238,10 @@ static inline void end_rows(const Params *p, const Tile *t, __local float *weigh
     }
 }
 
-__kernel __attribute__((reqd_work_group_size(GROUP_SIZE, 1, 1)))
-void attend(__global const Storage *q, __global const Storage *k, __global const Storage *v, __global const Bias *bias,
-            __global const uint *heads, __global Output *out, __global float *lse, const Params params,
-            uint first_group) {
+__kernel __attribute__((reqd_work_group_size(GROUP_SIZE, 1, 1))) void
+attend(__global const Storage *q, __global const Storage *k, __global const Storage *v,
+       __global const Bias *bias, __global const uint *heads, __global Output *out,
+       __global float *lse, const Params params, uint first_group) {
     __local float4 tile[TILE_KEYS * SLICE_VECTORS];
     __local float weights[TILE_ROWS * TILE_KEYS];
     const Params *p = &params;
@@ -245,7 +262,8 @@ void attend(__global const Storage *q, __global const Storage *k, __global const
             modify_scores(p, &t, bias, j, cut, lane, scores);
             barrier(CLK_LOCAL_MEM_FENCE);
             compute_weights(weights, scores, lane, &state);
-            add_values(p, tile, weights, v, v_base + row * p->v_row, keys, column, cut, lane, &state);
+            add_values(p, tile, weights, v, v_base + row * p->v_row, keys, column, cut, lane,
+                       &state);
         }
         end_rows(p, &t, weights, out, lse, column, lane_in(p, column), &state);
         barrier(CLK_LOCAL_MEM_FENCE);

@@ -1,11 +1,15 @@
-// Softmax attention of few query rows over many keys, for devices of type CPU: one work-item owns ROWS rows.
+// Softmax attention of few query rows over many keys, for devices of type CPU: one work-item owns
+// ROWS rows.
 //
-//   out_i = sum_j exp(s_ij - m_i) v_j / l_i,   m_i = max_j s_ij,   l_i = sum_j exp(s_ij - m_i),   lse_i = m_i + log l_i
+//   out_i = sum_j exp(s_ij - m_i) v_j / l_i     m_i = max_j s_ij
+//   lse_i = m_i + log l_i                       l_i = sum_j exp(s_ij - m_i)
 //
-// Memory is the bound: each row of K and V is read once, from left to right, and serves all ROWS rows. The lanes of a
-// float16 are elements of a head for both products, and keys for the softmax over a tile of TILE_KEYS keys.
+// Memory is the bound: each row of K and V is read once, from left to right, and serves all ROWS
+// rows. The lanes of a float16 are elements of a head for both products, and keys for the softmax
+// over a tile of TILE_KEYS keys.
 //
-// Reads q, k, v, bias, heads; writes out and lse of its rows. Defines: SIZE_QK, SIZE_V (largest sizes), ROWS.
+// Reads q, k, v, bias, heads; writes out and lse of its rows. Defines: SIZE_QK, SIZE_V (largest
+// sizes), ROWS.
 #define LANES 16
 #include "params/attend.h"
 #define KERNEL_PARAMS ATTEND_PARAMS
@@ -43,7 +47,9 @@ static inline float highest_lane(float16 x) {
     return c.y > c.x ? c.y : c.x;
 }
 
-static inline Ints lane_numbers(void) { return (Ints)(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15); }
+static inline Ints lane_numbers(void) {
+    return (Ints)(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+}
 
 // Elements d to d + 15 of a row of `size` elements, 0 past its end.
 static inline Reals load_columns(__global const Storage *x, uint e, uint d, uint size) {
@@ -53,13 +59,16 @@ static inline Reals load_columns(__global const Storage *x, uint e, uint d, uint
     return vload16(0, part);
 }
 
-static inline void begin_rows(const Params *p, const Tile *t, __global const Storage *q, State *state) {
+static inline void begin_rows(const Params *p, const Tile *t, __global const Storage *q,
+                              State *state) {
     const float factor = query_factor(p);
     const float sink = takes_sink(p, t) ? t->sink * LOG2_E : -INFINITY;
     for (int r = 0; r < ROWS; r++) {
-        const uint e = p->base_q + t->batch * p->q_batch + t->head * p->q_head + (t->row + r) * p->q_row;
+        const uint e =
+            p->base_q + t->batch * p->q_batch + t->head * p->q_head + (t->row + r) * p->q_row;
         for (uint d = 0; d < p->head_size; d += LANES)
-            state->queries[r][d / LANES] = r < t->rows ? load_columns(q, e, d, p->head_size) * factor : (Reals)(0.0f);
+            state->queries[r][d / LANES] =
+                r < t->rows ? load_columns(q, e, d, p->head_size) * factor : (Reals)(0.0f);
         for (uint x = 0; x < SIZE_V / LANES; x++) state->sums[r][x] = 0.0f;
         state->maximum[r] = sink;
         state->normaliser[r] = 0.0f;
@@ -67,7 +76,8 @@ static inline void begin_rows(const Params *p, const Tile *t, __global const Sto
     }
 }
 
-static inline void compute_scores(const Params *p, State *state, __global const Storage *k, uint e, int keys) {
+static inline void compute_scores(const Params *p, State *state, __global const Storage *k, uint e,
+                                  int keys) {
     for (int j = 0; j < keys; j++, e += p->k_row) {
         Reals dot_qk[ROWS];
         EACH_ROW dot_qk[r] = 0.0f;
@@ -75,19 +85,21 @@ static inline void compute_scores(const Params *p, State *state, __global const 
             const Reals key = load_columns(k, e, d, p->head_size);
             EACH_ROW dot_qk[r] += state->queries[r][d / LANES] * key;
         }
-        EACH_ROW ((float *)state->scores[r])[j] = add_lanes(dot_qk[r]);
+        EACH_ROW((float *)state->scores[r])[j] = add_lanes(dot_qk[r]);
     }
 }
 
-static inline Reals load_bias_lanes(const Params *p, const Tile *t, __global const Bias *bias, int i, int j, int keys) {
+static inline Reals load_bias_lanes(const Params *p, const Tile *t, __global const Bias *bias,
+                                    int i, int j, int keys) {
     float lanes[LANES];
     for (int x = 0; x < LANES; x++) lanes[x] = x < keys ? load_bias(p, t, bias, i, j + x) : 0.0f;
     return vload16(0, lanes);
 }
 
-// Applies the score modifiers and removes what a row does not see. Returns true if a key of the tile was removed.
-static inline bool modify_scores(const Params *p, const Tile *t, __global const Bias *bias, State *state, int j,
-                                 int keys) {
+// Applies the score modifiers and removes what a row does not see. Returns true if a key of the
+// tile was removed.
+static inline bool modify_scores(const Params *p, const Tile *t, __global const Bias *bias,
+                                 State *state, int j, int keys) {
     Ints removed = 0;
     for (int r = 0; r < t->rows; r++) {
         const int i = t->query + r;
@@ -131,8 +143,8 @@ static inline void compute_weights(State *state, int keys) {
 }
 
 // Weight 0 is skipped if keys were removed: their values may be NaN.
-static inline void add_values(const Params *p, State *state, __global const Storage *v, uint first, int keys,
-                              bool removed) {
+static inline void add_values(const Params *p, State *state, __global const Storage *v, uint first,
+                              int keys, bool removed) {
     for (uint d = 0; d < p->value_size; d += COLUMN_VECTORS * LANES) {
         Reals sum[ROWS][COLUMN_VECTORS];
         EACH_ROW EACH_COLUMN_VECTOR sum[r][x] = state->sums[r][d / LANES + x] * state->rescale[r];
@@ -149,7 +161,8 @@ static inline void add_values(const Params *p, State *state, __global const Stor
     }
 }
 
-static inline void end_rows(const Params *p, const Tile *t, __global Output *out, __global float *lse, State *state) {
+static inline void end_rows(const Params *p, const Tile *t, __global Output *out,
+                            __global float *lse, State *state) {
     for (int r = 0; r < t->rows; r++) {
         const bool valid = t->query + r < t->valid_queries;
         const float total = add_lanes(state->normaliser[r]);
@@ -163,10 +176,10 @@ static inline void end_rows(const Params *p, const Tile *t, __global Output *out
     }
 }
 
-__kernel __attribute__((reqd_work_group_size(1, 1, 1)))
-void attend(__global const Storage *q, __global const Storage *k, __global const Storage *v, __global const Bias *bias,
-            __global const uint *heads, __global Output *out, __global float *lse, const Params params,
-            uint first_group) {
+__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
+attend(__global const Storage *q, __global const Storage *k, __global const Storage *v,
+       __global const Bias *bias, __global const uint *heads, __global Output *out,
+       __global float *lse, const Params params, uint first_group) {
     const Params *p = &params;
     const Tile t = tile_of_group(p, heads, group_index(first_group), ROWS);
     const uint k_base = p->base_k + t.batch * p->k_batch + t.kv_head * p->k_head;
@@ -179,7 +192,8 @@ void attend(__global const Storage *q, __global const Storage *k, __global const
         const uint row = (uint)j - p->key_begin;
         compute_scores(p, &state, k, k_base + row * p->k_row, keys);
         bool removed = false;
-        if (has_modifiers() || has(OPTION_WINDOW)) removed = modify_scores(p, &t, bias, &state, j, keys);
+        if (has_modifiers() || has(OPTION_WINDOW))
+            removed = modify_scores(p, &t, bias, &state, j, keys);
         compute_weights(&state, keys);
         add_values(p, &state, v, v_base + row * p->v_row, keys, removed);
     }

@@ -1,15 +1,20 @@
-// Softmax attention for devices of type CPU: one work-item owns a tile of 16 * ROW_VECTORS query rows.
+// Softmax attention for devices of type CPU: one work-item owns a tile of 16 * ROW_VECTORS query
+// rows.
 //
-//   out_i = sum_j exp(s_ij - m_i) v_j / l_i,   m_i = max_j s_ij,   l_i = sum_j exp(s_ij - m_i),   lse_i = m_i + log l_i
+//   out_i = sum_j exp(s_ij - m_i) v_j / l_i     m_i = max_j s_ij
+//   lse_i = m_i + log l_i                       l_i = sum_j exp(s_ij - m_i)
 //
-// The lanes of a float16 are query rows, so that both products broadcast single elements of K and V from where they lie
-// and the softmax never crosses lanes:
-//   scores[j][rows] = sum_d k[j][d] * queries[d][rows]          KEY_BLOCK keys x all rows in registers, d in the loop
-//   sums[d][rows]  += sum_j v[j][d] * exp2(scores[j][rows] - m)  COLUMN_BLOCK columns x all rows in registers, j in the loop
-// queries, scores and sums are private arrays that live in the first-level cache. float16 K and V are widened into private
-// tiles first. Tiles of TILE_KEYS keys; those that an edge or a bias cuts select per element.
+// The lanes of a float16 are query rows, so that both products broadcast single elements of K and V
+// from where they lie and the softmax never crosses lanes:
+//   scores[j][rows] = sum_d k[j][d] * queries[d][rows]
+//   sums[d][rows]  += sum_j v[j][d] * exp2(scores[j][rows] - m)
+// KEY_BLOCK keys or COLUMN_BLOCK columns times all rows are held in registers while the sum runs.
+// queries, scores and sums are private arrays that live in the first-level cache. float16 K and V
+// are widened into private tiles first. Tiles of TILE_KEYS keys; those that an edge or a bias cuts
+// select per element.
 //
-// Reads q, k, v, bias, heads; writes out and lse of its rows. Defines: SIZE_QK, SIZE_V (largest sizes), ROW_VECTORS.
+// Reads q, k, v, bias, heads; writes out and lse of its rows. Defines: SIZE_QK, SIZE_V (largest
+// sizes), ROW_VECTORS.
 #define LANES 16
 #include "params/attend.h"
 #define KERNEL_PARAMS ATTEND_PARAMS
@@ -48,7 +53,8 @@ typedef struct State {
 #endif
 } State;
 
-static inline void begin_rows(const Params *p, const Tile *t, __global const Storage *q, State *state) {
+static inline void begin_rows(const Params *p, const Tile *t, __global const Storage *q,
+                              State *state) {
     const float factor = query_factor(p);
     for (uint d = 0; d < p->head_size; d++) {
         float *lanes = (float *)state->queries[d];
@@ -56,9 +62,11 @@ static inline void begin_rows(const Params *p, const Tile *t, __global const Sto
     }
     for (int r = 0; r < t->rows; r++) {
         uint e = p->base_q + t->batch * p->q_batch + t->head * p->q_head + (t->row + r) * p->q_row;
-        for (uint d = 0; d < p->head_size; d++) ((float *)state->queries[d])[r] = load(q, e + d) * factor;
+        for (uint d = 0; d < p->head_size; d++)
+            ((float *)state->queries[d])[r] = load(q, e + d) * factor;
     }
-    for (uint d = 0; d < p->value_size + COLUMN_BLOCK; d++) EACH_ROW_VECTOR state->sums[d][r] = 0.0f;
+    for (uint d = 0; d < p->value_size + COLUMN_BLOCK; d++)
+        EACH_ROW_VECTOR state->sums[d][r] = 0.0f;
 
     const float sink = takes_sink(p, t) ? t->sink * LOG2_E : -INFINITY;
     EACH_ROW_VECTOR {
@@ -68,7 +76,8 @@ static inline void begin_rows(const Params *p, const Tile *t, __global const Sto
 }
 
 #if OPTIONS & OPTION_HALF
-static inline void widen_rows(float *to, __global const half *from, uint e, uint stride, int rows, uint size) {
+static inline void widen_rows(float *to, __global const half *from, uint e, uint stride, int rows,
+                              uint size) {
     for (int j = 0; j < rows; j++, to += size, e += stride) {
         uint d = 0;
         for (; d + 16 <= size; d += 16) vstore16(load16(from, e + d), 0, to + d);
@@ -77,7 +86,8 @@ static inline void widen_rows(float *to, __global const half *from, uint e, uint
 }
 #endif
 
-static inline void compute_scores(const Params *p, State *state, __global const Storage *k, uint first, int keys) {
+static inline void compute_scores(const Params *p, State *state, __global const Storage *k,
+                                  uint first, int keys) {
     for (int j = 0; j < keys; j += KEY_BLOCK) {
         const int last = min(keys - j, KEY_BLOCK) - 1;
         const uint e = first + (uint)j * p->k_row;
@@ -102,9 +112,11 @@ static inline void compute_scores(const Params *p, State *state, __global const 
 }
 
 #if OPTIONS & OPTION_BIAS
-static inline void load_bias_tile(const Params *p, const Tile *t, __global const Bias *bias, State *state, int j, int keys) {
+static inline void load_bias_tile(const Params *p, const Tile *t, __global const Bias *bias,
+                                  State *state, int j, int keys) {
     for (int r = 0; r < t->rows; r++)
-        for (int x = 0; x < keys; x++) state->bias[x][r] = load_bias(p, t, bias, t->query + r, j + x);
+        for (int x = 0; x < keys; x++)
+            state->bias[x][r] = load_bias(p, t, bias, t->query + r, j + x);
 }
 #endif
 
@@ -112,18 +124,22 @@ static inline Ints lane_rows(const Tile *t, int r) {
     return (Ints)(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15) + (t->query + LANES * r);
 }
 
-// Applies the score modifiers and, on a cut tile, removes what a row does not see. Returns true if a key was removed.
-static inline bool modify_scores(const Params *p, const Tile *t, State *state, int j, int keys, bool cut) {
+// Applies the score modifiers and, on a cut tile, removes what a row does not see. Returns true if
+// a key was removed.
+static inline bool modify_scores(const Params *p, const Tile *t, State *state, int j, int keys,
+                                 bool cut) {
     Ints removed = 0;
     for (int x = 0; x < keys; x++) {
-        _Pragma("nounroll") for (int r = 0; r < ROW_VECTORS; r++) { // much code a vector: unrolled it compiles slowly
+        // Much code a vector: unrolled it compiles slowly.
+        _Pragma("nounroll") for (int r = 0; r < ROW_VECTORS; r++) {
             Reals s = state->scores[x][r];
             Reals b = 0.0f;
 #if OPTIONS & OPTION_BIAS
             b = vload16(r, state->bias[x]);
 #endif
             if (has_modifiers()) s = modify_score(p, t, s, lane_rows(t, r), j + x, b);
-            if (has(OPTION_WINDOW) && cut) s = visible(p, t, lane_rows(t, r), j + x) ? s : (Reals)(-INFINITY);
+            if (has(OPTION_WINDOW) && cut)
+                s = visible(p, t, lane_rows(t, r), j + x) ? s : (Reals)(-INFINITY);
             removed |= is_negative_infinity(s);
             state->scores[x][r] = s;
         }
@@ -136,7 +152,8 @@ static inline void compute_weights(State *state, int keys) {
     Reals highest[ROW_VECTORS], base[ROW_VECTORS], sum[ROW_VECTORS];
     EACH_ROW_VECTOR highest[r] = state->maximum[r];
     for (int x = 0; x < keys; x++)
-        EACH_ROW_VECTOR highest[r] = state->scores[x][r] > highest[r] ? state->scores[x][r] : highest[r];
+        EACH_ROW_VECTOR highest[r] =
+            state->scores[x][r] > highest[r] ? state->scores[x][r] : highest[r];
     EACH_ROW_VECTOR {
         base[r] = is_negative_infinity(highest[r]) ? (Reals)(0.0f) : highest[r];
         state->rescale[r] = exp2_negative(state->maximum[r] - base[r]);
@@ -153,8 +170,10 @@ static inline void compute_weights(State *state, int keys) {
     EACH_ROW_VECTOR state->normaliser[r] = state->normaliser[r] * state->rescale[r] + sum[r];
 }
 
-// `selecting` skips pairs of weight 0, whose value may be NaN. It is constant where this is called.
-__attribute__((always_inline)) static inline void add_values(const Params *p, State *state, Rows v, uint stride, int keys, bool selecting) {
+// `selecting` skips pairs of weight 0, whose value may be NaN. It is constant where this is called,
+// and always_inline keeps it so: else compilers join the two calls into one that tests it inside.
+__attribute__((always_inline)) static inline void
+add_values(const Params *p, State *state, Rows v, uint stride, int keys, bool selecting) {
     for (uint d = 0; d < p->value_size; d += COLUMN_BLOCK) {
         Reals sum[COLUMN_BLOCK][ROW_VECTORS];
         uint column[COLUMN_BLOCK];
@@ -176,7 +195,8 @@ __attribute__((always_inline)) static inline void add_values(const Params *p, St
     }
 }
 
-static inline void end_rows(const Params *p, const Tile *t, __global Output *out, __global float *lse, State *state) {
+static inline void end_rows(const Params *p, const Tile *t, __global Output *out,
+                            __global float *lse, State *state) {
     const float *maximum = (const float *)state->maximum;
     const float *normaliser = (const float *)state->normaliser;
     for (int r = 0; r < t->rows; r++) {
@@ -192,10 +212,10 @@ static inline void end_rows(const Params *p, const Tile *t, __global Output *out
     }
 }
 
-__kernel __attribute__((reqd_work_group_size(1, 1, 1)))
-void attend(__global const Storage *q, __global const Storage *k, __global const Storage *v, __global const Bias *bias,
-            __global const uint *heads, __global Output *out, __global float *lse, const Params params,
-            uint first_group) {
+__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
+attend(__global const Storage *q, __global const Storage *k, __global const Storage *v,
+       __global const Bias *bias, __global const uint *heads, __global Output *out,
+       __global float *lse, const Params params, uint first_group) {
     const Params *p = &params;
     const Tile t = tile_of_group(p, heads, group_index(first_group), TILE_ROWS);
     const uint k_base = p->base_k + t.batch * p->k_batch + t.kv_head * p->k_head;

@@ -1,5 +1,6 @@
-// heads: gathers valid keys, valid queries, ALiBi slope and sink of each (batch, head) into one table for `attend`.
-// 64 (batch, head) pairs a work-group, one a work-item; no local memory. See params/heads.h.
+// heads: gathers valid keys, valid queries, ALiBi slope and sink of each (batch, head) into one
+// table for `attend`. 64 (batch, head) pairs a work-group, one a work-item; no local memory. See
+// params/heads.h.
 #include "params/heads.h"
 #define KERNEL_PARAMS HEADS_PARAMS
 #include "lib/kernel.cl"
@@ -20,9 +21,9 @@ typedef float Sink;
 #define load_sink(x, e) (x)[e]
 #endif
 
-__kernel __attribute__((reqd_work_group_size(64, 1, 1)))
-void heads(__global const int *lengths, __global const int *query_lengths, __global const Slope *slopes,
-           __global const Sink *sinks, __global uint *table, const Params params, uint first_group) {
+__kernel __attribute__((reqd_work_group_size(64, 1, 1))) void
+heads(__global const int *lengths, __global const int *query_lengths, __global const Slope *slopes,
+      __global const Sink *sinks, __global uint *table, const Params params, uint first_group) {
     const Params *p = &params;
     const uint record = group_index(first_group) * 64u + (uint)get_local_id(0);
     const uint batch = record / p->num_heads;
@@ -35,12 +36,14 @@ void heads(__global const int *lengths, __global const int *query_lengths, __glo
         keys = lengths[p->base_lengths + batch * p->lengths_stride];
         if (has(HEADS_SELF)) queries = keys;
     }
-    if (has(HEADS_QUERY_LENGTHS)) queries = query_lengths[p->base_query_lengths + batch * p->query_lengths_stride];
+    if (has(HEADS_QUERY_LENGTHS))
+        queries = query_lengths[p->base_query_lengths + batch * p->query_lengths_stride];
 
     float slope = 0.0f;
     float sink = -INFINITY;
     if (has(HEADS_SLOPES))
-        slope = load_slope(slopes, p->base_slopes + batch * p->slopes_batch + head * p->slopes_head);
+        slope =
+            load_slope(slopes, p->base_slopes + batch * p->slopes_batch + head * p->slopes_head);
     if (has(HEADS_SINKS)) sink = load_sink(sinks, p->base_sinks + head * p->sinks_stride);
 
     __global uint *to = table + p->base_table + 4u * record;

@@ -1,12 +1,13 @@
 #!/bin/bash
-# Compiles every OpenCL variant for Intel GPUs, without hardware, and prints what the compiler made of it.
+# Compiles every OpenCL variant for Intel GPUs, without hardware, and prints what the compiler made
+# of it.
 #
-#   tests/compile/ocloc.sh [-k KERNEL] [-v VARIANT] [DEVICE...]      devices: skl tgllp dg2 unless given
+#   tests/compile/ocloc.sh [-k KERNEL] [-v VARIANT] [DEVICE...]    devices: skl tgllp dg2 if none
 #
-# One line per kernel, variant, OPTIONS and device: SIMD width, registers a thread may use, bytes of spills, of scratch
-# (private arrays: a loop-indexed array shows there and not as a spill) and of shared memory. Rows made for devices of type
-# CPU are compiled and shown, but may use scratch. Exit status: 1 if another row spills, uses scratch or does not
-# compile; 77 without ocloc.
+# One line per kernel, variant, OPTIONS and device: SIMD width, registers a thread may use, bytes of
+# spills, of scratch (private arrays: a loop-indexed array shows there and not as a spill) and of
+# shared memory. Rows made for devices of type CPU are compiled and shown, but may use scratch. Exit
+# status: 1 if another row spills, uses scratch or does not compile; 77 without ocloc.
 set -u
 
 root=$(cd "$(dirname "$0")/../.." && pwd)
@@ -61,7 +62,8 @@ rows() {
         }' "$shaders/variants/$1.inc"
 }
 
-# OPTIONS worth looking at: none, halves, all that cost registers. Numbers from shaders/params/<kernel>.h.
+# OPTIONS worth looking at: none, halves, all that cost registers. Numbers from
+# shaders/params/<kernel>.h.
 options_of() {
     case $1 in
         attend) echo "0 1 506 511" ;;
@@ -76,15 +78,18 @@ field() { grep -a -m 1 -o "$1: *[0-9]*" "$2" | grep -o '[0-9]*$' || echo 0; }
 
 # Bytes of memory a thread has with some usage; 0 if there is none.
 memory() {
-    grep -a -A 1 -E "usage: *($1)" "$2" | grep -a -o "size: *[0-9]*" | grep -o '[0-9]*$' | awk '{ n += $1 } END { print n + 0 }'
+    grep -a -A 1 -E "usage: *($1)" "$2" | grep -a -o "size: *[0-9]*" |
+        awk '{ n += $2 } END { print n + 0 }'
 }
 
 failures=0
 check() { # kernel variant source defines needs options device
     local binary=$work/binary verdict=ok
+    local format='%-24s %-7s %-6s %5s %9s %7s %7s %7s  %s\n'
     rm -f "$binary"
-    if ! ocloc compile -q -file "$work/source.cl" -device "$7" -options "-cl-std=CL1.2 $4 -DOPTIONS=$6u" \
-        -internal_options -cl-intel-allow-zebin -out_dir "$work" -output binary -output_no_suffix > "$work/log" 2>&1; then
+    if ! ocloc compile -q -file "$work/source.cl" -device "$7" \
+        -options "-cl-std=CL1.2 $4 -DOPTIONS=$6u" -internal_options -cl-intel-allow-zebin \
+        -out_dir "$work" -output binary -output_no_suffix > "$work/log" 2>&1; then
         printf '%-24s %-7s %-6s does not compile\n' "$1.$2" "$6" "$7"
         cat "$work/log"
         failures=$((failures + 1))
@@ -100,11 +105,13 @@ check() { # kernel variant source defines needs options device
             *) failures=$((failures + 1)) ;;
         esac
     fi
-    printf '%-24s %-7s %-6s %5s %9s %7s %7s %7s  %s\n' "$1.$2" "$6" "$7" "$(field simd_size "$binary")" \
+    # shellcheck disable=SC2059
+    printf "$format" "$1.$2" "$6" "$7" "$(field simd_size "$binary")" \
         "$(field grf_count "$binary")" "$spills" "$private" "$(field slm_size "$binary")" "$verdict"
 }
 
-printf '%-24s %-7s %-6s %5s %9s %7s %7s %7s\n' variant options device simd registers spills scratch shared
+printf '%-24s %-7s %-6s %5s %9s %7s %7s %7s\n' \
+    variant options device simd registers spills scratch shared
 for list in "$shaders"/variants/*.inc; do
     kernel=$(basename "$list" .inc)
     [ -z "$only_kernel" ] || [ "$only_kernel" = "$kernel" ] || continue

@@ -97,14 +97,18 @@ static const char *pick_variant(const cli_check *check, const ikat_device_info *
     return name;
 }
 
-// Variants that the best choice already was are not run again.
-static void check_on_device(cli_check *check, const cli_expected *expected, const char *what,
-                            uint32_t device, cli_tally *tally) {
+// Variants that the best choice already was are not run again; the others take turns with the types.
+static void check_on_device(cli_check *check, const cli_expected *expected, uint32_t example,
+                            const char *what, uint32_t device, cli_tally *tally) {
+    bool thorough = args_flag(check->args, "thorough");
     bool end = false;
     char best[256] = "";
     for (uint32_t i = 0; !end; i++) {
         const char *variant = pick_variant(check, tally->device, i, &end);
-        if (!end && !(i > 0 && harness_takes_variant(best, variant))) {
+        bool again = i > 0 && !end &&
+                     (harness_takes_variant(best, variant) ||
+                      (!thorough && !harness_wants_variant(&expected->variation, example, i)));
+        if (!end && !again) {
             cli_outcome outcome;
             harness_check(&check->harness, check->targets.devices[device], expected, variant,
                           &outcome);
@@ -131,7 +135,7 @@ static void check_example(cli_check *check, const ikat_mechanism_info *info, uin
             harness_expect(&check->harness, info, example, &variations[i], &expected, &outcome);
         for (uint32_t device = 0; device < check->targets.num; device++) {
             if (good) {
-                check_on_device(check, &expected, what, device, &tallies[device]);
+                check_on_device(check, &expected, index, what, device, &tallies[device]);
             } else {
                 count_outcome(check, &tallies[device], what, NULL, &outcome);
             }

@@ -134,6 +134,10 @@ void harness_list_kernels(const ikat_plan *plan, char *out, size_t capacity) {
     }
 }
 
+bool harness_wants_variant(const cli_variation *variation, uint32_t example, uint32_t variant) {
+    return (example + variant) % 2 == (variation->dtype == IKAT_FLOAT16);
+}
+
 // "attend.lane_d64" is in "attend.f32.lane_d64.lse merge.f32.rows": a kernel of that name has the
 // rest as one of its words.
 bool harness_takes_variant(const char *kernels, const char *variant) {
@@ -190,12 +194,27 @@ static void compare_output(const cli_harness *harness, const cli_job *job,
     free(got);
 }
 
+// The library says why it took none of a kernel's variants: keeps what it says of this one, such as
+// "lane_d64 (subgroup size)".
+static void shorten_refusals(const char *variant, cli_outcome *out) {
+    const char *dot = strchr(variant, '.');
+    char name[64];
+    snprintf(name, sizeof(name), " %.60s (", dot ? dot + 1 : variant);
+    const char *found = strstr(out->text, name);
+    if (found) {
+        char text[128];
+        snprintf(text, sizeof(text), "%.*s", (int)strcspn(found, ")") + 1, found);
+        snprintf(out->text, sizeof(out->text), "%s", text + 1);
+    }
+}
+
 // UNSUPPORTED with a variant asked for is no failure: the device or the call cannot use it.
 static void fail_plan(const cli_harness *harness, ikat_status status, const char *variant,
                       cli_outcome *out) {
     fail_status(harness, status, "no plan", out);
     if (status == IKAT_UNSUPPORTED && variant) {
         out->verdict = VERDICT_SKIPPED;
+        shorten_refusals(variant, out);
     }
 }
 

@@ -84,6 +84,10 @@ void harness_check_large(cli_harness *harness, ikat_device *device, const ikat_m
                          const ikat_mechanism_case *example, ikat_dtype dtype, const char *variant,
                          cli_outcome *out);
 
+// Whether variant number `variant` of a backend is to run this variation of an example: each example in
+// one type per variant, in turns, as each type is another program to compile. The best variant runs all.
+bool harness_wants_variant(const cli_variation *variation, uint32_t example, uint32_t variant);
+
 // Whether a list of kernels has one of this variant, "attend.lane_d64".
 bool harness_takes_variant(const char *kernels, const char *variant);
 

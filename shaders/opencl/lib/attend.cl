@@ -1,20 +1,22 @@
-// What every variant of `attend` shares: which (batch, head, tile, split) a work-group owns, which keys its rows
-// see, and what happens to a score before softmax. Positions `i` and `j` are global (query_begin, key_begin added).
+// What every variant of `attend` shares: which (batch, head, tile, split) a work-group owns, which
+// keys its rows see, and what happens to a score before softmax. Positions `i` and `j` are global
+// (query_begin, key_begin added).
 //
-// A tile of rows meets three ranges of keys: [first, full_first) cut by an edge, [full_first, full_end) seen by all rows,
-// [full_end, end) cut again. Only cut ranges test elements. Rows past the last valid query are computed like
-// their neighbours and written as 0 at the end: they cut nothing.
+// A tile of rows meets three ranges of keys: [first, full_first) cut by an edge, [full_first,
+// full_end) seen by all rows, [full_end, end) cut again. Only cut ranges test elements. Rows past
+// the last valid query are computed like their neighbours and written as 0 at the end: they cut
+// nothing.
 typedef struct Tile {
     uint batch;
-    uint head;     // query head within the step
-    uint kv_head;  // key/value head within the step
+    uint head;    // query head within the step
+    uint kv_head; // key/value head within the step
     uint split;
-    uint row;      // first row, local to the step
-    int rows;      // rows that exist, at most the variant's tile
-    int query;     // first row, global position
+    uint row;  // first row, local to the step
+    int rows;  // rows that exist, at most the variant's tile
+    int query; // first row, global position
     int valid_queries;
     int valid_keys;
-    int diagonal;  // valid_keys - valid_queries: row i's own key is i + diagonal
+    int diagonal; // valid_keys - valid_queries: row i's own key is i + diagonal
     float slope;
     float sink;
     int first, full_first, full_end, end; // keys, global positions
@@ -22,8 +24,8 @@ typedef struct Tile {
 
 // What the window leaves of the tile's keys.
 static inline void clip_to_window(const Params *p, Tile *t) {
-    int low = t->query + t->diagonal;  // own key of the first row
-    int high = low + t->rows - 1;      // and of the last
+    int low = t->query + t->diagonal; // own key of the first row
+    int high = low + t->rows - 1;     // and of the last
     if (p->window_left >= 0) {
         t->first = max(t->first, sub_sat(low, p->window_left));
         t->full_first = max(t->full_first, sub_sat(high, p->window_left));
@@ -34,7 +36,8 @@ static inline void clip_to_window(const Params *p, Tile *t) {
     }
 }
 
-static inline Tile tile_of_group(const Params *p, __global const uint *heads, uint group, uint tile_rows) {
+static inline Tile tile_of_group(const Params *p, __global const uint *heads, uint group,
+                                 uint tile_rows) {
     Tile t;
     t.split = group % p->num_splits;
     group /= p->num_splits;
@@ -51,7 +54,8 @@ static inline Tile tile_of_group(const Params *p, __global const uint *heads, ui
     t.slope = 0.0f;
     t.sink = -INFINITY;
     if (has(OPTION_LENGTHS | OPTION_ALIBI | OPTION_SINK)) {
-        __global const uint *record = heads + p->base_heads + 4u * (t.batch * p->head_records + t.head);
+        __global const uint *record =
+            heads + p->base_heads + 4u * (t.batch * p->head_records + t.head);
         t.valid_keys = (int)record[0];
         t.valid_queries = (int)record[1];
         t.slope = as_float(record[2]);
@@ -82,21 +86,26 @@ static inline Ints visible(const Params *p, const Tile *t, Ints i, Ints j) {
     return (left <= most_left) & (-left <= most_right);
 }
 
-static inline float load_bias(const Params *p, const Tile *t, __global const Bias *bias, int i, int j) {
+static inline float load_bias(const Params *p, const Tile *t, __global const Bias *bias, int i,
+                              int j) {
     uint e = p->base_bias + t->batch * p->bias_batch + t->head * p->bias_head +
              ((uint)i - p->query_begin) * p->bias_row + ((uint)j - p->key_begin);
     return load_bias_element(bias, e);
 }
 
-// True if a score goes through modify_score; else the scale (times log2 e) can be multiplied into q once.
+// True if a score goes through modify_score; else the scale (times log2 e) can be multiplied into q
+// once.
 static inline bool has_modifiers(void) { return has(OPTION_SOFTCAP | OPTION_ALIBI | OPTION_BIAS); }
 
 // What q is multiplied by before the product with k.
-static inline float query_factor(const Params *p) { return has_modifiers() ? 1.0f : p->scale * LOG2_E; }
+static inline float query_factor(const Params *p) {
+    return has_modifiers() ? 1.0f : p->scale * LOG2_E;
+}
 
-// From the plain product q.k to the score in units of log 2; b is the pair's bias, if there is one. A bias of -inf
-// removes the key whatever q and k hold.
-static inline Reals modify_score(const Params *p, const Tile *t, Reals dot_qk, Ints i, Ints j, Reals b) {
+// From the plain product q.k to the score in units of log 2; b is the pair's bias, if there is one.
+// A bias of -inf removes the key whatever q and k hold.
+static inline Reals modify_score(const Params *p, const Tile *t, Reals dot_qk, Ints i, Ints j,
+                                 Reals b) {
     Reals s = p->scale * dot_qk;
     if (has(OPTION_SOFTCAP)) s = p->softcap * tanh_exact(s / p->softcap);
     if (has(OPTION_ALIBI)) s -= t->slope * fabs(to_reals(i - j + t->diagonal));
@@ -104,15 +113,18 @@ static inline Reals modify_score(const Params *p, const Tile *t, Reals dot_qk, I
     return s * LOG2_E;
 }
 
-// The sink of a row as the state (maximum in units of log 2, sum) that its online softmax starts from.
+// The sink of a row as the state (maximum in units of log 2, sum) that its online softmax starts
+// from.
 static inline bool takes_sink(const Params *p, const Tile *t) {
     return has(OPTION_SINK) && p->with_sink != 0u && t->split == 0u;
 }
 
 static inline uint out_offset(const Params *p, const Tile *t, uint row) {
-    return p->base_out + t->split * p->out_split + t->batch * p->out_batch + t->head * p->out_head + row * p->out_row;
+    return p->base_out + t->split * p->out_split + t->batch * p->out_batch + t->head * p->out_head +
+           row * p->out_row;
 }
 
 static inline uint lse_offset(const Params *p, const Tile *t, uint row) {
-    return p->base_lse + t->split * p->lse_split + t->batch * p->lse_batch + t->head * p->lse_head + row * p->lse_row;
+    return p->base_lse + t->split * p->lse_split + t->batch * p->lse_batch + t->head * p->lse_head +
+           row * p->lse_row;
 }

@@ -1,7 +1,9 @@
-// Numbers that must not depend on the driver: NaN and infinity are tested by their bits, and tanh is our own.
+// Numbers that must not depend on the driver: NaN and infinity are tested by their bits, and tanh
+// is our own.
 //
-// LANES is how many values a variant computes at once: 1, or 16 on devices of type CPU, whose compilers do not vectorise
-// across work-items. Functions on Reals and Ints serve both: `?:` selects lane by lane.
+// LANES is how many values a variant computes at once: 1, or 16 on devices of type CPU, whose
+// compilers do not vectorise across work-items. Functions on Reals and Ints serve both: `?:`
+// selects lane by lane.
 #if LANES == 1
 typedef float Reals;
 typedef int Ints;
@@ -26,8 +28,9 @@ static inline Ints is_negative_infinity(Reals x) { return as_ints(x) == (int)0xf
 #if LANES == 1
 static inline Reals exp2_negative(Reals x) { return exp2(x); }
 #else
-// Adding 1.5 * 2^23 rounds x to an integer r and leaves r + 127 in the low bits, ready to be an exponent; a minimax polynomial
-// (5e-9) covers the rest, |x - r| <= 1/2. The power is multiplied in, not added to the bits: NaN stays NaN.
+// Adding 1.5 * 2^23 rounds x to an integer r and leaves r + 127 in the low bits, ready to be an
+// exponent; a minimax polynomial (5e-9) covers the rest, |x - r| <= 1/2. The power is multiplied
+// in, not added to the bits: NaN stays NaN.
 static inline Reals exp2_negative(Reals x) {
     const float round_to_exponent = 12582912.0f + 127.0f;
     Reals t = x + round_to_exponent;
@@ -49,9 +52,14 @@ static inline Reals exp2_negative(Reals x) {
 static inline Reals tanh_exact(Reals x) {
     Reals a = fabs(x);
     Reals x2 = x * x;
-    Reals series =
-        x * (1.0f + x2 * (-1.0f / 3.0f + x2 * (2.0f / 15.0f + x2 * (-17.0f / 315.0f + x2 * (62.0f / 2835.0f +
-             x2 * (-1382.0f / 155925.0f + x2 * (21844.0f / 6081075.0f + x2 * (-929569.0f / 638512875.0f))))))));
+    Reals series = -929569.0f / 638512875.0f;
+    series = series * x2 + 21844.0f / 6081075.0f;
+    series = series * x2 - 1382.0f / 155925.0f;
+    series = series * x2 + 62.0f / 2835.0f;
+    series = series * x2 - 17.0f / 315.0f;
+    series = series * x2 + 2.0f / 15.0f;
+    series = series * x2 - 1.0f / 3.0f;
+    series = x + x * x2 * series;
     Reals e = exp2_negative(a * (-2.0f * LOG2_E));
     Reals far = copysign(1.0f - 2.0f * e / (1.0f + e), x);
     Reals result = a < 0.5f ? series : far;

@@ -1,4 +1,5 @@
-// float32 and float16 elements behind one name. Halves need no device feature and no alignment: vload_half, vstore_half.
+// float32 and float16 elements behind one name. Halves need no device feature and no alignment:
+// vload_half, vstore_half.
 static inline float load_float(__global const float *x, uint e) { return x[e]; }
 static inline float load_half(__global const half *x, uint e) { return vload_half(e, x); }
 static inline void store_float(__global float *x, uint e, float value) { x[e] = value; }
@@ -31,9 +32,9 @@ typedef float Bias;
 #endif
 
 #if LANES == 16
-// 16 elements from any address. The halves are widened here because the builtin takes them one by one on devices of
-// type CPU. Shifted into place a half is a float too small by 2^112, subnormal or not; what then lies beyond the largest
-// half, 65504, was infinity or NaN.
+// 16 elements from any address. The halves are widened here because the builtin takes them one by
+// one on devices of type CPU. Shifted into place a half is a float too small by 2^112, subnormal or
+// not; what then lies beyond the largest half, 65504, was infinity or NaN.
 static inline float16 load16_float(__global const float *x, uint e) { return vload16(0, x + e); }
 static inline float16 load16_half(__global const half *x, uint e) {
     int16 bits = (convert_int16(vload16(0, (__global const short *)x + e)) << 13) & (int)0x8fffe000;
