@@ -21,6 +21,7 @@ static const cli_option options[] = {
     {"variants", NULL, false, false, "every kernel variant, not only the best"},
     {"thorough", NULL, false, false, "all types, fills and layouts, not only pairs"},
     {"large", NULL, false, false, "the large examples instead"},
+    {"device", "TEXT", false, false, "only devices whose name contains TEXT"},
     {"case", "TEXT", false, false, "only examples whose name contains TEXT"},
     OPTION_LIMITS,
     OPTION_VERBOSE,
@@ -193,9 +194,12 @@ static void run_example(void **state) {
     }
 }
 
-static bool is_wanted(const conformance_suite *suite, const ikat_mechanism_case *example) {
+static bool is_wanted(const conformance_suite *suite, const ikat_device_info *where,
+                      const ikat_mechanism_case *example) {
     const char *text = args_value(&suite->args, "case");
-    return harness_is_large(example) == args_flag(&suite->args, "large") &&
+    const char *device = args_value(&suite->args, "device");
+    return (!device || strstr(where->name, device)) &&
+           harness_is_large(example) == args_flag(&suite->args, "large") &&
            (!text || strstr(example->name, text));
 }
 
@@ -206,7 +210,7 @@ static void add_tests(conformance_suite *suite, uint32_t device, const ikat_mech
     const ikat_mechanism_case *examples = ikat_mechanism_cases(info->name, &num_examples);
     const ikat_device_info *where = ikat_device_get_info(suite->targets.devices[device]);
     for (uint32_t i = 0; i < num_examples; i++) {
-        if (is_wanted(suite, &examples[i])) {
+        if (is_wanted(suite, where, &examples[i])) {
             *tests = tool_resize(*tests, *num + 1, sizeof(**tests));
             conformance_test *test = &(*tests)[(*num)++];
             *test = (conformance_test){suite, device, info, &examples[i], i, "", 0, 0};
