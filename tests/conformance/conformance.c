@@ -1,7 +1,8 @@
 // Every mechanism's examples on every device of a backend, against the reference: one test a device
 // and example, made from the registry.
 //
-//   conformance [--backend NAME] [--limits TEXT] [--variants] [--thorough] [--large] [--case TEXT]
+//   conformance [--backend NAME] [--limits TEXT] [--variants] [--thorough] [--brief] [--large]
+//               [--case TEXT]
 
 #include "harness.h"
 #include "select.h"
@@ -20,6 +21,7 @@ static const cli_option options[] = {
     {"backend", "NAME", false, false, "only its devices"},
     {"variants", NULL, false, false, "every kernel variant, not only the best"},
     {"thorough", NULL, false, false, "all types, fills and layouts, not only pairs"},
+    {"brief", NULL, false, false, "each example in one type only, in turns: half the programs"},
     {"large", NULL, false, false, "the large examples instead"},
     {"device", "TEXT", false, false, "only devices whose name contains TEXT"},
     {"case", "TEXT", false, false, "only examples whose name contains TEXT"},
@@ -30,7 +32,7 @@ static const cli_option options[] = {
 
 static const cli_command command = {
     "conformance",
-    "[--backend NAME] [--limits TEXT] [--variants] [--thorough] [--large]",
+    "[--backend NAME] [--limits TEXT] [--variants] [--thorough] [--brief] [--large]",
     "Runs the examples of all mechanisms on all devices of a backend.",
     options,
     sizeof(options) / sizeof(options[0]),
@@ -156,6 +158,10 @@ static void check_small(conformance_test *test) {
         cli_expected expected;
         cli_outcome outcome;
         char what[64] = "";
+        if (args_flag(&suite->args, "brief") &&
+            !harness_wants_variant(&variations[i], test->index, 0)) {
+            continue;
+        }
         variation_describe(&variations[i], what, sizeof(what));
         if (harness_expect(&suite->harness, test->info, test->example, &variations[i], &expected,
                            &outcome)) {
