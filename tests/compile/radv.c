@@ -26,18 +26,25 @@
 
 enum { MAX_IDS = 1 << 16, MAX_BINDINGS = 16 };
 
-#define INSTANCE_FUNCTIONS(X)   \
+// clang-format off
+#define INSTANCE_FUNCTIONS(X) \
     X(EnumeratePhysicalDevices) \
-    X(GetPhysicalDeviceProperties) X(CreateDevice) X(GetDeviceProcAddr) X(DestroyInstance)
-#define DEVICE_FUNCTIONS(X)       \
-    X(CreateShaderModule)         \
-    X(DestroyShaderModule)        \
-    X(CreateDescriptorSetLayout)  \
+    X(GetPhysicalDeviceProperties) \
+    X(CreateDevice) \
+    X(GetDeviceProcAddr) \
+    X(DestroyInstance)
+#define DEVICE_FUNCTIONS(X) \
+    X(CreateShaderModule) \
+    X(DestroyShaderModule) \
+    X(CreateDescriptorSetLayout) \
     X(DestroyDescriptorSetLayout) \
-    X(CreatePipelineLayout)       \
-    X(DestroyPipelineLayout)      \
-    X(CreateComputePipelines)     \
-    X(DestroyPipeline) X(GetPipelineExecutableStatisticsKHR) X(DestroyDevice)
+    X(CreatePipelineLayout) \
+    X(DestroyPipelineLayout) \
+    X(CreateComputePipelines) \
+    X(DestroyPipeline) \
+    X(GetPipelineExecutableStatisticsKHR) \
+    X(DestroyDevice)
+// clang-format on
 
 typedef struct driver {
     VkInstance instance;
