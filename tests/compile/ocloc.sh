@@ -6,8 +6,9 @@
 #
 # One line per kernel, variant, OPTIONS and device: SIMD width, registers a thread may use, bytes of
 # spills, of scratch (private arrays: a loop-indexed array shows there and not as a spill) and of
-# shared memory. Rows made for devices of type CPU are compiled and shown, but may use scratch. Exit
-# status: 1 if another row spills, uses scratch or does not compile; 77 without ocloc.
+# shared memory. Rows made for devices of type CPU never run there: they are compiled only if named
+# with -v, and may use scratch. Exit status: 1 if another row spills, uses scratch or does not
+# compile; 77 without ocloc.
 set -u
 
 root=$(cd "$(dirname "$0")/../.." && pwd)
@@ -117,6 +118,7 @@ for list in "$shaders"/variants/*.inc; do
     [ -z "$only_kernel" ] || [ "$only_kernel" = "$kernel" ] || continue
     while IFS='|' read -r variant source defines needs; do
         [ -z "$only_variant" ] || [ "$only_variant" = "$variant" ] || continue
+        case $needs in *NEED_CPU*) [ -n "$only_variant" ] || continue ;; esac
         expand "$source" > "$work/source.cl" || exit 1
         for options in $(options_of "$kernel"); do
             for device in $devices; do
