@@ -366,6 +366,7 @@ ikat_status ocl_port_create(const ikati_host *host, const ocl_functions *cl, cl_
         ikati_free(host, port);
         return ikati_fail(host, IKAT_NO_MEMORY, IKAT_MESSAGE_MEMORY, "opencl: no mutex");
     }
+    port->type = describe_type(cl, device);
     port->identity = describe_identity(host, cl, device);
     const ikat_status status = port->identity ? open_objects(port, context, queue) : IKAT_NO_MEMORY;
     if (status != IKAT_OK) {

@@ -64,6 +64,7 @@ typedef struct ocl_port {
     bool queue_adopted;     // the host may enqueue there too, and wait for what only it can signal
     bool profiling;
     ikat_device_limits limits;
+    ikat_device_type type;
     char *identity; // device and driver in full, for cache keys
     cl_mem dummy;   // stands in for bindings that a kernel does not touch
 

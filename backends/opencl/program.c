@@ -32,11 +32,16 @@ static const char *find_source(const char *name) {
     return NULL;
 }
 
-// Never -cl-fast-relaxed-math: masks are made of infinities.
+// Never -cl-fast-relaxed-math: masks are made of infinities. What shares local memory is made for
+// GPUs; drivers of CPU devices split it at every barrier, and optimising the parts takes them up to
+// 20 s.
 static bool write_options(build *self) {
     const ikati_kernel *kernel = self->params->kernel;
-    const char *defines = self->params->variant->defines;
-    int length = snprintf(self->options, MAX_OPTIONS, "-cl-std=CL1.2 %s", defines ? defines : "");
+    const ikati_variant *variant = self->params->variant;
+    const bool quick = self->port->type == IKAT_DEVICE_CPU && variant->shared_bytes > 0;
+    int length =
+        snprintf(self->options, MAX_OPTIONS, "-cl-std=CL1.2%s %s", quick ? " -cl-opt-disable" : "",
+                 variant->defines ? variant->defines : "");
     for (uint32_t i = 0; i < kernel->num_specialisation && length > 0 && length < MAX_OPTIONS;
          i++) {
         length +=
