@@ -102,6 +102,16 @@ void guest_prepare(guest *self) {
     assert_int_equal(ikat_bindings_create(self->plan, &params, &self->bindings), IKAT_OK);
 }
 
+static void run_arrays(const guest *self, float *out) {
+    static float q[Q_ELEMENTS], k[K_ELEMENTS], v[K_ELEMENTS];
+    const ikat_array arrays[] = {
+        {"q", q, sizeof(q)}, {"k", k, sizeof(k)}, {"v", v, sizeof(v)}, {"out", out, Q_BYTES}};
+    guest_fill(q, k, v);
+    memset(out, 0xff, Q_BYTES);
+    assert_int_equal(ikat_plan_run_arrays(self->plan, arrays, NUM_TENSORS), IKAT_OK);
+    guest_check(out);
+}
+
 void guest_run_and_check(const guest *self) {
     float *out = malloc(Q_BYTES);
     assert_non_null(out);
@@ -110,6 +120,7 @@ void guest_run_and_check(const guest *self) {
     assert_int_equal(ikat_plan_run(self->plan, self->bindings), IKAT_OK);
     assert_int_equal(ikat_buffer_read(self->buffers[OUT], 0, out, Q_BYTES), IKAT_OK);
     guest_check(out);
+    run_arrays(self, out);
     free(out);
 }
 

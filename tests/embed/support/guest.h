@@ -41,7 +41,7 @@ typedef struct guest {
 void guest_prepare(guest *self);
 
 // Runs the plan on the library's own account, over an `out` full of NaN, reads it back and checks
-// it.
+// it; then once more over host memory.
 void guest_run_and_check(const guest *self);
 
 // After a device was lost: whatever needs it says so.
