@@ -3,14 +3,8 @@
 
 #include <string.h>
 
+#include "support/opencl_functions.h"
 #include "support/opencl_program.h"
-
-// A host that loads OpenCL itself, or stands between it and the library, as this one does: the
-// driver can be made to fail.
-typedef struct function_source {
-    const char *missing; // the name of a function that is not there
-    int num_calls;
-} function_source;
 
 static cl_int launch_error; // what the next launches give
 
@@ -23,66 +17,38 @@ static cl_int CL_API_CALL launch_or_fail(cl_command_queue queue, cl_kernel kerne
                                                  local_size, num_events, events, out_event);
 }
 
-static ikat_opencl_function find_function(void *user, const char *name) {
-#define FUNCTION(name) {#name, (ikat_opencl_function)name},
-    static const struct {
-        const char *name;
-        ikat_opencl_function function;
-    } functions[] = {
-        {"clEnqueueNDRangeKernel", (ikat_opencl_function)launch_or_fail},
-        // clang-format off
-        FUNCTION(clBuildProgram) FUNCTION(clCreateBuffer) FUNCTION(clCreateCommandQueue)
-        FUNCTION(clCreateContext) FUNCTION(clCreateKernel) FUNCTION(clCreateProgramWithBinary)
-        FUNCTION(clCreateProgramWithSource) FUNCTION(clCreateSubBuffer)
-        FUNCTION(clEnqueueMarkerWithWaitList) FUNCTION(clEnqueueReadBuffer)
-        FUNCTION(clEnqueueWriteBuffer) FUNCTION(clFinish) FUNCTION(clFlush)
-        FUNCTION(clGetCommandQueueInfo) FUNCTION(clGetContextInfo) FUNCTION(clGetDeviceIDs)
-        FUNCTION(clGetDeviceInfo) FUNCTION(clGetEventInfo) FUNCTION(clGetEventProfilingInfo)
-        FUNCTION(clGetKernelInfo) FUNCTION(clGetKernelWorkGroupInfo) FUNCTION(clGetMemObjectInfo)
-        FUNCTION(clGetPlatformIDs) FUNCTION(clGetPlatformInfo) FUNCTION(clGetProgramBuildInfo)
-        FUNCTION(clGetProgramInfo) FUNCTION(clReleaseCommandQueue) FUNCTION(clReleaseContext)
-        FUNCTION(clReleaseEvent) FUNCTION(clReleaseKernel) FUNCTION(clReleaseMemObject)
-        FUNCTION(clReleaseProgram) FUNCTION(clRetainCommandQueue) FUNCTION(clRetainContext)
-        FUNCTION(clRetainEvent) FUNCTION(clRetainMemObject) FUNCTION(clSetKernelArg)
-        FUNCTION(clWaitForEvents)
-        // clang-format on
-    };
-#undef FUNCTION
-    function_source *source = user;
-    source->num_calls++;
-    for (size_t i = 0; i < sizeof(functions) / sizeof(functions[0]); i++) {
-        const bool missing = source->missing && strcmp(source->missing, name) == 0;
-        if (!missing && strcmp(functions[i].name, name) == 0) return functions[i].function;
-    }
-    return NULL;
+// A driver that can be made to fail.
+static opencl_functions failing_functions(void) {
+    return (opencl_functions){
+        .replacements = {{"clEnqueueNDRangeKernel", (ikat_opencl_function)launch_or_fail}}};
 }
 
 static void takes_functions_of_the_host(void **state) {
     program *self = *state;
-    function_source source = {0};
+    opencl_functions functions = failing_functions();
     ikat_opencl_adopt_params params = program_params(self);
-    params.get_function = find_function;
-    params.get_function_user = &source;
+    params.get_function = opencl_functions_find;
+    params.get_function_user = &functions;
     guest g;
     program_invite(self, &params, &g);
     program_write_inputs(self, self->queue, NULL);
     guest_run_and_check(&g);
-    assert_true(source.num_calls > 0);
+    assert_true(functions.num_calls > 0);
 
     ikat_device *device;
-    source.missing = "clCreateSubBuffer";
+    functions.missing = "clCreateSubBuffer";
     assert_int_equal(IKAT_NO_DEVICE, ikat_opencl_adopt(self->ikat, &params, &device));
     assert_null(device);
-    assert_non_null(strstr(self->messages.last_text, source.missing));
+    assert_non_null(strstr(self->messages.last_text, functions.missing));
     guest_leave(&g);
 }
 
 static void survives_failing_launches(void **state) {
     program *self = *state;
-    function_source source = {0};
+    opencl_functions functions = failing_functions();
     ikat_opencl_adopt_params params = program_params(self);
-    params.get_function = find_function;
-    params.get_function_user = &source;
+    params.get_function = opencl_functions_find;
+    params.get_function_user = &functions;
     guest g;
     program_invite(self, &params, &g);
     program_write_inputs(self, self->queue, NULL);

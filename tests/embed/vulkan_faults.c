@@ -41,34 +41,20 @@ static VKAPI_ATTR VkResult VKAPI_CALL faulty_pipelines(VkDevice device, VkPipeli
     return vkCreateComputePipelines(device, cache, num, infos, callbacks, pipelines);
 }
 
-static VKAPI_ATTR PFN_vkVoidFunction VKAPI_CALL faulty_device_function(VkDevice device,
-                                                                       const char *name) {
-    if (!strcmp(name, "vkQueueSubmit")) {
-        return (PFN_vkVoidFunction)faulty_submit;
-    }
-    if (!strcmp(name, "vkAllocateMemory")) {
-        return (PFN_vkVoidFunction)faulty_allocate;
-    }
-    if (!strcmp(name, "vkCreateComputePipelines")) {
-        return (PFN_vkVoidFunction)faulty_pipelines;
-    }
-    return vkGetDeviceProcAddr(device, name);
-}
-
-static VKAPI_ATTR PFN_vkVoidFunction VKAPI_CALL faulty_function(VkInstance instance,
-                                                                const char *name) {
-    if (!strcmp(name, "vkGetDeviceProcAddr")) {
-        return (PFN_vkVoidFunction)faulty_device_function;
-    }
-    return vkGetInstanceProcAddr(instance, name);
-}
+static const engine_replacement faulty_functions[] = {
+    {"vkQueueSubmit", (PFN_vkVoidFunction)faulty_submit},
+    {"vkAllocateMemory", (PFN_vkVoidFunction)faulty_allocate},
+    {"vkCreateComputePipelines", (PFN_vkVoidFunction)faulty_pipelines},
+    {0},
+};
 
 static void create_faulty(machine *m, uint32_t index, engine *e,
                           ikat_vulkan_adopt_params *out_params) {
     memset(&faults, 0, sizeof(faults));
+    engine_replacements = faulty_functions;
     engine_create(m, index, VK_BUFFER_USAGE_TRANSFER_DST_BIT | VK_BUFFER_USAGE_TRANSFER_SRC_BIT, e);
     *out_params = engine_params(m, e);
-    out_params->get_instance_proc_addr = faulty_function;
+    out_params->get_instance_proc_addr = engine_find_function;
     out_params->queue = e->queue;
 }
 

@@ -12,9 +12,9 @@ typedef struct recorder {
     unsigned num[IKAT_MESSAGE_CACHE + 1]; // messages of any level, by id
 } recorder;
 
-// Makes a context that records into `out_recorder` what is as bad as `level` or worse. Fails the
-// test if that fails.
-void recorder_create_context(recorder *out_recorder, ikat_log_level level,
+// Makes a context that records into `out_recorder` what is as bad as `level` or worse, with a cache
+// folder (NULL: none). Fails the test if that fails.
+void recorder_create_context(recorder *out_recorder, ikat_log_level level, const char *cache_dir,
                              ikat_context **out_context);
 
 // Makes a context that records errors into `out_recorder`, and opens `device_name` on it, with limits

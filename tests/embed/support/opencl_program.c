@@ -42,7 +42,7 @@ int program_create(void **state) {
         clCreateCommandQueue(self->context, self->device, CL_QUEUE_PROFILING_ENABLE, &error);
     assert_int_equal(error, CL_SUCCESS);
     create_memories(self);
-    recorder_create_context(&self->messages, IKAT_LOG_WARNING, &self->ikat);
+    recorder_create_context(&self->messages, IKAT_LOG_WARNING, NULL, &self->ikat);
     return 0;
 }
 

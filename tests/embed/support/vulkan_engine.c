@@ -31,7 +31,7 @@ int machine_create(void **state) {
     machine *m = calloc(1, sizeof(*m));
     assert_non_null(m);
     *state = m;
-    recorder_create_context(&m->messages, IKAT_LOG_WARNING, &m->context);
+    recorder_create_context(&m->messages, IKAT_LOG_WARNING, NULL, &m->context);
     create_instance(m);
     return 0;
 }
@@ -153,6 +153,31 @@ ikat_vulkan_adopt_params engine_params(const machine *m, const engine *e) {
         .api_version = VK_API_VERSION_1_1,
         .features = e->support.features,
     };
+}
+
+const engine_replacement *engine_replacements;
+
+static PFN_vkVoidFunction find_replacement(const char *name) {
+    const engine_replacement *r = engine_replacements;
+    while (r->name && strcmp(r->name, name) != 0) {
+        r++;
+    }
+    return r->function;
+}
+
+static VKAPI_ATTR PFN_vkVoidFunction VKAPI_CALL find_device_function(VkDevice device,
+                                                                     const char *name) {
+    PFN_vkVoidFunction replacement = find_replacement(name);
+    return replacement ? replacement : vkGetDeviceProcAddr(device, name);
+}
+
+VKAPI_ATTR PFN_vkVoidFunction VKAPI_CALL engine_find_function(VkInstance instance,
+                                                              const char *name) {
+    if (!strcmp(name, "vkGetDeviceProcAddr")) {
+        return (PFN_vkVoidFunction)find_device_function;
+    }
+    PFN_vkVoidFunction replacement = find_replacement(name);
+    return replacement ? replacement : vkGetInstanceProcAddr(instance, name);
 }
 
 void engine_invite(const machine *m, const engine *e, const ikat_vulkan_adopt_params *params,

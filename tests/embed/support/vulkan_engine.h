@@ -54,6 +54,19 @@ void engine_destroy(engine *self);
 // What a host says of itself that has no queue to spare.
 ikat_vulkan_adopt_params engine_params(const machine *m, const engine *self);
 
+// Functions of a test's own, which engine_find_function gives in place of Vulkan's; the last one's
+// name is NULL.
+typedef struct engine_replacement {
+    const char *name;
+    PFN_vkVoidFunction function;
+} engine_replacement;
+
+extern const engine_replacement *engine_replacements;
+
+// For ikat_vulkan_adopt_params.get_instance_proc_addr.
+VKAPI_ATTR PFN_vkVoidFunction VKAPI_CALL engine_find_function(VkInstance instance,
+                                                              const char *name);
+
 // Adopts the engine's device and prepares attention over its buffer.
 void engine_invite(const machine *m, const engine *self, const ikat_vulkan_adopt_params *params,
                    guest *out_guest);
