@@ -127,7 +127,9 @@ static void create_buffer(engine *e, VkBufferUsageFlags more_usage) {
                (float *)(e->mapped + e->offsets[V]));
 }
 
-void engine_create(const machine *m, uint32_t index, VkBufferUsageFlags more_usage, engine *e) {
+void engine_create(const machine *m, uint32_t index, VkBufferUsageFlags more_usage,
+                   engine *out_engine) {
+    engine *e = out_engine;
     memset(e, 0, sizeof(*e));
     e->physical = m->devices[index];
     create_device(m, e);
@@ -181,7 +183,8 @@ VKAPI_ATTR PFN_vkVoidFunction VKAPI_CALL engine_find_function(VkInstance instanc
 }
 
 void engine_invite(const machine *m, const engine *e, const ikat_vulkan_adopt_params *params,
-                   guest *g) {
+                   guest *out_guest) {
+    guest *g = out_guest;
     memset(g, 0, sizeof(*g));
     assert_int_equal(ikat_vulkan_adopt(m->context, params, &g->device), IKAT_OK);
     for (int i = 0; i < NUM_TENSORS; i++) {

@@ -48,11 +48,12 @@ typedef struct engine {
 // Makes an engine on device `index`.
 //
 // more_usage  of the buffer, besides storage
-void engine_create(const machine *m, uint32_t index, VkBufferUsageFlags more_usage, engine *out);
-void engine_destroy(engine *self);
+void engine_create(const machine *m, uint32_t index, VkBufferUsageFlags more_usage,
+                   engine *out_engine);
+void engine_destroy(engine *e);
 
 // What a host says of itself that has no queue to spare.
-ikat_vulkan_adopt_params engine_params(const machine *m, const engine *self);
+ikat_vulkan_adopt_params engine_params(const machine *m, const engine *e);
 
 // Functions of a test's own, which engine_find_function gives in place of Vulkan's; the last one's
 // name is NULL.
@@ -68,13 +69,13 @@ VKAPI_ATTR PFN_vkVoidFunction VKAPI_CALL engine_find_function(VkInstance instanc
                                                               const char *name);
 
 // Adopts the engine's device and prepares attention over its buffer.
-void engine_invite(const machine *m, const engine *self, const ikat_vulkan_adopt_params *params,
+void engine_invite(const machine *m, const engine *e, const ikat_vulkan_adopt_params *params,
                    guest *out_guest);
 
 // One frame: the engine's own commands, slices [first, first + num), then its own again.
-void engine_run_frame(const engine *self, const guest *g, uint32_t first, uint32_t num);
+void engine_run_frame(const engine *e, const guest *g, uint32_t first, uint32_t num);
 
 // Checks what the last frame left in `out`.
-void engine_check(const engine *self);
+void engine_check(const engine *e);
 
 #endif
