@@ -14,6 +14,8 @@
 //     -> ikat_bindings_create -> ikat_plan_run (or ikat_plan_submit, ikat_device_wait) ->
 //     ikat_buffer_read
 //
+// Or, for one run over arrays in host memory, ikat_plan_run_arrays after ikat_plan_create.
+//
 // Plans and bindings are immutable and reusable: make them once, run them every frame. A host with
 // a Vulkan or OpenCL device of its own adopts it (vulkan.h, opencl.h), wraps its buffers and
 // records a plan's slices into its own command buffer or queue.

@@ -223,6 +223,32 @@ IKAT_API ikat_status ikat_plan_submit(const ikat_plan *plan, ikat_bindings *bind
                                       uint32_t first_slice, uint32_t num_slices,
                                       ikat_ticket *out_ticket);
 
+// Host memory for one tensor of a plan.
+//
+// data        laid out as the plan's tensor is, its `offset` included: what would be bound to it.
+//             Inputs are only read
+// size_bytes  at least what ikat_tensor_size_bytes says; 0, with any `data`, for an empty tensor
+typedef struct ikat_array {
+    const char *name;
+    void *data;
+    uint64_t size_bytes;
+} ikat_array;
+
+// Runs a plan once over host memory: makes buffers and bindings, copies inputs to the device, runs
+// all slices, waits, copies outputs back, frees what it made. For tools and first steps; what runs
+// every frame keeps its buffers and bindings.
+//
+// arrays  one a tensor of the plan: every input that was given, every output that is made. What an
+//         output's strides skip keeps its value. On failure outputs may hold anything
+//
+// IKAT_INVALID     an array is missing, unknown, given twice or too small
+// IKAT_UNSUPPORTED an adopted device without a queue
+// IKAT_NO_MEMORY   the device has no room for the tensors and the workspace
+//
+// Thread-safety: several threads may run one plan at the same time.
+IKAT_API ikat_status ikat_plan_run_arrays(const ikat_plan *plan, const ikat_array *arrays,
+                                          uint32_t num_arrays);
+
 #ifdef __cplusplus
 }
 #endif

@@ -9,6 +9,7 @@
 
 static void record(void *user, ikat_log_level level, ikat_message_id id, const char *text) {
     recorder *r = user;
+    r->num[id]++;
     if (level == IKAT_LOG_ERROR) {
         r->last_id = id;
         r->num_errors++;
@@ -16,12 +17,17 @@ static void record(void *user, ikat_log_level level, ikat_message_id id, const c
     }
 }
 
+void recorder_create_context(recorder *out_recorder, ikat_log_level level, const char *cache_dir,
+                             ikat_context **out_context) {
+    *out_recorder = (recorder){0};
+    const ikat_context_params params = {
+        .log = record, .log_user = out_recorder, .log_level = level, .cache_dir = cache_dir};
+    assert_int_equal(ikat_context_create(&params, out_context), IKAT_OK);
+}
+
 void recorder_open(recorder *out_recorder, const char *device_name, const char *limits,
                    ikat_context **out_context, ikat_device **out_device) {
-    *out_recorder = (recorder){0};
-    ikat_context_params params = {
-        .log = record, .log_user = out_recorder, .log_level = IKAT_LOG_ERROR};
-    assert_int_equal(ikat_context_create(&params, out_context), IKAT_OK);
+    recorder_create_context(out_recorder, IKAT_LOG_ERROR, NULL, out_context);
     ikat_device_info info;
     assert_int_equal(ikat_device_describe(*out_context, device_name, 0, &info), IKAT_OK);
     if (limits) {

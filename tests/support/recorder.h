@@ -1,4 +1,4 @@
-// A context whose messages are recorded, and a call of `dense` that tests bend.
+// A context whose messages are recorded, a device on it, and a call of `dense` that tests bend.
 
 #ifndef TESTS_RECORDER_H
 #define TESTS_RECORDER_H
@@ -9,9 +9,15 @@ typedef struct recorder {
     ikat_message_id last_id; // of the last error
     char last_text[512];
     unsigned num_errors;
+    unsigned num[IKAT_MESSAGE_CACHE + 1]; // messages of any level, by id
 } recorder;
 
-// Makes a context that records into `out_recorder`, and opens `device_name` on it, with limits
+// Makes a context that records into `out_recorder` what is as bad as `level` or worse, with a cache
+// folder (NULL: none). Fails the test if that fails.
+void recorder_create_context(recorder *out_recorder, ikat_log_level level, const char *cache_dir,
+                             ikat_context **out_context);
+
+// Makes a context that records errors into `out_recorder`, and opens `device_name` on it, with limits
 // lowered by `limits` (NULL: none). Fails the test if that fails.
 void recorder_open(recorder *out_recorder, const char *device_name, const char *limits,
                    ikat_context **out_context, ikat_device **out_device);

@@ -1,77 +1,58 @@
 // Blobs on disk: stored and loaded, and every kind of damage ignored.
 
-#define _POSIX_C_SOURCE 200809L
-
-#include <dirent.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <cmocka.h>
+
+#include "folder.h"
 
 #include "src/cache_file.h"
 #include "src/platform.h"
 
-typedef struct folder {
-    char parent[64];
-    char path[80];
+typedef struct fixture {
+    folder folder; // made by the first store
     ikati_host host;
     int num_warnings;
-} folder;
+} fixture;
 
 static void count_warning(void *user, ikat_log_level level, ikat_message_id id, const char *text) {
     (void)text;
-    folder *f = user;
+    fixture *f = user;
     f->num_warnings += level == IKAT_LOG_WARNING && id == IKAT_MESSAGE_CACHE;
 }
 
 static int make_folder(void **state) {
-    folder *f = calloc(1, sizeof(*f));
-    strcpy(f->parent, "/tmp/ikat-cache-XXXXXX");
-    if (!mkdtemp(f->parent)) {
-        free(f);
-        return 1;
-    }
-    snprintf(f->path, sizeof(f->path), "%s/cache", f->parent); // made by the first store
-    f->host = (ikati_host){
-        .log = count_warning, .log_user = f, .log_level = IKAT_LOG_WARNING, .cache_dir = f->path};
+    fixture *f = calloc(1, sizeof(*f));
+    assert_non_null(f);
+    folder_create(&f->folder);
+    f->host = (ikati_host){.log = count_warning,
+                           .log_user = f,
+                           .log_level = IKAT_LOG_WARNING,
+                           .cache_dir = f->folder.path};
     *state = f;
     return 0;
 }
 
-// The path of the only file of the folder; counts all of them.
-static int find_file(const folder *f, char out_path[512]) {
-    int count = 0;
-    DIR *opened = opendir(f->path);
-    const struct dirent *entry;
-    while (opened && (entry = readdir(opened)) != NULL) {
-        if (entry->d_name[0] != '.') {
-            snprintf(out_path, 512, "%s/%s", f->path, entry->d_name);
-            count++;
-        }
-    }
-    if (opened) {
-        closedir(opened);
-    }
-    return count;
-}
-
 static int remove_folder(void **state) {
-    folder *f = *state;
-    char path[512];
-    while (find_file(f, path) > 0 && remove(path) == 0) {
-    }
-    rmdir(f->path);
-    rmdir(f->parent);
+    fixture *f = *state;
+    folder_remove(&f->folder);
     free(f);
     return 0;
 }
 
-static void expect(const folder *f, const char *key, const char *text) {
+// The path of the only file of the folder.
+static void only_file(const fixture *f, char out_path[FOLDER_PATH_SIZE]) {
+    char paths[FOLDER_MAX_FILES][FOLDER_PATH_SIZE];
+    assert_int_equal(folder_list(&f->folder, paths), 1);
+    strcpy(out_path, paths[0]);
+}
+
+static void expect(const fixture *f, const char *key, const char *text) {
     void *blob = NULL;
     size_t size = 99;
     const bool found = ikati_cache_load(&f->host, "vulkan", key, &blob, &size);
@@ -85,13 +66,13 @@ static void expect(const folder *f, const char *key, const char *text) {
     ikati_free(&f->host, blob);
 }
 
-static void store(const folder *f, const char *key, const char *text) {
+static void store(const fixture *f, const char *key, const char *text) {
     ikati_cache_store(&f->host, "vulkan", key, text, strlen(text));
 }
 
 static void stored_and_loaded(void **state) {
-    folder *f = *state;
-    char path[512];
+    fixture *f = *state;
+    char path[FOLDER_PATH_SIZE], paths[FOLDER_MAX_FILES][FOLDER_PATH_SIZE];
     expect(f, "a key", NULL);
     store(f, "a key", "a blob");
     expect(f, "a key", "a blob");
@@ -100,45 +81,30 @@ static void stored_and_loaded(void **state) {
     expect(f, "a key", "replaced");
     store(f, "a key", "");
     expect(f, "a key", "");
-    assert_int_equal(find_file(f, path), 1); // no temporary file is left
+    only_file(f, path); // no temporary file is left
     assert_non_null(strstr(path, "/vulkan-"));
     store(f, "another key", "x");
-    assert_int_equal(find_file(f, path), 2);
+    assert_int_equal(folder_list(&f->folder, paths), 2);
     assert_int_equal(f->num_warnings, 0);
-}
-
-static long read_file(const char *path, char *bytes, size_t size) {
-    FILE *file = fopen(path, "rb");
-    assert_non_null(file);
-    const size_t count = fread(bytes, 1, size, file);
-    fclose(file);
-    return (long)count;
-}
-
-static void write_file(const char *path, const char *bytes, size_t size) {
-    FILE *file = fopen(path, "wb");
-    assert_non_null(file);
-    assert_int_equal(fwrite(bytes, 1, size, file), size);
-    assert_int_equal(fclose(file), 0);
 }
 
 // Any one byte changed, any length, anything appended: no blob, and the next store repairs it.
 static void damage_is_ignored(void **state) {
-    folder *f = *state;
-    char path[512], bytes[256];
+    fixture *f = *state;
+    char path[FOLDER_PATH_SIZE], bytes[256];
     store(f, "key", "some bytes to keep");
-    assert_int_equal(find_file(f, path), 1);
-    const long size = read_file(path, bytes, sizeof(bytes) - 1);
-    for (long i = 0; i < size; i++) {
+    only_file(f, path);
+    const size_t size = folder_read(path, bytes, sizeof(bytes) - 1);
+    for (size_t i = 0; i < size; i++) {
         bytes[i] ^= 0x40;
-        write_file(path, bytes, (size_t)size);
+        folder_write(path, bytes, size);
         expect(f, "key", NULL);
         bytes[i] ^= 0x40;
-        write_file(path, bytes, (size_t)i);
+        folder_write(path, bytes, i);
         expect(f, "key", NULL);
     }
     bytes[size] = 'x';
-    write_file(path, bytes, (size_t)size + 1);
+    folder_write(path, bytes, size + 1);
     expect(f, "key", NULL);
     store(f, "key", "repaired");
     expect(f, "key", "repaired");
@@ -146,22 +112,22 @@ static void damage_is_ignored(void **state) {
 
 // A file of another key under this key's name, as when two hashes collide.
 static void foreign_key_is_ignored(void **state) {
-    folder *f = *state;
-    char path[512], other[512], bytes[256];
+    fixture *f = *state;
+    char path[FOLDER_PATH_SIZE], other[FOLDER_PATH_SIZE], bytes[256];
     store(f, "key A", "blob of A");
-    assert_int_equal(find_file(f, path), 1);
-    const long size = read_file(path, bytes, sizeof(bytes));
+    only_file(f, path);
+    const size_t size = folder_read(path, bytes, sizeof(bytes));
     assert_int_equal(remove(path), 0);
     store(f, "key B", "blob of B");
-    assert_int_equal(find_file(f, other), 1);
-    write_file(other, bytes, (size_t)size);
+    only_file(f, other);
+    folder_write(other, bytes, size);
     expect(f, "key B", NULL);
     store(f, "key B", "blob of B");
     expect(f, "key B", "blob of B");
 }
 
 static void without_folder(void **state) {
-    folder *f = *state;
+    fixture *f = *state;
     f->host.cache_dir = NULL;
     store(f, "key", "blob");
     expect(f, "key", NULL);
@@ -173,7 +139,7 @@ static void without_folder(void **state) {
 }
 
 static void store_and_load(void *user, uint32_t worker) {
-    const folder *f = user;
+    const fixture *f = user;
     char text[2] = {(char)('a' + worker), 0};
     for (int i = 0; i < 50; i++) {
         store(f, "shared", text);
@@ -188,10 +154,10 @@ static void store_and_load(void *user, uint32_t worker) {
 }
 
 static void threads_may_race(void **state) {
-    folder *f = *state;
-    char path[512];
+    fixture *f = *state;
+    char path[FOLDER_PATH_SIZE];
     ikati_run_threads(4, store_and_load, f);
-    assert_int_equal(find_file(f, path), 1);
+    only_file(f, path);
 }
 
 int main(void) {

@@ -239,7 +239,8 @@ const cli_command command_bench = {
     "bench",
     "[NAME..] [--device D..|--all-devices] [--heads 8] [--n 1024:65536] [--dtype float16] [--json "
     "FILE]",
-    "Measures mechanisms on devices (GFLOP/s of visible pairs) and checks the results it timed.",
+    "Measures mechanisms on devices, required inputs only (GFLOP/s of visible pairs); checks the "
+    "results.",
     options,
     sizeof(options) / sizeof(options[0]),
     0,
