@@ -86,6 +86,7 @@ static uint32_t attend_options(const ikati_attend_builder *b, bool in_parts) {
     options |= a->window_left >= 0 || a->window_right >= 0 ? OPTION_WINDOW : 0;
     options |= a->lse.kind || in_parts ? OPTION_LSE : 0;
     options |= in_parts || b->needs_pack ? OPTION_OUT_FLOAT : 0;
+    options |= a->pattern ? OPTION_SCHEDULE : 0;
     return options;
 }
 
@@ -97,7 +98,7 @@ static void name_options(uint32_t options, char *text, size_t capacity) {
     } words[] = {
         {OPTION_BIAS, ".bias"}, {OPTION_SOFTCAP, ".softcap"}, {OPTION_ALIBI, ".alibi"},
         {OPTION_SINK, ".sink"}, {OPTION_LENGTHS, ".lengths"}, {OPTION_WINDOW, ".window"},
-        {OPTION_LSE, ".lse"},   {OPTION_OUT_FLOAT, ".part"},
+        {OPTION_LSE, ".lse"},   {OPTION_OUT_FLOAT, ".part"},  {OPTION_SCHEDULE, ".schedule"},
     };
     text[0] = 0;
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
@@ -269,8 +270,9 @@ static void fill_attend_params(const ikati_attend_builder *b, const ikati_attend
     };
 }
 
-ikat_status ikati_attend_add_attend(ikati_attend_builder *b, const ikati_attend_block *blk,
-                                    const ikati_operand *table, const ikati_attend_targets *t) {
+// An attend step but for parameters and size.
+static ikati_step start_attend(const ikati_attend_builder *b, const ikati_attend_block *blk,
+                               const ikati_operand *table, const ikati_attend_targets *t) {
     const ikati_attention *a = b->attention;
     ikati_step step = b->attend;
     ikati_axis_range kv_heads = kv_heads_of(b, blk->heads);
@@ -282,12 +284,18 @@ ikat_status ikati_attend_add_attend(ikati_attend_builder *b, const ikati_attend_
     step.operands[4] = *table;
     step.operands[5] = t->out;
     step.operands[6] = t->lse;
+    step.specialisation[0] = attend_options(b, t->in_parts);
+    return step;
+}
+
+ikat_status ikati_attend_add_attend(ikati_attend_builder *b, const ikati_attend_block *blk,
+                                    const ikati_operand *table, const ikati_attend_targets *t) {
+    ikati_step step = start_attend(b, blk, table, t);
     uint32_t keys_per_split = (uint32_t)ikati_divide_up(blk->keys.count, b->num_splits);
     keys_per_split = (uint32_t)ikati_round_up(keys_per_split, IKATI_KEY_GRANULE);
     attend_params params;
     fill_attend_params(b, blk, t, keys_per_split, &params);
     memcpy(step.params, &params, sizeof(params));
-    step.specialisation[0] = attend_options(b, t->in_parts);
     step.num_groups =
         (uint64_t)blk->batches.count * blk->heads.count * params.num_query_tiles * b->num_splits;
     step.flops =
@@ -299,9 +307,48 @@ ikat_status ikati_attend_add_attend(ikati_attend_builder *b, const ikati_attend_
     return ikati_lowering_step(b->lowering, &step, b->dtype, words);
 }
 
+static ikati_operand operand_of_schedule(const ikati_schedule_walk *walk) {
+    return (ikati_operand){IKATI_SLOT_TABLE, walk->table, IKAT_INT32, 0, walk->schedule->num_words};
+}
+
+// Place of the class of a block's first batch and head.
+static uint32_t class_at(const ikati_attend_builder *b, const ikati_attend_block *blk,
+                         const ikati_schedule_walk *walk) {
+    return walk->schedule->class_at + blk->batches.first * b->num_heads + blk->heads.first;
+}
+
+ikat_status ikati_attend_add_walk(ikati_attend_builder *b, const ikati_attend_block *blk,
+                                  const ikati_operand *table, const ikati_attend_targets *t,
+                                  const ikati_schedule_walk *walk) {
+    const ikati_schedule *schedule = walk->schedule;
+    const ikati_tile_list *list = walk->list;
+    ikati_step step = start_attend(b, blk, table, t);
+    step.operands[7] = operand_of_schedule(walk);
+    attend_params params;
+    fill_attend_params(b, blk, t, blk->keys.count, &params);
+    params.num_query_tiles = list->num_tiles;
+    params.num_splits = list->num_splits;
+    params.class_at = class_at(b, blk, walk);
+    params.class_batch = b->num_heads;
+    params.tiles_at = list->tiles_at;
+    params.entries_at = schedule->entries_at;
+    params.positions_at = schedule->positions_at;
+    params.masks_at = schedule->masks_at;
+    params.out_shift = b->attention->out_shift;
+    params.rows_packed = walk->rows_packed;
+    memcpy(step.params, &params, sizeof(params));
+    uint64_t heads = (uint64_t)blk->batches.count * blk->heads.count;
+    step.num_groups = heads * list->num_tiles * list->num_splits;
+    step.flops = 2.0 * (b->head_size + b->value_size) * list->pairs * (double)heads /
+                 ((double)b->num_batches * b->num_heads);
+    char words[64];
+    name_options(step.specialisation[0], words, sizeof(words));
+    return ikati_lowering_step(b->lowering, &step, b->dtype, words);
+}
+
 ikat_status ikati_attend_add_merge(ikati_attend_builder *b, const ikati_attend_block *blk,
                                    uint32_t out_scratch, uint32_t lse_scratch, uint32_t num_parts,
-                                   const ikati_attend_targets *t) {
+                                   const ikati_attend_targets *t, const ikati_schedule_walk *walk) {
     ikati_step step = {0};
     ikati_pick pick = {.offers = b->dtype == IKAT_FLOAT16 ? IKATI_NEED_HALF : IKATI_NEED_FLOAT};
     ikat_status status = ikati_pick_variant(b->lowering, IKATI_KERNEL_merge, &pick, &step);
@@ -324,14 +371,21 @@ ikat_status ikati_attend_add_merge(ikati_attend_builder *b, const ikati_attend_b
         .lse_head = t->lse_strides[2],
         .lse_row = t->lse_strides[3],
     };
+    if (walk) {
+        params.class_at = class_at(b, blk, walk);
+        params.class_batch = b->num_heads;
+        params.rows_at = walk->list->rows_at;
+        params.out_shift = b->attention->out_shift;
+        step.operands[4] = operand_of_schedule(walk);
+    }
     uint64_t count = (uint64_t)num_parts * rows;
     step.operands[0] =
         (ikati_operand){IKATI_SLOT_SCRATCH, out_scratch, IKAT_FLOAT32, 0, count * b->value_size};
     step.operands[1] = (ikati_operand){IKATI_SLOT_SCRATCH, lse_scratch, IKAT_FLOAT32, 0, count};
     step.operands[2] = t->out;
     step.operands[3] = t->lse;
-    step.specialisation[0] =
-        (t->out.dtype == IKAT_FLOAT16 ? MERGE_HALF : 0) | (t->lse.kind ? MERGE_LSE : 0);
+    step.specialisation[0] = (t->out.dtype == IKAT_FLOAT16 ? MERGE_HALF : 0) |
+                             (t->lse.kind ? MERGE_LSE : 0) | (walk ? MERGE_ROWS : 0);
     step.num_groups =
         ikati_divide_up((uint64_t)rows * ((b->value_size + 1) / 2), step.variant->tile_rows);
     step.flops = 4.0 * (double)count * b->value_size;

@@ -5,6 +5,7 @@
 #define IKATI_ATTEND_STEPS_H
 
 #include "lower_attend.h"
+#include "schedule.h"
 
 enum {
     IKATI_KEY_GRANULE =
@@ -30,9 +31,10 @@ typedef struct ikati_attend_builder {
     ikat_dtype dtype;
     ikati_step attend; // kernel and variant chosen; the template of every attend step
     uint32_t num_splits;
-    uint32_t most[4]; // largest batches, heads, queries, keys of one block
-    bool needs_table; // kernel `heads` runs
-    bool needs_pack;  // halves of `out` share words between rows
+    uint32_t most[4];  // largest batches, heads, queries, keys of one block
+    uint64_t max_keys; // that one workgroup may visit
+    bool needs_table;  // kernel `heads` runs
+    bool needs_pack;   // halves of `out` share words between rows
 } ikati_attend_builder;
 
 // Strides of a view along batch, head and position, 0 where it repeats.
@@ -56,6 +58,21 @@ typedef struct ikati_attend_targets {
     uint32_t out_strides[4], lse_strides[4];
     bool in_parts;
 } ikati_attend_targets;
+
+// Fills a builder and picks its variant. num_rows: of the largest tile problem; offers: more than
+// what tensors tell (IKATI_NEED_DENSE).
+ikat_status ikati_attend_begin(ikati_lowering *lowering, const ikati_attention *attention,
+                               uint32_t num_rows, uint32_t offers,
+                               ikati_attend_builder *out_builder);
+
+// Tiles of a schedule that one step walks. table: the schedule's words among the plan's tables;
+// rows_packed: as the kernel's parameter.
+typedef struct ikati_schedule_walk {
+    const ikati_schedule *schedule;
+    const ikati_tile_list *list;
+    uint32_t table;
+    bool rows_packed;
+} ikati_schedule_walk;
 
 // Makes builder->most small enough for every binding to fit the device's ranges.
 void ikati_attend_cut(ikati_attend_builder *builder);
@@ -81,9 +98,15 @@ ikat_status ikati_attend_add_heads(ikati_attend_builder *builder, const ikati_at
 ikat_status ikati_attend_add_attend(ikati_attend_builder *builder, const ikati_attend_block *block,
                                     const ikati_operand *table,
                                     const ikati_attend_targets *targets);
+// walk: NULL, or the tiles whose rows the parts hold.
 ikat_status ikati_attend_add_merge(ikati_attend_builder *builder, const ikati_attend_block *block,
                                    uint32_t out_scratch, uint32_t lse_scratch, uint32_t num_parts,
-                                   const ikati_attend_targets *targets);
+                                   const ikati_attend_targets *targets,
+                                   const ikati_schedule_walk *walk);
+// Walks the tiles of a schedule.
+ikat_status ikati_attend_add_walk(ikati_attend_builder *builder, const ikati_attend_block *block,
+                                  const ikati_operand *table, const ikati_attend_targets *targets,
+                                  const ikati_schedule_walk *walk);
 ikat_status ikati_attend_add_pack(ikati_attend_builder *builder, const ikati_attend_block *block,
                                   uint32_t scratch);
 

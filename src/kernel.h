@@ -24,8 +24,9 @@ enum {
         1 << 2, // sizes, strides and offsets of the main inputs are multiples of 4 elements
     IKATI_NEED_TEXEL =
         1 << 3, // the bindings in texel_bindings fit uniform texel buffers of 4 elements a texel
-    IKATI_NEED_CPU = 1 << 4, // worth taking only on devices of type CPU
-    IKATI_NEED_GPU = 1 << 5, // worth taking only on other devices
+    IKATI_NEED_CPU = 1 << 4,   // worth taking only on devices of type CPU
+    IKATI_NEED_GPU = 1 << 5,   // worth taking only on other devices
+    IKATI_NEED_DENSE = 1 << 6, // walks keys in order, no schedule
 };
 
 typedef struct ikati_variant {

@@ -62,8 +62,9 @@ static ikat_status add_split_block(ikati_attend_builder *b, ikati_attend_block b
         blk.takes_sink = i == 0;
         status = ikati_attend_add_attend(b, &blk, table, &parts);
     }
-    return status ? status
-                  : ikati_attend_add_merge(b, &blk, out_scratch, lse_scratch, num_parts, direct);
+    return status
+               ? status
+               : ikati_attend_add_merge(b, &blk, out_scratch, lse_scratch, num_parts, direct, NULL);
 }
 
 // One block of rows against all keys that it may see.
@@ -124,7 +125,6 @@ static ikati_pick describe_call(const ikati_attend_builder *b) {
     ikati_pick pick = {
         .offers = b->dtype == IKAT_FLOAT16 ? IKATI_NEED_HALF : IKATI_NEED_FLOAT,
         .sizes = {b->head_size, b->value_size},
-        .num_rows = b->num_queries,
     };
     if (is_multiple(&a->q, b->head_size, 4) && is_multiple(&a->k, b->head_size, 4) &&
         is_multiple(&a->v, b->value_size, 4)) {
@@ -164,8 +164,7 @@ static uint32_t choose_splits(const ikati_attend_builder *b) {
     uint64_t tiles = ikati_divide_up(b->num_queries, b->attend.variant->tile_rows);
     uint64_t groups = tiles * b->num_batches * b->num_heads;
     uint64_t keys = ikati_attend_keys_of_group(b, b->num_keys);
-    uint64_t most_keys = max_keys_per_group(b);
-    uint64_t needed = keys > most_keys ? ikati_divide_up(b->num_keys, most_keys) : 1;
+    uint64_t needed = keys > b->max_keys ? ikati_divide_up(b->num_keys, b->max_keys) : 1;
     uint64_t busy = busy_groups(ikati_lowering_device(b->lowering));
     if (groups == 0 || keys < b->num_keys / 2) {
         return (uint32_t)needed; // a narrow window: most splits would be empty
@@ -177,9 +176,10 @@ static uint32_t choose_splits(const ikati_attend_builder *b) {
     return (uint32_t)wanted;
 }
 
-ikat_status ikati_lower_attention(ikati_lowering *lowering, const ikati_attention *attention) {
+ikat_status ikati_attend_begin(ikati_lowering *lowering, const ikati_attention *attention,
+                               uint32_t num_rows, uint32_t offers, ikati_attend_builder *b) {
     const int64_t *q = attention->q.tensor->shape, *k = attention->k.tensor->shape;
-    ikati_attend_builder b = {
+    *b = (ikati_attend_builder){
         .lowering = lowering,
         .attention = attention,
         .num_batches = (uint32_t)q[0],
@@ -190,17 +190,28 @@ ikat_status ikati_lower_attention(ikati_lowering *lowering, const ikati_attentio
         .head_size = (uint32_t)q[3],
         .value_size = (uint32_t)attention->v.tensor->shape[3],
         .dtype = attention->q.tensor->dtype,
+        .num_splits = 1,
     };
     for (int axis = 0; axis < 4; axis++) {
         int64_t extent = axis < 3 ? q[axis] : k[2];
-        b.most[axis] = extent ? (uint32_t)extent : 1;
+        b->most[axis] = extent ? (uint32_t)extent : 1;
     }
-    b.needs_table = attention->lengths.kind || attention->query_lengths.kind || attention->alibi ||
-                    attention->sinks.kind;
-    b.needs_pack = b.dtype == IKAT_FLOAT16 && ikati_lowering_store_bytes(lowering) > 2 &&
-                   !is_multiple(&attention->out, b.value_size, 2);
-    ikati_pick pick = describe_call(&b);
-    ikat_status status = ikati_pick_variant(lowering, IKATI_KERNEL_attend, &pick, &b.attend);
+    b->needs_table = attention->lengths.kind || attention->query_lengths.kind || attention->alibi ||
+                     attention->sinks.kind;
+    b->needs_pack = b->dtype == IKAT_FLOAT16 && ikati_lowering_store_bytes(lowering) > 2 &&
+                    !is_multiple(&attention->out, b->value_size, 2);
+    ikati_pick pick = describe_call(b);
+    pick.num_rows = num_rows;
+    pick.offers |= offers;
+    ikat_status status = ikati_pick_variant(lowering, IKATI_KERNEL_attend, &pick, &b->attend);
+    b->max_keys = status ? 0 : max_keys_per_group(b);
+    return status;
+}
+
+ikat_status ikati_lower_attention(ikati_lowering *lowering, const ikati_attention *attention) {
+    ikati_attend_builder b;
+    uint32_t num_rows = (uint32_t)attention->q.tensor->shape[2];
+    ikat_status status = ikati_attend_begin(lowering, attention, num_rows, IKATI_NEED_DENSE, &b);
     if (status) {
         return status;
     }

@@ -6,6 +6,7 @@
 #define IKATI_LOWER_ATTEND_H
 
 #include "lowering.h"
+#include "pattern.h"
 
 // A tensor of the call, or none.
 typedef struct ikati_view {
@@ -20,6 +21,9 @@ typedef struct ikati_view {
 // softcap                    0: off
 // alibi                      slopes from `slopes`, whatever that is (input or table); its tensor is
 //                            [H] or [B,H]
+// pattern                    who sees whom, besides window and lengths; NULL: all. Only for
+//                            ikati_lower_patterns
+// out_shift                  with a pattern: results of the query at position i go to i + out_shift
 typedef struct ikati_attention {
     ikati_view q, k, v, bias, out, lse;
     ikati_view lengths, query_lengths, slopes, sinks;
@@ -27,8 +31,18 @@ typedef struct ikati_attention {
     double scale;
     double softcap;
     int64_t window_left, window_right;
+    const ikati_pattern *pattern;
+    int32_t out_shift;
 } ikati_attention;
 
 ikat_status ikati_lower_attention(ikati_lowering *lowering, const ikati_attention *attention);
+
+// Attention by patterns: one after the other into the same out and lse, where they own different
+// rows, or all over the same rows and `merged` by lse, where they own different pairs. All have the
+// same out, lse, lengths, sizes and type; sinks go with the first.
+//
+// out_visible_pairs  pairs that see each other, over all batches, heads and patterns; may be NULL
+ikat_status ikati_lower_patterns(ikati_lowering *lowering, const ikati_attention *attentions,
+                                 uint32_t num_attentions, bool merged, double *out_visible_pairs);
 
 #endif

@@ -10,6 +10,7 @@
 #define IKATI_PATTERN_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 // Ascending positions: table[0 .. count-1], or without a table first, first + stride, ...

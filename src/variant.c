@@ -33,6 +33,9 @@ static const char *impossible(const ikati_lowering *lowering, const ikati_varian
     if (variant->needs & types & ~pick->offers) {
         return "element type";
     }
+    if (variant->needs & IKATI_NEED_DENSE & ~pick->offers) {
+        return "a sparse pattern";
+    }
     if (variant->needs & call & ~pick->offers) {
         return "sizes, strides or offsets that are no multiples of 4";
     }

@@ -219,9 +219,9 @@ void finish_slowly(Tile t, int j0, bool cut) {
     OVER_SCORE_ROWS(PUT_ROW)
     int j = j0 + int(KEY_GROUP * 4u);
     [[dont_unroll]] for (uint r = 0u; r < SCORE_ROWS; ++r) {
-        int i = int(p.query_begin + clamp_row(t, ROW_GROUP * SCORE_ROWS + r));
+        uint row = ROW_GROUP * SCORE_ROWS + r;
         vec4 x = weights[own_index(r)];
-#define FINISH(unused, n) x[n] = finish_score(t, cut, x[n], i, j + n);
+#define FINISH(unused, n) x[n] = finish_score(t, cut, x[n], row, j + n, TILE_ROWS);
         REPEAT_4_OF(FINISH, 0)
         weights[own_index(r)] = x;
     }
@@ -326,8 +326,7 @@ void finish_rows(Tile t, bool write_lse) {
         float factor;
         float row_lse = finish_row(t, sink, ROW_VALUE(row), partial_sum(row), factor);
         ROW_VALUE(row) = factor;
-        row += t.row;
-        if (write_lse && row < p.num_queries) store_lse(t, row, row_lse);
+        if (write_lse && row < t.rows) store_lse(t, row, row_lse);
     }
     barrier();
 }
@@ -338,8 +337,7 @@ void store_four(Tile t, uint column0, uint first) {
         uint row = OUT_GROUP * OUT_ROWS + (first + n) / OUT_VECS;
         uint column = column0 + ((first + n) % OUT_VECS * 16u + LANE) * 4u;
         vec4 x = tile[n * GROUP_SIZE + gl_LocalInvocationIndex] * ROW_VALUE(row);
-        row += t.row;
-        if (row < p.num_queries) store_columns(t, row, column, x);
+        if (row < t.rows) store_columns(t, row, column, x);
     }
 }
 
@@ -356,12 +354,7 @@ void store_rows(Tile t, uint column0) {
 #endif
 }
 
-void attend_columns(Tile t, uint column0) {
-#define CLEAR_SUM(r) row_sum[r] = 0.0;
-#define CLEAR_COLUMNS(r, c) o[r * OUT_VECS + c] = vec4(0.0);
-#define CLEAR_ROW(r) row_max[r] = -INFINITY; OVER_VECS_OF(CLEAR_COLUMNS, r)
-    OVER_SCORE_ROWS(CLEAR_SUM)
-    OVER_OUT_ROWS(CLEAR_ROW)
+void walk_range(Tile t, uint column0) {
     for (int j0 = t.first; j0 < t.end; j0 += TILE_KEYS) {
         bool cut = j0 < t.full_first || j0 + TILE_KEYS > t.full_end;
         score_tile(t, j0);
@@ -371,11 +364,28 @@ void attend_columns(Tile t, uint column0) {
         add_values(t, j0, column0, cut);
         barrier();
     }
+}
+
+void attend_columns(Tile t, uint column0) {
+#define CLEAR_SUM(r) row_sum[r] = 0.0;
+#define CLEAR_COLUMNS(r, c) o[r * OUT_VECS + c] = vec4(0.0);
+#define CLEAR_ROW(r) row_max[r] = -INFINITY; OVER_VECS_OF(CLEAR_COLUMNS, r)
+    OVER_SCORE_ROWS(CLEAR_SUM)
+    OVER_OUT_ROWS(CLEAR_ROW)
+    if (has(OPTION_SCHEDULE)) {
+        for (uint e = t.first_entry; e < t.end_entry; ++e) {
+            take_entry(t, e);
+            walk_range(t, column0);
+        }
+    } else {
+        walk_range(t, column0);
+    }
     store_rows(t, column0);
 }
 
 void main() {
     Tile t = tile_of_group(group_index(), TILE_ROWS);
+    if (has(OPTION_SCHEDULE) && t.rows == 0u) return;
     for (uint column0 = 0u; column0 < p.value_size; column0 += COLUMNS) {
         if (column0 > 0u) barrier();
         attend_columns(t, column0);

@@ -62,7 +62,7 @@ void load_queries(Tile t) {
 float gather_score(Tile t, bool cut, uint row, uint key, int j0) {
     uint i = 2u * (row * TILE_KEYS + key);
     float dot_qk = sum_of(partial[i] + partial[i + 1u]);
-    return finish_score(t, cut, dot_qk, int(p.query_begin + clamp_row(t, row)), j0 + int(key));
+    return finish_score(t, cut, dot_qk, row, j0 + int(key), TILE_ROWS);
 }
 
 // A weight of 0 may be that of an invisible key, whose value may be NaN: the product is replaced.
@@ -146,8 +146,7 @@ void store_columns_of_row(Tile t, uint row, uint lane) {
     float factor;
     bool sink = has(OPTION_SINK) && p.with_sink != 0u && t.split == 0u;
     float row_lse = finish_row(t, sink, top, sum, factor);
-    row += t.row;
-    if (row >= p.num_queries) return;
+    if (row >= t.rows) return;
     store_columns(t, row, 4u * lane, x * factor);
     if (lane == 0u) store_lse(t, row, row_lse);
 }

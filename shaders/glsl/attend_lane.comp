@@ -41,6 +41,7 @@ layout(std430, set = 0, binding = 3) readonly buffer Bias { uint bias[]; };
 layout(std430, set = 0, binding = 4) readonly buffer Heads { uint heads[]; };
 layout(std430, set = 0, binding = 5) writeonly buffer Out { uint out_words[]; };
 layout(std430, set = 0, binding = 6) writeonly buffer Lse { float lse[]; };
+layout(std430, set = 0, binding = 7) readonly buffer Schedule { uint schedule[]; };
 
 #include "lib/attend.glsl"
 
@@ -83,6 +84,7 @@ float sum[ROWS];           // of weights
 float base[ROWS], top[ROWS];
 float score[ROWS][KEYS];   // then weight
 uint seen[ROWS][KEYS];     // ~0 where the row sees the key; in cut tiles only
+uint key_at[KEYS];         // positions of the step's keys, local to the step
 uint key_base, value_base;
 
 // Keys a step takes of a lane: fewer in cut tiles, which are rare and need more code.
@@ -94,16 +96,23 @@ int step_keys(bool cut) { return cut ? CUT_KEYS : KEYS; }
 #include "lib/attend_lane_rows.glsl"
 #endif
 
-// Row `a` of the lane, local to the step; past the last row that one comes again.
-int row_of(Tile t, int a) { return int(min(own_row(t, a), p.num_queries - 1u)); }
+// Position of row `a` of the lane, local to the step; past the last row that one comes again.
+uint row_of(Tile t, int a) { return row_position(t, min(own_row(a), t.rows - 1u)); }
+
+// Past the end of a cut tile its last key comes again.
+void locate_keys(Tile t, int j, int end, bool cut) {
+    EACH(b, step_keys(cut)) {
+        int at = own_key(j, b);
+        key_at[b] = key_position(t, cut ? min(at, end - 1) : at);
+    }
+}
 
 void start(Tile t) {
     key_base = p.base_k + t.batch * p.k_batch + t.kv_head * p.k_head;
     value_base = p.base_v + t.batch * p.v_batch + t.kv_head * p.v_head;
     float scale = has_modifiers() ? 1.0 : p.scale * LOG2_E;
     EACH(a, ROWS) {
-        uint row = uint(row_of(t, a));
-        uint e = p.base_q + t.batch * p.q_batch + t.head * p.q_head + row * p.q_row;
+        uint e = p.base_q + t.batch * p.q_batch + t.head * p.q_head + row_of(t, a) * p.q_row;
         EACH(d, VECTORS) {
             bvec4 inside = lessThan(4 * d + ivec4(0, 1, 2, 3), ivec4(p.head_size));
             query[a][d] = mix(vec4(0.0), load_q(e, 4 * d, int(p.head_size)) * scale, inside);
@@ -117,15 +126,19 @@ void start(Tile t) {
 
 // From products to scores in units of log 2. In a cut tile what a row does not see gets -inf.
 void modify_scores(Tile t, int j, int end, bool cut) {
-    EACH(a, ROWS) EACH(b, step_keys(cut)) {
-        int i = int(p.query_begin) + row_of(t, a);
-        int at = cut ? min(own_key(j, b), end - 1) : own_key(j, b);
-        if (has_modifiers()) score[a][b] = modify_score(t, score[a][b], i, at);
-        if (cut) {
-            bool sees = own_key(j, b) < end && visible(t, i, at);
-            sees = sees && !is_negative_infinity(score[a][b]);
-            seen[a][b] = sees ? ~0u : 0u;
-            score[a][b] = sees ? score[a][b] : -INFINITY;
+    EACH(a, ROWS) {
+        int i = int(p.query_begin + row_of(t, a));
+        uint word = cut ? mask_word(t, j, own_row(a), TILE_ROWS) : 0u;
+        EACH(b, step_keys(cut)) {
+            int at = int(p.key_begin + key_at[b]);
+            if (has_modifiers()) score[a][b] = modify_score(t, score[a][b], i, at);
+            if (cut) {
+                bool sees = own_key(j, b) < end && visible(t, i, at);
+                if (has(OPTION_SCHEDULE)) sees = sees && (word >> (own_key(j, b) & 31) & 1u) != 0u;
+                sees = sees && !is_negative_infinity(score[a][b]);
+                seen[a][b] = sees ? ~0u : 0u;
+                score[a][b] = sees ? score[a][b] : -INFINITY;
+            }
         }
     }
 }
@@ -168,12 +181,13 @@ void weigh_scores(bool cut) {
 void walk(Tile t, int j, int end, bool cut) {
     while (true) {
         while (true) {
-            multiply_keys(j, end, cut);
+            locate_keys(t, j, end, cut);
+            multiply_keys(cut);
             modify_scores(t, j, end, cut);
             bool again = rises(cut);
             if (!again) {
                 weigh_scores(cut);
-                add_values(j, end, cut);
+                add_values(cut);
                 j = own_key(j, step_keys(cut)) - own_key(0, 0);
             }
             if (again || j >= end) break;
@@ -210,8 +224,8 @@ void store_columns(uint e, int d, vec4 x) {
 }
 
 void write_row(Tile t, int a, float log_sum) {
-    uint row = own_row(t, a);
-    if (row >= p.num_queries) return;
+    if (own_row(a) >= t.rows) return;
+    uint row = out_row(t, own_row(a), row_of(t, a));
     uint e = p.base_out + t.split * p.out_split + t.batch * p.out_batch + t.head * p.out_head;
     store_row(e + row * p.out_row, a);
     if (!has(OPTION_LSE) || !owns_lse()) return;
@@ -225,7 +239,7 @@ void finish(Tile t) {
         float m = sum[a] == 0.0 ? -INFINITY : base[a];
         float factor;
         float log_sum = finish_row(t, with_sink, m, sum[a], factor);
-        if (int(p.query_begin + own_row(t, a)) >= t.valid_queries) {
+        if (!is_valid_row(t, row_of(t, a))) {
             factor = 0.0;
             log_sum = -INFINITY;
         }
@@ -234,13 +248,25 @@ void finish(Tile t) {
     }
 }
 
-void main() {
-    Tile t = tile_of_group(group_index(), TILE_ROWS);
-    start(t);
+void walk_range(Tile t) {
     int step = own_key(0, KEYS) - own_key(0, 0);
     int rest = t.full_first + (t.full_end - t.full_first) / step * step;
     if (!has(OPTION_BIAS) && t.full_first < rest) walk(t, t.full_first, rest, false);
     walk_cut(t, rest);
+}
+
+void main() {
+    Tile t = tile_of_group(group_index(), TILE_ROWS);
+    if (has(OPTION_SCHEDULE) && t.rows == 0u) return;
+    start(t);
+    if (has(OPTION_SCHEDULE)) {
+        for (uint e = t.first_entry; e < t.end_entry; ++e) {
+            take_entry(t, e);
+            walk_range(t);
+        }
+    } else {
+        walk_range(t);
+    }
     join_lanes();
     finish(t);
 }

@@ -17,6 +17,7 @@ layout(std430, set = 0, binding = 0) readonly buffer Parts { float parts[]; };
 layout(std430, set = 0, binding = 1) readonly buffer PartLse { float part_lse[]; };
 layout(std430, set = 0, binding = 2) writeonly buffer Out { uint out_words[]; };
 layout(std430, set = 0, binding = 3) writeonly buffer Lse { float lse[]; };
+layout(std430, set = 0, binding = 4) readonly buffer Schedule { uint schedule[]; };
 
 bool has(uint option) { return (OPTIONS & option) != 0u; }
 
@@ -59,6 +60,12 @@ void main() {
 
     uint query = row % p.num_queries;
     head %= p.num_heads;
+    if (has(MERGE_ROWS)) {
+        uint class_index = schedule[p.base_schedule + p.class_at + batch * p.class_batch + head];
+        uint position = schedule[p.base_schedule + p.rows_at + class_index * p.num_queries + query];
+        if (position == MERGE_NO_ROW) return;
+        query = uint(int(position) + p.out_shift);
+    }
     uint e = p.base_out + batch * p.out_batch + head * p.out_head + query * p.out_row + column;
     if (has(MERGE_HALF)) {
         out_words[e >> 1] = pack_half(columns);

@@ -179,9 +179,9 @@ static inline void end_rows(const Params *p, const Tile *t, __global Output *out
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
 attend(__global const Storage *q, __global const Storage *k, __global const Storage *v,
        __global const Bias *bias, __global const uint *heads, __global Output *out,
-       __global float *lse, const Params params, uint first_group) {
+       __global float *lse, __global const uint *schedule, const Params params, uint first_group) {
     const Params *p = &params;
-    const Tile t = tile_of_group(p, heads, group_index(first_group), ROWS);
+    const Tile t = tile_of_group(p, heads, schedule, group_index(first_group), ROWS);
     const uint k_base = p->base_k + t.batch * p->k_batch + t.kv_head * p->k_head;
     const uint v_base = p->base_v + t.batch * p->v_batch + t.kv_head * p->v_head;
     State state;

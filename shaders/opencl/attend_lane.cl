@@ -30,6 +30,14 @@
 #define EACH_ROW_VECTOR _Pragma("unroll") for (int r = 0; r < ROW_VECTORS; r++)
 #define EACH_BLOCK_MEMBER _Pragma("unroll") for (int x = 0; x < 16 / ROW_VECTORS; x++)
 
+// Where row j of a tile's keys begins, in a tensor whose rows are `stride` apart; `base` is that of the
+// tile's first key, or with a schedule of position 0.
+#if OPTIONS & OPTION_SCHEDULE
+#define KEY_ROW(base, stride, j) ((base) + state->positions[j] * (stride))
+#else
+#define KEY_ROW(base, stride, j) ((base) + (uint)(j) * (stride))
+#endif
+
 // Rows of K or V as the products read them: in place, or widened in private memory.
 #if OPTIONS & OPTION_HALF
 typedef const float *Rows;
@@ -44,6 +52,10 @@ typedef struct State {
     Reals maximum[ROW_VECTORS];
     Reals normaliser[ROW_VECTORS];
     Reals rescale[ROW_VECTORS];
+#if OPTIONS & OPTION_SCHEDULE
+    uint positions[TILE_KEYS]; // of keys
+    Ints rows[ROW_VECTORS];    // positions of rows
+#endif
 #if OPTIONS & OPTION_HALF
     float keys[KEY_BLOCK * SIZE_QK]; // packed rows
     float values[TILE_KEYS * SIZE_V];
@@ -61,7 +73,11 @@ static inline void begin_rows(const Params *p, const Tile *t, __global const Sto
         for (int r = 0; r < TILE_ROWS; r++) lanes[r] = 0.0f;
     }
     for (int r = 0; r < t->rows; r++) {
-        uint e = p->base_q + t->batch * p->q_batch + t->head * p->q_head + (t->row + r) * p->q_row;
+        const uint row = row_position(p, t, r);
+        const uint e = p->base_q + t->batch * p->q_batch + t->head * p->q_head + row * p->q_row;
+#if OPTIONS & OPTION_SCHEDULE
+        ((int *)state->rows)[r] = (int)row;
+#endif
         for (uint d = 0; d < p->head_size; d++)
             ((float *)state->queries[d])[r] = load(q, e + d) * factor;
     }
@@ -76,9 +92,10 @@ static inline void begin_rows(const Params *p, const Tile *t, __global const Sto
 }
 
 #if OPTIONS & OPTION_HALF
-static inline void widen_rows(float *to, __global const half *from, uint e, uint stride, int rows,
-                              uint size) {
-    for (int j = 0; j < rows; j++, to += size, e += stride) {
+static inline void widen_rows(const State *state, float *to, __global const half *from, uint base,
+                              uint stride, int first, int rows, uint size) {
+    for (int j = 0; j < rows; j++, to += size) {
+        const uint e = KEY_ROW(base, stride, first + j);
         uint d = 0;
         for (; d + 16 <= size; d += 16) vstore16(load16(from, e + d), 0, to + d);
         for (; d < size; d++) to[d] = load(from, e + d);
@@ -87,22 +104,20 @@ static inline void widen_rows(float *to, __global const half *from, uint e, uint
 #endif
 
 static inline void compute_scores(const Params *p, State *state, __global const Storage *k,
-                                  uint first, int keys) {
+                                  uint base, int keys) {
     for (int j = 0; j < keys; j += KEY_BLOCK) {
         const int last = min(keys - j, KEY_BLOCK) - 1;
-        const uint e = first + (uint)j * p->k_row;
 #if OPTIONS & OPTION_HALF
-        widen_rows(state->keys, k, e, p->k_row, last + 1, p->head_size);
-        const Rows rows = state->keys;
-        const uint stride = p->head_size;
-#else
-        const Rows rows = k + e;
-        const uint stride = p->k_row;
+        widen_rows(state, state->keys, k, base, p->k_row, j, last + 1, p->head_size);
 #endif
         Reals s[KEY_BLOCK][ROW_VECTORS];
         Rows row[KEY_BLOCK];
         EACH_BLOCK_MEMBER {
-            row[x] = rows + (uint)min(x, last) * stride;
+#if OPTIONS & OPTION_HALF
+            row[x] = state->keys + (uint)min(x, last) * p->head_size;
+#else
+            row[x] = k + KEY_ROW(base, p->k_row, j + min(x, last));
+#endif
             EACH_ROW_VECTOR s[x][r] = 0.0f;
         }
         for (uint d = 0; d < p->head_size; d++)
@@ -111,17 +126,44 @@ static inline void compute_scores(const Params *p, State *state, __global const 
     }
 }
 
+// Positions of the tile's row r and of key x of the tile of keys that begins at j.
+static inline int query_at(const Tile *t, const State *state, int r) {
+#if OPTIONS & OPTION_SCHEDULE
+    return ((const int *)state->rows)[r];
+#else
+    return t->query + r;
+#endif
+}
+static inline int key_at(const State *state, int j, int x) {
+#if OPTIONS & OPTION_SCHEDULE
+    return (int)state->positions[x];
+#else
+    return j + x;
+#endif
+}
+
+#if OPTIONS & OPTION_SCHEDULE
+// Whether the rows of vector r see the key at place j of a masked run.
+static inline Ints mask_bits(const Params *p, const Tile *t, int j, int r) {
+    return (as_int16(vload16(r, mask_words(p, t, j, 0, TILE_ROWS))) << (31 - (j & 31))) < 0;
+}
+#endif
+
 #if OPTIONS & OPTION_BIAS
 static inline void load_bias_tile(const Params *p, const Tile *t, __global const Bias *bias,
                                   State *state, int j, int keys) {
     for (int r = 0; r < t->rows; r++)
         for (int x = 0; x < keys; x++)
-            state->bias[x][r] = load_bias(p, t, bias, t->query + r, j + x);
+            state->bias[x][r] = load_bias(p, t, bias, query_at(t, state, r), key_at(state, j, x));
 }
 #endif
 
-static inline Ints lane_rows(const Tile *t, int r) {
+static inline Ints lane_rows(const Tile *t, const State *state, int r) {
+#if OPTIONS & OPTION_SCHEDULE
+    return state->rows[r];
+#else
     return (Ints)(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15) + (t->query + LANES * r);
+#endif
 }
 
 // Applies the score modifiers and, on a cut tile, removes what a row does not see. Returns true if
@@ -137,9 +179,13 @@ static inline bool modify_scores(const Params *p, const Tile *t, State *state, i
 #if OPTIONS & OPTION_BIAS
             b = vload16(r, state->bias[x]);
 #endif
-            if (has_modifiers()) s = modify_score(p, t, s, lane_rows(t, r), j + x, b);
-            if (has(OPTION_WINDOW) && cut)
-                s = visible(p, t, lane_rows(t, r), j + x) ? s : (Reals)(-INFINITY);
+            const int key = key_at(state, j, x);
+            if (has_modifiers()) s = modify_score(p, t, s, lane_rows(t, state, r), key, b);
+            if (has(OPTION_WINDOW | OPTION_SCHEDULE) && cut)
+                s = visible(p, t, lane_rows(t, state, r), key) ? s : (Reals)(-INFINITY);
+#if OPTIONS & OPTION_SCHEDULE
+            if (t->mask != ATTEND_NO_MASK) s = mask_bits(p, t, j + x, r) ? s : (Reals)(-INFINITY);
+#endif
             removed |= is_negative_infinity(s);
             state->scores[x][r] = s;
         }
@@ -173,7 +219,7 @@ static inline void compute_weights(State *state, int keys) {
 // `selecting` skips pairs of weight 0, whose value may be NaN. It is constant where this is called,
 // and always_inline keeps it so: else compilers join the two calls into one that tests it inside.
 __attribute__((always_inline)) static inline void
-add_values(const Params *p, State *state, Rows v, uint stride, int keys, bool selecting) {
+add_values(const Params *p, State *state, Rows v, uint base, int keys, bool selecting) {
     for (uint d = 0; d < p->value_size; d += COLUMN_BLOCK) {
         Reals sum[COLUMN_BLOCK][ROW_VECTORS];
         uint column[COLUMN_BLOCK];
@@ -182,7 +228,11 @@ add_values(const Params *p, State *state, Rows v, uint stride, int keys, bool se
             EACH_ROW_VECTOR sum[x][r] = state->sums[d + x][r] * state->rescale[r];
         }
         for (int j = 0; j < keys; j++) {
-            Rows row = v + (uint)j * stride;
+#if OPTIONS & OPTION_HALF
+            Rows row = v + (uint)j * p->value_size;
+#else
+            Rows row = v + KEY_ROW(base, p->v_row, j);
+#endif
             EACH_ROW_VECTOR {
                 Reals weight = state->scores[j][r];
                 EACH_BLOCK_MEMBER {
@@ -200,54 +250,70 @@ static inline void end_rows(const Params *p, const Tile *t, __global Output *out
     const float *maximum = (const float *)state->maximum;
     const float *normaliser = (const float *)state->normaliser;
     for (int r = 0; r < t->rows; r++) {
-        const bool valid = t->query + r < t->valid_queries;
+        const bool valid = is_valid_row(p, t, r);
         const float total = normaliser[r];
         const float factor = total == 0.0f ? 0.0f : 1.0f / total;
-        const uint e = out_offset(p, t, t->row + r);
+        const uint e = out_offset(p, t, out_row(p, t, r));
         for (uint d = 0; d < p->value_size; d++)
             store_output(out, e + d, valid ? ((const float *)state->sums[d])[r] * factor : 0.0f);
         if (has(OPTION_LSE))
-            lse[lse_offset(p, t, t->row + r)] =
+            lse[lse_offset(p, t, out_row(p, t, r))] =
                 valid && total != 0.0f ? maximum[r] * LN_2 + log(total) : -INFINITY;
+    }
+}
+
+static inline void walk_range(const Params *p, const Tile *t, __global const Storage *k, uint k_base,
+                              __global const Storage *v, uint v_base, __global const Bias *bias,
+                              State *state) {
+    for (int j = t->first; j < t->end; j += TILE_KEYS) {
+        const int keys = min(t->end - j, TILE_KEYS);
+        const bool cut = j < t->full_first || j + keys > t->full_end;
+#if OPTIONS & OPTION_SCHEDULE
+        for (int x = 0; x < keys; x++) state->positions[x] = key_position(p, t, j + x);
+        const uint k_first = k_base, v_first = v_base;
+#else
+        const uint k_first = k_base + ((uint)j - p->key_begin) * p->k_row;
+        const uint v_first = v_base + ((uint)j - p->key_begin) * p->v_row;
+#endif
+#if OPTIONS & OPTION_HALF
+        widen_rows(state, state->values, v, v_first, p->v_row, 0, keys, p->value_size);
+        const Rows values = state->values;
+#else
+        const Rows values = v;
+#endif
+        compute_scores(p, state, k, k_first, keys);
+#if OPTIONS & OPTION_BIAS
+        load_bias_tile(p, t, bias, state, j, keys);
+#endif
+        bool removed = false;
+        if (cut || has_modifiers()) removed = modify_scores(p, t, state, j, keys, cut);
+        compute_weights(state, keys);
+        if (removed) {
+            add_values(p, state, values, v_first, keys, true);
+        } else {
+            add_values(p, state, values, v_first, keys, false);
+        }
     }
 }
 
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
 attend(__global const Storage *q, __global const Storage *k, __global const Storage *v,
        __global const Bias *bias, __global const uint *heads, __global Output *out,
-       __global float *lse, const Params params, uint first_group) {
+       __global float *lse, __global const uint *schedule, const Params params, uint first_group) {
     const Params *p = &params;
-    const Tile t = tile_of_group(p, heads, group_index(first_group), TILE_ROWS);
+    Tile t = tile_of_group(p, heads, schedule, group_index(first_group), TILE_ROWS);
     const uint k_base = p->base_k + t.batch * p->k_batch + t.kv_head * p->k_head;
     const uint v_base = p->base_v + t.batch * p->v_batch + t.kv_head * p->v_head;
     State state;
     begin_rows(p, &t, q, &state);
 
-    for (int j = t.first; j < t.end; j += TILE_KEYS) {
-        const int keys = min(t.end - j, TILE_KEYS);
-        const bool cut = j < t.full_first || j + keys > t.full_end;
-        const uint k_first = k_base + ((uint)j - p->key_begin) * p->k_row;
-        const uint v_first = v_base + ((uint)j - p->key_begin) * p->v_row;
-#if OPTIONS & OPTION_HALF
-        widen_rows(state.values, v, v_first, p->v_row, keys, p->value_size);
-        const Rows values = state.values;
-        const uint stride = p->value_size;
-#else
-        const Rows values = v + v_first;
-        const uint stride = p->v_row;
-#endif
-        compute_scores(p, &state, k, k_first, keys);
-#if OPTIONS & OPTION_BIAS
-        load_bias_tile(p, &t, bias, &state, j, keys);
-#endif
-        bool removed = false;
-        if (cut || has_modifiers()) removed = modify_scores(p, &t, &state, j, keys, cut);
-        compute_weights(&state, keys);
-        if (removed) {
-            add_values(p, &state, values, stride, keys, true);
-        } else {
-            add_values(p, &state, values, stride, keys, false);
-        }
+#if OPTIONS & OPTION_SCHEDULE
+    for (uint entry = t.first_entry; entry < t.end_entry; entry++) {
+        take_entry(p, &t, entry);
+        walk_range(p, &t, k, k_base, v, v_base, bias, &state);
     }
+#else
+    walk_range(p, &t, k, k_base, v, v_base, bias, &state);
+#endif
     end_rows(p, &t, out, lse, &state);
 }

@@ -34,13 +34,13 @@ static inline float join_parts(const Params *p, __global const float *parts,
 
 __kernel __attribute__((reqd_work_group_size(128, 1, 1))) void
 merge(__global const float *parts, __global const float *part_lse, __global Output *out,
-      __global float *lse, const Params params, uint first_group) {
+      __global float *lse, __global const uint *schedule, const Params params, uint first_group) {
     const Params *p = &params;
     const uint pairs = (p->value_size + 1u) / 2u;
     const uint item = group_index(first_group) * 128u + (uint)get_local_id(0);
     const uint row = item / pairs;
     const uint column = item % pairs * 2u;
-    const uint query = row % p->num_queries;
+    uint query = row % p->num_queries;
     const uint head = row / p->num_queries % p->num_heads;
     const uint batch = row / p->num_queries / p->num_heads;
     if (batch >= p->num_batches) return;
@@ -56,6 +56,13 @@ merge(__global const float *parts, __global const float *part_lse, __global Outp
     const float sum = join_parts(p, parts, part_lse, row, c, shift, &columns);
     if (sum != 0.0f) columns /= sum;
 
+    if (has(MERGE_ROWS)) {
+        __global const uint *words = schedule + p->base_schedule;
+        const uint class_index = words[p->class_at + batch * p->class_batch + head];
+        const uint position = words[p->rows_at + class_index * p->num_queries + query];
+        if (position == MERGE_NO_ROW) return;
+        query = (uint)((int)position + p->out_shift);
+    }
     const uint e =
         p->base_out + batch * p->out_batch + head * p->out_head + query * p->out_row + column;
     store_output(out, e, columns.x);

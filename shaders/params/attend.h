@@ -10,7 +10,9 @@
 //   heads       what kernel `heads` wrote: 4 words a (batch, head): valid keys, valid queries,
 //               ALiBi slope, sink
 //   lse         float32, one value a row
-#define ATTEND_BINDINGS(X) X(q, READ) X(k, READ) X(v, READ) X(bias, READ) X(heads, READ) X(out, WRITE) X(lse, WRITE)
+//   schedule    words of a sparse pattern's schedule (OPTION_SCHEDULE), below
+#define ATTEND_BINDINGS(X)                                                                                            \
+    X(q, READ) X(k, READ) X(v, READ) X(bias, READ) X(heads, READ) X(out, WRITE) X(lse, WRITE) X(schedule, READ)
 
 // Parameters: X(type, name), 4-byte scalars. The first ones are the base offsets, in the order of
 // the bindings.
@@ -29,9 +31,13 @@
 //   window_left, window_right   -1: open; read only with OPTION_WINDOW (causal arrives as
 //                               window_right = 0)
 //   unroll_guard     always 0: a zero that the compiler cannot see
+//   class_at, tiles_at, entries_at, positions_at, masks_at   parts of `schedule`, in words
+//   class_batch      stride of classes along the batch, in words
+//   out_shift        results of the query at position i go to position i + out_shift
+//   rows_packed      1: they go to row (tile * tile rows + row of the tile) instead
 #define ATTEND_PARAMS(X)                                                                                              \
     X(uint, base_q) X(uint, base_k) X(uint, base_v) X(uint, base_bias) X(uint, base_heads) X(uint, base_out)          \
-    X(uint, base_lse)                                                                                                 \
+    X(uint, base_lse) X(uint, base_schedule)                                                                          \
     X(uint, num_heads) X(uint, heads_per_kv) X(uint, head_phase)                                                      \
     X(uint, num_queries) X(uint, query_begin) X(uint, total_queries)                                                  \
     X(uint, num_keys) X(uint, key_begin) X(uint, total_keys)                                                          \
@@ -46,7 +52,9 @@
     X(uint, head_records) X(uint, with_sink)                                                                          \
     X(float, scale) X(float, softcap)                                                                                 \
     X(int, window_left) X(int, window_right)                                                                          \
-    X(uint, unroll_guard)
+    X(uint, unroll_guard)                                                                                             \
+    X(uint, class_at) X(uint, class_batch) X(uint, tiles_at) X(uint, entries_at) X(uint, positions_at)                \
+    X(uint, masks_at) X(int, out_shift) X(uint, rows_packed)
 
 // Specialisation constants: X(id, name), all uint.
 #define ATTEND_SPECIALISATION(X) X(0, OPTIONS)
@@ -61,3 +69,17 @@
 #define OPTION_WINDOW 128u   // window_left / window_right
 #define OPTION_LSE 256u      // write lse
 #define OPTION_OUT_FLOAT 512u // out is float32 whatever q is (partial results, and halves that need packing)
+#define OPTION_SCHEDULE 1024u // rows and keys come from `schedule`
+
+// The words of a schedule. A (batch, head) has a class, word class_at + batch * class_batch + head; a
+// class has num_query_tiles tiles of num_splits records each, a workgroup a record, from tiles_at on:
+//   position of the first row, distance of rows, number of rows, first entry, end of entries
+// An entry is a run of keys that the rows walk:
+//   position of the first key, distance of keys, number of keys, mask (or ATTEND_NO_MASK)
+// Distance 0: positions are read from the table of positions, from positions_at + the first word on.
+// Positions ascend. A mask of up to ATTEND_MASK_KEYS keys begins at masks_at + its number: bit
+// (key % 32) of word (key / 32 * tile rows + row) says whether the row sees the key.
+#define ATTEND_TILE_WORDS 5
+#define ATTEND_ENTRY_WORDS 4
+#define ATTEND_MASK_KEYS 64
+#define ATTEND_NO_MASK 0xffffffffu

@@ -6,34 +6,135 @@
 // full_end) seen by all rows, [full_end, end) cut again. Only cut ranges test elements. Rows past
 // the last valid query are computed like their neighbours and written as 0 at the end: they cut
 // nothing.
+//
+// With OPTION_SCHEDULE a tile walks runs of keys, one after the other (take_entry); `first` to `end`
+// then count the keys of the run that was taken last. Without, there is one run: all keys.
 
 struct Tile {
     uint batch;
     uint head;     // query head within the step
     uint kv_head;  // key/value head within the step
     uint split;
-    uint row;         // first row, local to the step
-    int query;        // first row, global position
+    uint row;      // first row, local to the step; of a schedule: tile * tile rows
+    uint rows;     // rows that exist, at most the variant's tile
+    uint row_base, row_stride;      // of a schedule
+    uint first_entry, end_entry;    // of a schedule
+    uint run_base, run_stride, mask; // of the entry that was taken last
+    int query;     // first row, global position
     int valid_queries;
     int valid_keys;
     int diagonal;     // valid_keys - valid_queries: row i's own key is i + diagonal
     float slope;
     float sink;
-    int first, full_first, full_end, end; // keys, global positions
+    int first, full_first, full_end, end; // keys: global positions, or places in a run
 };
 
 bool has(uint option) { return (OPTIONS & option) != 0u; }
+
+uint scheduled(uint at) { return schedule[p.base_schedule + at]; }
+
+// The position that is at place `at` of a run of a schedule.
+uint run_position(uint base, uint stride, uint at) {
+    return stride != 0u ? base + at * stride : scheduled(p.positions_at + base + at);
+}
+
+// Positions of row r of the tile and of key j of the run, local to the step.
+uint row_position(Tile t, uint r) {
+    return has(OPTION_SCHEDULE) ? run_position(t.row_base, t.row_stride, r) : t.row + r;
+}
+uint key_position(Tile t, int j) {
+    return has(OPTION_SCHEDULE) ? run_position(t.run_base, t.run_stride, uint(j)) : uint(j) - p.key_begin;
+}
+
+// What the window leaves of keys that are `step` positions apart and begin at `base`, for a tile whose
+// rows' own keys are low to high. Keys are counted from base on.
+void clip_to_window(inout Tile t, int low, int high, int base, int step) {
+    int left = min(p.window_left, 0x3fffffff); // any window: the sums below must not overflow
+    int right = min(p.window_right, 0x3fffffff);
+    if (left >= 0) {
+        t.first = max(t.first, (low - left - base + step - 1) / step);
+        t.full_first = max(t.full_first, (high - left - base + step - 1) / step);
+    }
+    if (right >= 0) {
+        t.end = min(t.end, max(high + right - base + step, 0) / step);
+        t.full_end = min(t.full_end, max(low + right - base + step, 0) / step);
+    }
+}
+
+// Brings the four edges of the range into order.
+void order_edges(inout Tile t) {
+    t.end = max(t.end, t.first);
+    t.full_first = clamp(t.full_first, t.first, t.end);
+    t.full_end = clamp(t.full_end, t.full_first, t.end);
+    if (has(OPTION_BIAS)) t.full_end = t.full_first; // a bias may remove any key
+}
+
+// The keys of this split that are bound and valid, then what the window leaves of them.
+void take_range(inout Tile t) {
+    int bound_first = int(p.key_begin + t.split * p.keys_per_split);
+    int bound_end = int(p.key_begin + min((t.split + 1u) * p.keys_per_split, p.num_keys));
+    t.first = bound_first;
+    t.end = min(bound_end, t.valid_keys);
+    t.full_first = t.first;
+    t.full_end = t.end;
+    if (has(OPTION_WINDOW)) {
+        int own = t.query + t.diagonal;
+        clip_to_window(t, own, own + int(t.rows) - 1, 0, 1);
+    }
+    if (t.query >= t.valid_queries) t.end = t.first;
+    order_edges(t);
+}
+
+// The keys of entry e that are valid, then what the window leaves of them. Runs of a table are not
+// looked into: one that may hold invisible keys is cut all over.
+void take_entry(inout Tile t, uint e) {
+    uint at = p.entries_at + e * ATTEND_ENTRY_WORDS;
+    t.run_base = scheduled(at);
+    t.run_stride = scheduled(at + 1u);
+    t.mask = scheduled(at + 3u);
+    int base = int(t.run_base), step = int(t.run_stride);
+    t.first = 0;
+    t.end = int(scheduled(at + 2u));
+    t.full_first = 0;
+    t.full_end = t.end;
+    if (step != 0) {
+        if (has(OPTION_LENGTHS)) t.end = min(t.end, max(t.valid_keys - base + step - 1, 0) / step);
+        if (has(OPTION_WINDOW)) {
+            int low = int(row_position(t, 0u)) + t.diagonal;
+            clip_to_window(t, low, int(row_position(t, t.rows - 1u)) + t.diagonal, base, step);
+        }
+    } else if (has(OPTION_WINDOW)) {
+        t.full_end = 0;
+    } else if (has(OPTION_LENGTHS) && int(key_position(t, t.end - 1)) >= t.valid_keys) {
+        t.full_end = 0;
+    }
+    if (t.mask != ATTEND_NO_MASK) t.full_end = 0;
+    order_edges(t);
+}
+
+void take_record(inout Tile t, uint tile) {
+    uint class_index = scheduled(p.class_at + t.batch * p.class_batch + t.head);
+    uint record = (class_index * p.num_query_tiles + tile) * p.num_splits + t.split;
+    uint at = p.tiles_at + record * ATTEND_TILE_WORDS;
+    t.row_base = scheduled(at);
+    t.row_stride = scheduled(at + 1u);
+    t.rows = scheduled(at + 2u);
+    t.first_entry = scheduled(at + 3u);
+    t.end_entry = scheduled(at + 4u);
+    t.query = t.rows > 0u ? int(row_position(t, 0u)) : 0;
+    if (t.query >= t.valid_queries) t.end_entry = t.first_entry;
+}
 
 Tile tile_of_group(uint group, uint tile_rows) {
     Tile t;
     t.split = group % p.num_splits;
     group /= p.num_splits;
-    t.row = (group % p.num_query_tiles) * tile_rows;
+    uint tile = group % p.num_query_tiles;
+    t.row = tile * tile_rows;
     group /= p.num_query_tiles;
     t.head = group % p.num_heads;
     t.batch = group / p.num_heads;
     t.kv_head = (t.head + p.head_phase) / p.heads_per_kv;
-    t.query = int(p.query_begin + t.row);
 
     t.valid_keys = int(p.total_keys);
     t.valid_queries = int(p.total_queries);
@@ -47,38 +148,38 @@ Tile tile_of_group(uint group, uint tile_rows) {
         t.sink = uintBitsToFloat(heads[record + 3u]);
     }
     t.diagonal = t.valid_keys - t.valid_queries;
-
-    // The keys of this split that are bound and valid, then what the window leaves of them.
-    int bound_first = int(p.key_begin + t.split * p.keys_per_split);
-    int bound_end = int(p.key_begin + min((t.split + 1u) * p.keys_per_split, p.num_keys));
-    t.first = bound_first;
-    t.end = min(bound_end, t.valid_keys);
-    t.full_first = t.first;
-    t.full_end = t.end;
-    if (has(OPTION_WINDOW)) {
-        int low = t.query + t.diagonal;                                                    // own key of the first row
-        int high = t.query + int(min(tile_rows, p.num_queries - t.row)) - 1 + t.diagonal;  // and of the last
-        int left = min(p.window_left, 0x3fffffff); // any window: the sums below must not overflow
-        int right = min(p.window_right, 0x3fffffff);
-        if (left >= 0) {
-            t.first = max(t.first, low - left);
-            t.full_first = max(t.full_first, high - left);
-        }
-        if (right >= 0) {
-            t.end = min(t.end, high + right + 1);
-            t.full_end = min(t.full_end, low + right + 1);
-        }
+    if (has(OPTION_SCHEDULE)) {
+        take_record(t, tile);
+    } else {
+        t.rows = min(tile_rows, p.num_queries - t.row);
+        t.query = int(p.query_begin + t.row);
+        take_range(t);
     }
-    if (t.query >= t.valid_queries) t.end = t.first;
-    t.end = max(t.end, t.first);
-    t.full_first = clamp(t.full_first, t.first, t.end);
-    t.full_end = clamp(t.full_end, t.full_first, t.end);
-    if (has(OPTION_BIAS)) t.full_end = t.full_first; // a bias may remove any key
     return t;
 }
 
-// Whether row i sees key j; j is below Tile.end already.
+// Row of out and lse of row r of the tile, whose position is `position`.
+uint out_row(Tile t, uint r, uint position) {
+    if (!has(OPTION_SCHEDULE) || p.rows_packed != 0u) return t.row + r;
+    return uint(int(position) + p.out_shift);
+}
+
+// Whether the row at a position is one of the valid queries, and its result goes to one too.
+bool is_valid_row(Tile t, uint position) {
+    int i = int(p.query_begin + position);
+    if (has(OPTION_SCHEDULE)) i = max(i, i + p.out_shift);
+    return i < t.valid_queries;
+}
+
+// Bits of the mask of 32 keys from j / 32 * 32 on, for row r of the tile.
+uint mask_word(Tile t, int j, uint r, uint tile_rows) {
+    if (!has(OPTION_SCHEDULE) || t.mask == ATTEND_NO_MASK) return ~0u;
+    return scheduled(p.masks_at + t.mask + uint(j) / 32u * tile_rows + r);
+}
+
+// Whether row i sees key j, by lengths and window alone; without a schedule j is below Tile.end already.
 bool visible(Tile t, int i, int j) {
+    if (has(OPTION_SCHEDULE) && has(OPTION_LENGTHS) && j >= t.valid_keys) return false;
     if (!has(OPTION_WINDOW)) return true;
     int left = i + t.diagonal - j;
     return (p.window_left < 0 || left <= p.window_left) && (p.window_right < 0 || -left <= p.window_right);

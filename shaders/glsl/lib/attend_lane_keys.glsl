@@ -4,20 +4,13 @@
 
 #define TILE_ROWS ROWS
 
-// Row `a` of the lane, and key `b` of its step at j.
-uint own_row(Tile t, int a) { return t.row + uint(a); }
+// Row `a` of the lane in the tile, and key `b` of its step at j.
+uint own_row(int a) { return uint(a); }
 int own_key(int j, int b) { return j + LANES * b + int(lane); }
 
-// Where key b of a step lies among the bound keys. Past the end of a cut tile its last key comes
-// again.
-uint key_index(int j, int b, int end, bool cut) {
-    int at = own_key(j, b);
-    return uint((cut ? min(at, end - 1) : at) - int(p.key_begin));
-}
-
-void multiply_keys(int j, int end, bool cut) {
+void multiply_keys(bool cut) {
     EACH(b, step_keys(cut)) {
-        uint e = key_base + key_index(j, b, end, cut) * p.k_row;
+        uint e = key_base + key_at[b] * p.k_row;
         vec4 s[ROWS];
         EACH(a, ROWS) s[a] = vec4(0.0);
         EACH(d, VECTORS) {
@@ -29,9 +22,9 @@ void multiply_keys(int j, int end, bool cut) {
 }
 
 // A value that a row does not see is replaced by 0, for it may be NaN.
-void add_values(int j, int end, bool cut) {
+void add_values(bool cut) {
     EACH(d, VECTORS) EACH(b, step_keys(cut)) {
-        uint e = value_base + key_index(j, b, end, cut) * p.v_row;
+        uint e = value_base + key_at[b] * p.v_row;
         vec4 x = load_v(e, 4 * d, int(p.value_size));
         EACH(a, ROWS) {
             vec4 y = cut ? uintBitsToFloat(floatBitsToUint(x) & seen[a][b]) : x;

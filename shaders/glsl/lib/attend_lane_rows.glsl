@@ -1,4 +1,4 @@
-// attend_lane.comp with lanes as query rows: row `a` of a lane is t.row + LANES * a + lane.
+// attend_lane.comp with lanes as query rows: row `a` of a lane is the tile's row LANES * a + lane.
 //
 // The lanes fetch a key, then a value, together, 4 elements each; a shuffle brings every element to
 // all lanes and serves ROWS rows there. A row's softmax is its lane's own affair.
@@ -9,21 +9,14 @@
 // constant one.
 #define SHARED(x, from) subgroupShuffle(x, uint(from) + p.unroll_guard)
 
-// Row `a` of the lane, and key `b` of its step at j.
-uint own_row(Tile t, int a) { return t.row + uint(LANES * a) + lane; }
+// Row `a` of the lane in the tile, and key `b` of its step at j.
+uint own_row(int a) { return uint(LANES * a) + lane; }
 int own_key(int j, int b) { return j + b; }
 
-// Where key b of a step lies among the bound keys. Past the end of a cut tile its last key comes
-// again.
-uint key_index(int j, int b, int end, bool cut) {
-    int at = own_key(j, b);
-    return uint((cut ? min(at, end - 1) : at) - int(p.key_begin));
-}
-
-void multiply_keys(int j, int end, bool cut) {
+void multiply_keys(bool cut) {
     vec4 key[KEYS][PARTS];
     EACH(b, step_keys(cut)) {
-        uint e = key_base + key_index(j, b, end, cut) * p.k_row;
+        uint e = key_base + key_at[b] * p.k_row;
         EACH(c, PARTS) key[b][c] = load_k(e, 4 * (LANES * c + int(lane)), int(p.head_size));
     }
     EACH(b, step_keys(cut)) {
@@ -38,11 +31,11 @@ void multiply_keys(int j, int end, bool cut) {
 }
 
 // A value that a row does not see is replaced by 0, for it may be NaN.
-void add_values(int j, int end, bool cut) {
+void add_values(bool cut) {
     EACH(c, PARTS) {
         vec4 part[KEYS];
         EACH(b, step_keys(cut)) {
-            uint e = value_base + key_index(j, b, end, cut) * p.v_row;
+            uint e = value_base + key_at[b] * p.v_row;
             part[b] = load_v(e, 4 * (LANES * c + int(lane)), int(p.value_size));
         }
         EACH(w, LANES) EACH(b, step_keys(cut)) {

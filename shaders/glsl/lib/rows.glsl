@@ -47,6 +47,7 @@ layout(std430, set = 0, binding = 3) readonly buffer Bias { uint bias[]; };
 layout(std430, set = 0, binding = 4) readonly buffer Heads { uint heads[]; };
 layout(std430, set = 0, binding = 5) writeonly buffer Out { uint out_words[]; };
 layout(std430, set = 0, binding = 6) writeonly buffer Lse { float lse[]; };
+layout(std430, set = 0, binding = 7) readonly buffer Schedule { uint schedule[]; };
 
 #include "attend.glsl"
 #include "store.glsl"
@@ -55,15 +56,20 @@ ROW_LOADER(load_q, q_at, q)
 ROW_LOADER(load_k, k_at, k)
 ROW_LOADER(load_v, v_at, v)
 
-// Local row and key numbers for loads. Rows past the end repeat the last one and keys out of the tile's range
-// its first or last, so that reads stay in bounds and cut nothing. Only while the range is not empty.
-uint clamp_row(Tile t, uint row) { return min(t.row + row, p.num_queries - 1u); }
-uint clamp_key(Tile t, int j) { return uint(clamp(j, t.first, t.end - 1)) - p.key_begin; }
+// Local row and key positions for loads. Rows past the end repeat the last one and keys out of the tile's
+// range its first or last, so that reads stay in bounds and cut nothing. Only while the range is not empty.
+uint clamp_row(Tile t, uint row) { return row_position(t, min(row, t.rows - 1u)); }
+uint clamp_key(Tile t, int j) { return key_position(t, clamp(j, t.first, t.end - 1)); }
 
-// A score from the product of row i and key j; `cut` tests whether the key is seen.
-float finish_score(Tile t, bool cut, float dot_qk, int i, int j) {
-    if (cut && !(j >= t.first && j < t.end && visible(t, i, j))) return -INFINITY;
-    if (has_modifiers()) return modify_score(t, dot_qk, i, j);
+// A score from the product of the tile's row `row` and key j; `cut` tests whether the key is seen.
+float finish_score(Tile t, bool cut, float dot_qk, uint row, int j, uint tile_rows) {
+    int i = int(p.query_begin + clamp_row(t, row));
+    int at = int(p.key_begin + clamp_key(t, j));
+    if (cut) {
+        if (!(j >= t.first && j < t.end && visible(t, i, at))) return -INFINITY;
+        if (has(OPTION_SCHEDULE) && (mask_word(t, j, row, tile_rows) >> (j & 31) & 1u) == 0u) return -INFINITY;
+    }
+    if (has_modifiers()) return modify_score(t, dot_qk, i, at);
     return dot_qk * (p.scale * LOG2_E);
 }
 

@@ -1,12 +1,11 @@
-// How rows of `out` and `lse` are written. `row` is local to the step and below num_queries; rows past the
-// last valid query get 0 and -inf whatever is given for them. `out` is float32, or float16 whose rows start
-// on whole words and whose columns are even in number.
-bool is_valid_row(Tile t, uint row) { return int(p.query_begin + row) < t.valid_queries; }
-
+// How rows of `out` and `lse` are written. `row` is one of the tile's that exist; rows past the last valid
+// query get 0 and -inf whatever is given for them. `out` is float32, or float16 whose rows start on whole
+// words and whose columns are even in number.
 void store_columns(Tile t, uint row, uint column, vec4 x) {
+    uint position = row_position(t, row);
     uint e = p.base_out + t.split * p.out_split + t.batch * p.out_batch + t.head * p.out_head +
-             row * p.out_row + column;
-    if (!is_valid_row(t, row)) x = vec4(0.0);
+             out_row(t, row, position) * p.out_row + column;
+    if (!is_valid_row(t, position)) x = vec4(0.0);
     if (has(OPTION_HALF) && !has(OPTION_OUT_FLOAT)) {
         if (column < p.value_size) out_words[e >> 1] = pack_half(x.xy);
         if (column + 2u < p.value_size) out_words[(e >> 1) + 1u] = pack_half(x.zw);
@@ -20,7 +19,8 @@ void store_columns(Tile t, uint row, uint column, vec4 x) {
 
 void store_lse(Tile t, uint row, float x) {
     if (!has(OPTION_LSE)) return;
+    uint position = row_position(t, row);
     uint e = p.base_lse + t.split * p.lse_split + t.batch * p.lse_batch + t.head * p.lse_head +
-             row * p.lse_row;
-    lse[e] = is_valid_row(t, row) ? x : -INFINITY;
+             out_row(t, row, position) * p.lse_row;
+    lse[e] = is_valid_row(t, position) ? x : -INFINITY;
 }

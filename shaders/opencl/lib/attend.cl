@@ -6,48 +6,135 @@
 // full_end) seen by all rows, [full_end, end) cut again. Only cut ranges test elements. Rows past
 // the last valid query are computed like their neighbours and written as 0 at the end: they cut
 // nothing.
+//
+// With OPTION_SCHEDULE a tile walks runs of keys, one after the other (take_entry); `first` to `end`
+// then count the keys of the run that was taken last. Without, there is one run: all keys.
 typedef struct Tile {
     uint batch;
     uint head;    // query head within the step
     uint kv_head; // key/value head within the step
     uint split;
-    uint row;  // first row, local to the step
+    uint row;  // first row, local to the step; of a schedule: tile * tile rows
     int rows;  // rows that exist, at most the variant's tile
+    __global const uint *schedule;
+    uint row_base, row_stride;       // of a schedule
+    uint first_entry, end_entry;     // of a schedule
+    uint run_base, run_stride, mask; // of the entry that was taken last
     int query; // first row, global position
     int valid_queries;
     int valid_keys;
     int diagonal; // valid_keys - valid_queries: row i's own key is i + diagonal
     float slope;
     float sink;
-    int first, full_first, full_end, end; // keys, global positions
+    int first, full_first, full_end, end; // keys: global positions, or places in a run
 } Tile;
 
-// What the window leaves of the tile's keys.
-static inline void clip_to_window(const Params *p, Tile *t) {
-    int low = t->query + t->diagonal; // own key of the first row
-    int high = low + t->rows - 1;     // and of the last
+// The position that is at place `at` of a run of a schedule.
+static inline uint run_position(const Params *p, const Tile *t, uint base, uint stride, uint at) {
+    return stride != 0u ? base + at * stride : t->schedule[p->positions_at + base + at];
+}
+
+// Positions of row r of the tile and of key j of the run, local to the step.
+static inline uint row_position(const Params *p, const Tile *t, int r) {
+    return has(OPTION_SCHEDULE) ? run_position(p, t, t->row_base, t->row_stride, (uint)r)
+                                : t->row + (uint)r;
+}
+static inline uint key_position(const Params *p, const Tile *t, int j) {
+    return has(OPTION_SCHEDULE) ? run_position(p, t, t->run_base, t->run_stride, (uint)j)
+                                : (uint)j - p->key_begin;
+}
+
+// n / d rounded up, for d > 0; 0 for n below 0.
+static inline int divide_up(int n, int d) { return n > 0 ? (n - 1) / d + 1 : 0; }
+
+// What the window leaves of keys that are `step` positions apart and begin at `base`, for a tile
+// whose rows' own keys are low to high. Keys are counted from base on.
+static inline void clip_to_window(const Params *p, Tile *t, int low, int high, int base, int step) {
     if (p->window_left >= 0) {
-        t->first = max(t->first, sub_sat(low, p->window_left));
-        t->full_first = max(t->full_first, sub_sat(high, p->window_left));
+        t->first = max(t->first, divide_up(sub_sat(low - base, p->window_left), step));
+        t->full_first = max(t->full_first, divide_up(sub_sat(high - base, p->window_left), step));
     }
     if (p->window_right >= 0) {
-        t->end = min(t->end, add_sat(high + 1, p->window_right));
-        t->full_end = min(t->full_end, add_sat(low + 1, p->window_right));
+        t->end = min(t->end, divide_up(add_sat(high + 1 - base, p->window_right), step));
+        t->full_end = min(t->full_end, divide_up(add_sat(low + 1 - base, p->window_right), step));
     }
 }
 
-static inline Tile tile_of_group(const Params *p, __global const uint *heads, uint group,
-                                 uint tile_rows) {
+// Brings the four edges of the range into order.
+static inline void order_edges(Tile *t) {
+    t->end = max(t->end, t->first);
+    t->full_first = clamp(t->full_first, t->first, t->end);
+    t->full_end = clamp(t->full_end, t->full_first, t->end);
+    if (has(OPTION_BIAS)) t->full_end = t->full_first; // a bias may remove any key
+}
+
+// The keys of this split that are bound and valid, then what the window leaves of them.
+static inline void take_range(const Params *p, Tile *t) {
+    const uint split_end = min((t->split + 1u) * p->keys_per_split, p->num_keys);
+    t->first = (int)(p->key_begin + t->split * p->keys_per_split);
+    t->end = min((int)(p->key_begin + split_end), t->valid_keys);
+    t->full_first = t->first;
+    t->full_end = t->end;
+    if (has(OPTION_WINDOW)) {
+        const int own = t->query + t->diagonal;
+        clip_to_window(p, t, own, own + t->rows - 1, 0, 1);
+    }
+    if (t->query >= t->valid_queries) t->end = t->first;
+    order_edges(t);
+}
+
+// The keys of entry e that are valid, then what the window leaves of them. Runs of a table are not
+// looked into: one that may hold invisible keys is cut all over.
+static inline void take_entry(const Params *p, Tile *t, uint e) {
+    __global const uint *entry = t->schedule + p->entries_at + e * ATTEND_ENTRY_WORDS;
+    const int base = (int)entry[0], step = (int)entry[1];
+    t->run_base = entry[0];
+    t->run_stride = entry[1];
+    t->mask = entry[3];
+    t->first = 0;
+    t->end = (int)entry[2];
+    t->full_first = 0;
+    t->full_end = t->end;
+    if (step != 0) {
+        if (has(OPTION_LENGTHS)) t->end = min(t->end, divide_up(t->valid_keys - base, step));
+        if (has(OPTION_WINDOW)) {
+            const int low = (int)row_position(p, t, 0) + t->diagonal;
+            const int high = (int)row_position(p, t, t->rows - 1) + t->diagonal;
+            clip_to_window(p, t, low, high, base, step);
+        }
+    } else if (has(OPTION_WINDOW) ||
+               (has(OPTION_LENGTHS) && (int)key_position(p, t, t->end - 1) >= t->valid_keys)) {
+        t->full_end = 0;
+    }
+    if (t->mask != ATTEND_NO_MASK) t->full_end = 0;
+    order_edges(t);
+}
+
+static inline void take_record(const Params *p, Tile *t, uint tile) {
+    const uint class_index = t->schedule[p->class_at + t->batch * p->class_batch + t->head];
+    const uint record = (class_index * p->num_query_tiles + tile) * p->num_splits + t->split;
+    __global const uint *words = t->schedule + p->tiles_at + record * ATTEND_TILE_WORDS;
+    t->row_base = words[0];
+    t->row_stride = words[1];
+    t->rows = (int)words[2];
+    t->first_entry = words[3];
+    t->end_entry = words[4];
+    t->query = t->rows > 0 ? (int)row_position(p, t, 0) : 0;
+    if (t->query >= t->valid_queries) t->end_entry = t->first_entry;
+}
+
+static inline Tile tile_of_group(const Params *p, __global const uint *heads,
+                                 __global const uint *schedule, uint group, uint tile_rows) {
     Tile t;
     t.split = group % p->num_splits;
     group /= p->num_splits;
-    t.row = (group % p->num_query_tiles) * tile_rows;
+    const uint tile = group % p->num_query_tiles;
+    t.row = tile * tile_rows;
     group /= p->num_query_tiles;
     t.head = group % p->num_heads;
     t.batch = group / p->num_heads;
     t.kv_head = (t.head + p->head_phase) / p->heads_per_kv;
-    t.rows = (int)min(tile_rows, p->num_queries - t.row);
-    t.query = (int)(p->query_begin + t.row);
+    t.schedule = schedule + p->base_schedule;
 
     t.valid_keys = (int)p->total_keys;
     t.valid_queries = (int)p->total_queries;
@@ -62,28 +149,43 @@ static inline Tile tile_of_group(const Params *p, __global const uint *heads, ui
         t.sink = as_float(record[3]);
     }
     t.diagonal = t.valid_keys - t.valid_queries;
-
-    // The keys of this split that are bound and valid.
-    uint split_end = min((t.split + 1u) * p->keys_per_split, p->num_keys);
-    t.first = (int)(p->key_begin + t.split * p->keys_per_split);
-    t.end = min((int)(p->key_begin + split_end), t.valid_keys);
-    t.full_first = t.first;
-    t.full_end = t.end;
-    if (has(OPTION_WINDOW)) clip_to_window(p, &t);
-    if (t.query >= t.valid_queries) t.end = t.first;
-    t.end = max(t.end, t.first);
-    t.full_first = clamp(t.full_first, t.first, t.end);
-    t.full_end = clamp(t.full_end, t.full_first, t.end);
-    if (has(OPTION_BIAS)) t.full_end = t.full_first; // a bias may remove any key
+    if (has(OPTION_SCHEDULE)) {
+        take_record(p, &t, tile);
+    } else {
+        t.rows = (int)min(tile_rows, p->num_queries - t.row);
+        t.query = (int)(p->query_begin + t.row);
+        take_range(p, &t);
+    }
     return t;
 }
 
-// Whether rows i see keys j; j is below Tile.end already. Either may be one position in all lanes.
+// Row of out and lse of row r of the tile.
+static inline uint out_row(const Params *p, const Tile *t, int r) {
+    if (!has(OPTION_SCHEDULE) || p->rows_packed != 0u) return t->row + (uint)r;
+    return (uint)((int)row_position(p, t, r) + p->out_shift);
+}
+
+// Whether row r of the tile is one of the valid queries, and its result goes to one too.
+static inline bool is_valid_row(const Params *p, const Tile *t, int r) {
+    int i = (int)(p->query_begin + row_position(p, t, r));
+    if (has(OPTION_SCHEDULE)) i = max(i, i + p->out_shift);
+    return i < t->valid_queries;
+}
+
+// Bits of the mask of 32 keys from j / 32 * 32 on, for the tile's rows from row r on.
+static inline __global const uint *mask_words(const Params *p, const Tile *t, int j, int r,
+                                              int tile_rows) {
+    return t->schedule + p->masks_at + t->mask + j / 32 * tile_rows + r;
+}
+
+// Whether rows i see keys j, by window and, of a schedule, length. Either may be one position in all
+// lanes.
 static inline Ints visible(const Params *p, const Tile *t, Ints i, Ints j) {
     int most_left = p->window_left < 0 ? INT_MAX : p->window_left;
     int most_right = p->window_right < 0 ? INT_MAX : p->window_right;
     Ints left = i - j + t->diagonal;
-    return (left <= most_left) & (-left <= most_right);
+    Ints seen = (left <= most_left) & (-left <= most_right);
+    return has(OPTION_SCHEDULE) ? seen & (j < t->valid_keys) : seen;
 }
 
 static inline float load_bias(const Params *p, const Tile *t, __global const Bias *bias, int i,
