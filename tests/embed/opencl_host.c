@@ -171,9 +171,9 @@ static void prepare(host_objects *self, const ikat_opencl_adopt_params *params,
     assert_int_equal(ikat_buffer_size_bytes(out->k), sizeof(self->k_data));
 
     const ikat_argument inputs[] = {
-        {"q", ikat_tensor_packed(IKAT_FLOAT32, 4, 1, HEADS, QUERIES, SIZE)},
-        {"k", ikat_tensor_packed(IKAT_FLOAT32, 4, 1, HEADS, KEYS, SIZE)},
-        {"v", ikat_tensor_packed(IKAT_FLOAT32, 4, 1, HEADS, KEYS, SIZE)},
+        {"q", ikat_tensor_packed(IKAT_FLOAT32, 4, 1, HEADS, QUERIES, SIZE), NULL},
+        {"k", ikat_tensor_packed(IKAT_FLOAT32, 4, 1, HEADS, KEYS, SIZE), NULL},
+        {"v", ikat_tensor_packed(IKAT_FLOAT32, 4, 1, HEADS, KEYS, SIZE), NULL},
     };
     const ikat_plan_params plan_params = {
         .mechanism = "dense", .inputs = inputs, .num_inputs = 3, .slice_flops = 1000};
