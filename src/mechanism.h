@@ -12,6 +12,9 @@ enum {
     IKATI_MAX_LETTERS = 16
 };
 
+// Most that settings take which have no bound of their own: sums of two stay exact.
+#define IKATI_MAX_INTEGER 0x1p53
+
 typedef struct ikati_mechanism ikati_mechanism;
 
 // One tensor of a call. Strides are resolved: none is implied.

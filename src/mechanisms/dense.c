@@ -4,14 +4,11 @@
 // Vaswani et al., Attention Is All You Need, arXiv:1706.03762; computed as in Dao,
 // FlashAttention-2, arXiv:2307.08691.
 
+#include "../attention.h"
 #include "../lower_attend.h"
-#include "../mechanism.h"
 
-#include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
-
-enum { MAX_HEAD_SIZE = 512 };
 
 static const ikat_argument_info inputs[] = {
     {.name = "q", .shape = "[B,H,N,D]", .dtype = "float", .help = "queries"},
@@ -169,30 +166,10 @@ static const ikat_mechanism_case cases[] = {
      "a head past a storage range of 128 MiB"},
 };
 
-static ikat_status check_size(const ikati_request *request, const char *argument,
-                              const char *letter, int64_t least, int64_t most) {
-    int64_t extent = ikati_extent(request, letter);
-    if (extent >= least && extent <= most) {
-        return IKAT_OK;
-    }
-    return ikati_fail(request->host, IKAT_INVALID, IKAT_MESSAGE_SHAPE,
-                      "%s has %s = %" PRId64 ", expected %" PRId64 " to %" PRId64, argument, letter,
-                      extent, least, most);
-}
-
 static ikat_status check(ikati_request *request) {
-    ikat_status status = check_size(request, "q", "D", 1, MAX_HEAD_SIZE);
-    status = status ? status : check_size(request, "v", "Dv", 1, MAX_HEAD_SIZE);
-    status = status ? status : check_size(request, "q", "H", 1, 65535);
-    status = status ? status : check_size(request, "k", "Hkv", 1, 65535);
+    ikat_status status = ikati_attention_check(request);
     if (status) {
         return status;
-    }
-    int64_t heads = ikati_extent(request, "H"), kv_heads = ikati_extent(request, "Hkv");
-    if (heads % kv_heads) {
-        return ikati_fail(request->host, IKAT_INVALID, IKAT_MESSAGE_SHAPE,
-                          "k has Hkv = %" PRId64 ", expected a divisor of H = %" PRId64, kv_heads,
-                          heads);
     }
     const ikati_call_setting *alibi = ikati_setting(request, "alibi");
     if (ikati_input(request, "alibi_slopes")->present && alibi->given && alibi->integer == 0) {
@@ -230,25 +207,8 @@ static double count_visible_pairs(const ikati_request *request) {
     return pairs * (double)ikati_extent(request, "B") * (double)ikati_extent(request, "H");
 }
 
-static double bytes_of(const ikati_tensor_use *use) {
-    double count = use->present ? (double)ikat_dtype_size(use->tensor.dtype) : 0;
-    for (uint32_t axis = 0; axis < use->tensor.rank; axis++) {
-        count *= (double)use->tensor.shape[axis];
-    }
-    return count;
-}
-
 static ikati_cost cost(const ikati_request *request) {
-    ikati_cost result = {.visible_pairs = count_visible_pairs(request)};
-    result.flops = 2.0 * (double)(ikati_extent(request, "D") + ikati_extent(request, "Dv")) *
-                   result.visible_pairs;
-    for (uint32_t i = 0; i < request->mechanism->info.num_inputs; i++) {
-        result.bytes += bytes_of(&request->inputs[i]);
-    }
-    for (uint32_t i = 0; i < request->mechanism->info.num_outputs; i++) {
-        result.bytes += bytes_of(&request->outputs[i]);
-    }
-    return result;
+    return ikati_attention_cost(request, count_visible_pairs(request));
 }
 
 static double tolerance(const ikati_request *request, uint32_t output) {
@@ -319,8 +279,6 @@ static ikat_status lower(const ikati_request *request, ikati_lowering *lowering)
     return ikati_lower_attention(lowering, &attention);
 }
 
-#define COUNT(array) (uint32_t)(sizeof(array) / sizeof((array)[0]))
-
 const ikati_mechanism ikati_mechanism_dense = {
     .info =
         {
@@ -333,14 +291,14 @@ const ikati_mechanism ikati_mechanism_dense = {
             .cost = "time O(N M (D + Dv)), less the tiles outside a window; memory O(N) beyond the "
                     "tensors",
             .inputs = inputs,
-            .num_inputs = COUNT(inputs),
+            .num_inputs = IKATI_COUNT(inputs),
             .outputs = outputs,
-            .num_outputs = COUNT(outputs),
+            .num_outputs = IKATI_COUNT(outputs),
             .settings = settings,
-            .num_settings = COUNT(settings),
+            .num_settings = IKATI_COUNT(settings),
         },
     .cases = cases,
-    .num_cases = COUNT(cases),
+    .num_cases = IKATI_COUNT(cases),
     .check = check,
     .cost = cost,
     .lower = lower,
