@@ -79,10 +79,11 @@ typedef struct ikati_sequence_params {
 // One tensor of a call of the reference.
 typedef struct ikati_call_tensor {
     const char *name;
-    ikat_tensor tensor; // strides and offset resolved, offset counted from `data`
-    ikati_memory *memory;
+    ikat_tensor tensor;   // strides and offset resolved, offset counted from `data`
+    ikati_memory *memory; // NULL: structure, or nothing to bind
     uint64_t offset_bytes;
-    void *data; // filled by the backend
+    const void *values; // of structure inputs
+    void *data;         // filled by the backend; only read where it is structure
 } ikati_call_tensor;
 
 // A setting as resolved: what was given, else the mechanism's plain default. `given` is false where
@@ -91,9 +92,11 @@ typedef struct ikati_call_setting {
     const char *name;
     ikat_setting_type type;
     bool given;
-    int64_t integer;
-    double number; // integers too
-    const char *text;
+    int64_t integer; // of a word its place among the setting's words
+    double number;   // integers too
+    const char *word;
+    const int64_t *integers; // the elements of a list
+    uint32_t num_integers;
 } ikati_call_setting;
 
 // A whole call of a mechanism, for a backend that computes it at once.

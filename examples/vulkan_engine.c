@@ -130,7 +130,7 @@ static void create_attention(const engine *e, attention *a) {
     check(ikat_vulkan_adopt(a->context, &adopt, &a->device), "ikat_vulkan_adopt");
 
     const ikat_tensor tensor = ikat_tensor_packed(IKAT_FLOAT32, 4, 1, HEADS, TOKENS, SIZE);
-    const ikat_argument inputs[] = {{"q", tensor}, {"k", tensor}, {"v", tensor}};
+    const ikat_argument inputs[] = {{"q", tensor, NULL}, {"k", tensor, NULL}, {"v", tensor, NULL}};
     const ikat_setting settings[] = {ikat_setting_int("causal", 1)};
     const ikat_plan_params plan = {.mechanism = "dense",
                                    .inputs = inputs,

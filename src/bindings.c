@@ -81,6 +81,17 @@ static ikat_status bind_tensor(const ikat_plan *plan, const char *name, const ik
     return status;
 }
 
+// Structure inputs are part of the plan.
+static bool is_structure(const ikat_plan *plan, const char *name) {
+    const ikat_mechanism_info *info = &plan->request.mechanism->info;
+    for (uint32_t i = 0; i < info->num_inputs; i++) {
+        if (strcmp(info->inputs[i].name, name) == 0) {
+            return info->inputs[i].structure;
+        }
+    }
+    return false;
+}
+
 static ikat_status check_names(const ikat_plan *plan, const ikat_bindings_params *params) {
     for (uint32_t i = 0; i < params->num_tensors; i++) {
         ikat_tensor tensor;
@@ -90,6 +101,11 @@ static ikat_status check_names(const ikat_plan *plan, const ikat_bindings_params
                               "a binding has no name");
         }
         ikat_status status = ikat_plan_get_tensor(plan, name, &tensor);
+        if (!status && is_structure(plan, name)) {
+            status = ikati_fail(plan->request.host, IKAT_INVALID, IKAT_MESSAGE_BUFFER,
+                                "%s is bound, expected no buffer: its values are part of the plan",
+                                name);
+        }
         if (status) {
             return status;
         }
@@ -103,9 +119,10 @@ static ikat_status bind_tensors(const ikat_plan *plan, const ikat_bindings_param
     ikat_status status = check_names(plan, params);
     for (uint32_t i = 0; i < info->num_inputs && !status; i++) {
         const ikati_tensor_use *use = &plan->request.inputs[i];
-        status = use->present ? bind_tensor(plan, info->inputs[i].name, &use->tensor, params,
-                                            &slots->inputs[i])
-                              : IKAT_OK;
+        bool bound = use->present && !info->inputs[i].structure;
+        status =
+            bound ? bind_tensor(plan, info->inputs[i].name, &use->tensor, params, &slots->inputs[i])
+                  : IKAT_OK;
     }
     for (uint32_t i = 0; i < info->num_outputs && !status; i++) {
         const ikati_tensor_use *use = &plan->request.outputs[i];
@@ -227,7 +244,8 @@ static uint32_t list_tensors(const ikat_argument_info *list, uint32_t num,
             out[count++] = (ikati_call_tensor){.name = list[i].name,
                                                .tensor = uses[i].tensor,
                                                .memory = bound[i].memory,
-                                               .offset_bytes = bound[i].offset_bytes};
+                                               .offset_bytes = bound[i].offset_bytes,
+                                               .values = uses[i].values};
         }
     }
     return count;

@@ -94,14 +94,16 @@ ikat_status ikati_device_program_get(ikat_device *device, const ikati_step *step
 // Whether the driver's compiler failed for this variant before.
 bool ikati_device_program_failed(ikat_device *device, const ikati_variant *variant);
 
-// Checks a call and fills a request. On failure one line is logged and IKAT_INVALID returned.
+// Checks a call and fills a request, which is the caller's to clear. On failure one line is logged
+// and nothing is left to clear; IKAT_INVALID but for IKAT_NO_MEMORY.
 ikat_status ikati_request_create(const ikati_host *host, const ikat_plan_params *params,
                                  ikati_request *out_request);
 // The same call with some tensors changed.
 ikat_status ikati_request_derive(const ikati_request *request, const ikat_argument *changed,
                                  uint32_t num_changed, ikati_request *out_request);
+void ikati_request_clear(ikati_request *request);
 
-// Parses and checks the settings of a call.
+// Parses and checks the settings of a call. Lists are the request's own, after a failure too.
 ikat_status ikati_settings_resolve(ikati_request *request, const ikat_setting *settings,
                                    uint32_t num_settings);
 

@@ -5,6 +5,17 @@
 // Below that a texel buffer is too small to be worth cutting tensors for.
 enum { MIN_TEXELS = 1 << 24 };
 
+ikati_view ikati_input_view(const ikati_request *request, const char *name) {
+    uint32_t index = ikati_input_index(request, name);
+    const ikati_tensor_use *use = &request->inputs[index];
+    return (ikati_view){use->present ? IKATI_SLOT_INPUT : IKATI_SLOT_NONE, index, &use->tensor};
+}
+
+ikati_view ikati_output_view(const ikati_request *request, uint32_t index) {
+    const ikati_tensor_use *use = &request->outputs[index];
+    return (ikati_view){use->present ? IKATI_SLOT_OUTPUT : IKATI_SLOT_NONE, index, &use->tensor};
+}
+
 // Whether any of the block's rows may see any of its keys. Only device values know better when
 // there are lengths.
 static bool block_sees(const ikati_attend_builder *b, const ikati_attend_block *blk) {

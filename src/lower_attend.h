@@ -15,6 +15,10 @@ typedef struct ikati_view {
     const ikat_tensor *tensor; // [batch, head, position, column]; lse and bias likewise
 } ikati_view;
 
+// Views of the call's tensors; of kind IKATI_SLOT_NONE where one is absent.
+ikati_view ikati_input_view(const ikati_request *request, const char *name);
+ikati_view ikati_output_view(const ikati_request *request, uint32_t index);
+
 // One attention over tensors in the layout of the spec, [B,H,N,D].
 //
 // window_left, window_right  -1: open

@@ -77,3 +77,11 @@ int64_t ikati_extent(const ikati_request *request, const char *letter) {
     }
     return 0;
 }
+
+const int32_t *ikati_structure(const ikati_request *request, const char *name) {
+    return ikati_input(request, name)->values;
+}
+
+int64_t ikati_setting_item(const ikati_call_setting *setting, int64_t index) {
+    return setting->integers[setting->num_integers == 1 ? 0 : index];
+}

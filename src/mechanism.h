@@ -12,12 +12,16 @@ enum {
     IKATI_MAX_LETTERS = 16
 };
 
+// Most that settings take which have no bound of their own: sums of two stay exact.
+#define IKATI_MAX_INTEGER 0x1p53
+
 typedef struct ikati_mechanism ikati_mechanism;
 
 // One tensor of a call. Strides are resolved: none is implied.
 typedef struct ikati_tensor_use {
     bool present; // given (an input) or wanted (an output)
     ikat_tensor tensor;
+    const void *values; // of structure inputs: packed, the request's own
 } ikati_tensor_use;
 
 // The extent that a shape letter has in a call.
@@ -26,7 +30,8 @@ typedef struct ikati_letter {
     int64_t extent;
 } ikati_letter;
 
-// A call: what was asked for, checked. Arrays run parallel to those of mechanism->info.
+// A call: what was asked for, checked. Arrays run parallel to those of mechanism->info. It owns the
+// values of structure inputs and the elements of list settings (ikati_request_clear).
 typedef struct ikati_request {
     const ikati_host *host;
     const ikati_mechanism *mechanism;
@@ -47,8 +52,8 @@ typedef struct ikati_cost {
 
 typedef struct ikati_lowering ikati_lowering;
 
-// check      what shapes and ranges cannot say: contradictions, divisibility. Shapes of inputs are
-//            checked already
+// check      what shapes and ranges cannot say: contradictions, divisibility. Shapes of inputs and
+//            values of structure are checked already. Binds letters that only outputs have
 // cost       for benches and slices
 // lower      emits steps (lowering.h)
 // tolerance  largest relative L2 error of an output, by the page
@@ -81,5 +86,9 @@ static inline const ikati_call_setting *ikati_setting(const ikati_request *reque
 }
 // Extent of a shape letter; 0 if no tensor of the call has it.
 int64_t ikati_extent(const ikati_request *request, const char *letter);
+// The values of a structure input of int32; NULL if it is absent.
+const int32_t *ikati_structure(const ikati_request *request, const char *name);
+// Element `index` of a list setting, the only one where there is one for all.
+int64_t ikati_setting_item(const ikati_call_setting *setting, int64_t index);
 
 #endif

@@ -76,13 +76,14 @@ static void log_variants(const ikat_plan *plan) {
     }
 }
 
-// Takes the request; everything else is made from it.
-static ikat_status build(ikat_device *device, const ikati_request *request, const char *variant,
+// Takes the request, whatever comes of it; everything else is made from it.
+static ikat_status build(ikat_device *device, ikati_request *request, const char *variant,
                          double slice_flops, ikat_plan **out_plan) {
     const ikati_host *host = &device->context->host;
     uint64_t start = ikati_now_ns();
     ikat_plan *plan = ikati_alloc(host, 1, sizeof(*plan));
     if (!plan) {
+        ikati_request_clear(request);
         return IKAT_NO_MEMORY;
     }
     plan->device = device;
@@ -147,6 +148,7 @@ void ikat_plan_destroy(ikat_plan **plan) {
         doomed->device->backend->memory_destroy(doomed->device->port, doomed->tables);
     }
     ikati_lowering_clear(&doomed->lowering);
+    ikati_request_clear(&doomed->request);
     ikati_free(host, doomed->launches);
     ikati_free(host, doomed->slice_starts);
     ikati_free(host, doomed->variant);

@@ -8,11 +8,23 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool parse_int(const char *text, int64_t *out) {
+// A whole number up to `end`, its value as a double besides. What exceeds an int64 but not a uint64
+// keeps its bits: seeds have 64 of them.
+static bool parse_int(const char *text, size_t length, int64_t *out, double *out_number) {
     char *end;
+    if (length == 0 || isspace((unsigned char)text[0])) {
+        return false;
+    }
     errno = 0;
     *out = strtoll(text, &end, 10);
-    return end != text && *end == 0 && errno == 0 && !isspace((unsigned char)text[0]);
+    *out_number = (double)*out;
+    if (errno == ERANGE && text[0] != '-') {
+        errno = 0;
+        const uint64_t bits = strtoull(text, &end, 10);
+        *out = (int64_t)bits;
+        *out_number = (double)bits;
+    }
+    return end == text + length && errno == 0;
 }
 
 // Decimal only: no hexadecimal, no "nan" or "inf" (the range check refuses what overflows to
@@ -23,50 +35,43 @@ static bool parse_float(const char *text, double *out) {
     return end != text && *end == 0 && text[strspn(text, "+-.0123456789eE")] == 0;
 }
 
-static const char *type_words(ikat_setting_type type) {
-    return type == IKAT_SETTING_INT     ? "an integer"
-           : type == IKAT_SETTING_FLOAT ? "a number"
-                                        : "text";
+static bool find_word(const ikat_setting_info *info, const char *text, ikati_call_setting *out) {
+    for (int64_t i = 0; info->words[i]; i++) {
+        if (strcmp(info->words[i], text) == 0) {
+            out->integer = i;
+            out->word = info->words[i];
+            return true;
+        }
+    }
+    return false;
+}
+
+// "an integer", "one of strided, fixed"
+static void describe_type(const ikat_setting_info *info, char *out, size_t capacity) {
+    static const char *const names[] = {"text", "an integer", "a number",
+                                        "integers with commas between"};
+    if (info->type != IKAT_SETTING_WORD) {
+        snprintf(out, capacity, "%s", names[info->type]);
+        return;
+    }
+    size_t length = (size_t)snprintf(out, capacity, "one of ");
+    for (uint32_t i = 0; info->words[i] && length < capacity; i++) {
+        length += (size_t)snprintf(out + length, capacity - length, "%s%s", i ? ", " : "",
+                                   info->words[i]);
+    }
 }
 
 static ikat_status fail_type(const ikati_request *request, const ikat_setting_info *info,
                              const char *given) {
+    char expected[128];
+    describe_type(info, expected, sizeof(expected));
     return ikati_fail(request->host, IKAT_INVALID, IKAT_MESSAGE_SYNTAX, "%s is '%s', expected %s",
-                      info->name, given, type_words(info->type));
-}
-
-// Brings a value of any type to the setting's own type.
-static ikat_status convert(const ikati_request *request, const ikat_setting_info *info,
-                           const ikat_setting *setting, ikati_call_setting *out) {
-    if (setting->type == IKAT_SETTING_TEXT) {
-        const char *text = setting->value.text;
-        if (!text) {
-            return ikati_fail(request->host, IKAT_INVALID, IKAT_MESSAGE_NULL_ARGUMENT,
-                              "%s has no text", info->name);
-        }
-        bool good = info->type == IKAT_SETTING_INT ? parse_int(text, &out->integer)
-                                                   : parse_float(text, &out->number);
-        if (!good) {
-            return fail_type(request, info, text);
-        }
-    } else if (setting->type == IKAT_SETTING_INT) {
-        out->integer = setting->value.integer;
-        out->number = (double)setting->value.integer;
-    } else if (info->type == IKAT_SETTING_FLOAT) {
-        out->number = setting->value.number;
-    } else {
-        return fail_type(request, info, "a floating-point value");
-    }
-    if (info->type == IKAT_SETTING_INT) {
-        out->number = (double)out->integer;
-    }
-    return IKAT_OK;
+                      info->name, given, expected);
 }
 
 static ikat_status check_range(const ikati_request *request, const ikat_setting_info *info,
-                               const ikati_call_setting *value) {
-    if (isfinite(value->number) && value->number >= info->minimum &&
-        value->number <= info->maximum) {
+                               double value) {
+    if (isfinite(value) && value >= info->minimum && value <= info->maximum) {
         return IKAT_OK;
     }
     char upper[64] = "";
@@ -77,10 +82,113 @@ static ikat_status check_range(const ikati_request *request, const ikat_setting_
     if (info->minimum > -INT32_MAX) {
         snprintf(lower, sizeof(lower), "finite and >= %g", info->minimum);
     }
-    return ikati_fail(request->host, IKAT_INVALID, IKAT_MESSAGE_RANGE, "%s is %g, expected %s%s",
-                      info->name, value->number,
-                      info->type == IKAT_SETTING_INT ? lower + strlen("finite and ") : lower,
-                      upper);
+    return ikati_fail(
+        request->host, IKAT_INVALID, IKAT_MESSAGE_RANGE, "%s is %g, expected %s%s", info->name,
+        value, info->type == IKAT_SETTING_FLOAT ? lower : lower + strlen("finite and "), upper);
+}
+
+// Makes room for a list of the request's own.
+static ikat_status make_list(const ikati_request *request, const ikat_setting_info *info,
+                             uint32_t count, ikati_call_setting *out, int64_t **out_items) {
+    *out_items = NULL;
+    if (count == 0 || count > info->max_count) {
+        return ikati_fail(request->host, IKAT_INVALID, IKAT_MESSAGE_RANGE,
+                          "%s has %" PRIu32 " elements, expected 1 to %" PRIu32, info->name, count,
+                          info->max_count);
+    }
+    *out_items = ikati_alloc(request->host, count, sizeof(**out_items));
+    out->integers = *out_items;
+    out->num_integers = count;
+    return *out_items ? IKAT_OK : IKAT_NO_MEMORY;
+}
+
+static ikat_status parse_list(const ikati_request *request, const ikat_setting_info *info,
+                              const char *text, ikati_call_setting *out) {
+    uint32_t count = 1;
+    int64_t *items;
+    for (const char *at = text; (at = strchr(at, ',')) != NULL; at++) {
+        count++;
+    }
+    ikat_status status = make_list(request, info, count, out, &items);
+    const char *at = text;
+    for (uint32_t i = 0; i < count && !status; i++) {
+        const size_t length = strcspn(at, ",");
+        double number;
+        status = parse_int(at, length, &items[i], &number) ? check_range(request, info, number)
+                                                           : fail_type(request, info, text);
+        at += length + 1;
+    }
+    return status;
+}
+
+static ikat_status copy_list(const ikati_request *request, const ikat_setting_info *info,
+                             const int64_t *given, uint32_t count, ikati_call_setting *out) {
+    int64_t *items;
+    if (!given && count) {
+        return ikati_fail(request->host, IKAT_INVALID, IKAT_MESSAGE_NULL_ARGUMENT,
+                          "%s has no integers, expected %" PRIu32, info->name, count);
+    }
+    ikat_status status = make_list(request, info, count, out, &items);
+    for (uint32_t i = 0; i < count && !status; i++) {
+        items[i] = given[i];
+        status = check_range(request, info, (double)given[i]);
+    }
+    return status;
+}
+
+static ikat_status convert_text(const ikati_request *request, const ikat_setting_info *info,
+                                const char *text, ikati_call_setting *out) {
+    bool good = false;
+    if (!text) {
+        return ikati_fail(request->host, IKAT_INVALID, IKAT_MESSAGE_NULL_ARGUMENT, "%s has no text",
+                          info->name);
+    }
+    switch (info->type) {
+    case IKAT_SETTING_INT: good = parse_int(text, strlen(text), &out->integer, &out->number); break;
+    case IKAT_SETTING_FLOAT: good = parse_float(text, &out->number); break;
+    case IKAT_SETTING_WORD: good = find_word(info, text, out); break;
+    case IKAT_SETTING_INT_LIST: return parse_list(request, info, text, out);
+    case IKAT_SETTING_TEXT: break;
+    }
+    if (!good) {
+        return fail_type(request, info, text);
+    }
+    return info->type == IKAT_SETTING_WORD ? IKAT_OK : check_range(request, info, out->number);
+}
+
+static ikat_status convert_int(const ikati_request *request, const ikat_setting_info *info,
+                               int64_t integer, ikati_call_setting *out) {
+    if (info->type == IKAT_SETTING_INT_LIST) {
+        return copy_list(request, info, &integer, 1, out);
+    }
+    if (info->type != IKAT_SETTING_INT && info->type != IKAT_SETTING_FLOAT) {
+        return fail_type(request, info, "an integer");
+    }
+    out->integer = integer;
+    out->number = (double)integer;
+    return check_range(request, info, out->number);
+}
+
+// Brings a value of any type to the setting's own type.
+static ikat_status convert(const ikati_request *request, const ikat_setting_info *info,
+                           const ikat_setting *setting, ikati_call_setting *out) {
+    switch (setting->type) {
+    case IKAT_SETTING_TEXT:
+    case IKAT_SETTING_WORD: return convert_text(request, info, setting->value.text, out);
+    case IKAT_SETTING_INT: return convert_int(request, info, setting->value.integer, out);
+    case IKAT_SETTING_INT_LIST:
+        if (info->type == IKAT_SETTING_INT_LIST) {
+            return copy_list(request, info, setting->value.integers.items,
+                             setting->value.integers.count, out);
+        }
+        return fail_type(request, info, "a list");
+    case IKAT_SETTING_FLOAT: break;
+    }
+    if (info->type != IKAT_SETTING_FLOAT) {
+        return fail_type(request, info, "a floating-point value");
+    }
+    out->number = setting->value.number;
+    return check_range(request, info, out->number);
 }
 
 static ikat_status resolve_one(ikati_request *request, const ikat_setting *setting) {
@@ -97,23 +205,31 @@ static ikat_status resolve_one(ikati_request *request, const ikat_setting *setti
             return ikati_fail(request->host, IKAT_INVALID, IKAT_MESSAGE_TWICE,
                               "setting %s is given twice", setting->name);
         }
-        ikat_status status = convert(request, &info->settings[i], setting, &request->settings[i]);
         request->settings[i].given = true;
-        return status ? status : check_range(request, &info->settings[i], &request->settings[i]);
+        return convert(request, &info->settings[i], setting, &request->settings[i]);
     }
     return ikati_fail(request->host, IKAT_INVALID, IKAT_MESSAGE_UNKNOWN_NAME,
                       "%s has no setting '%s'", info->name, setting->name);
 }
 
-// Plain defaults ("0", "-1") are parsed; those in words ("1/sqrt(D)") are left to the mechanism,
-// with given = false.
-static void take_default(const ikat_setting_info *info, ikati_call_setting *out) {
-    if (info->type == IKAT_SETTING_INT) {
-        out->given = parse_int(info->default_text, &out->integer);
-        out->number = (double)out->integer;
+// Plain defaults ("0", "-1", "strided"; of a list one element) are parsed; those in words
+// ("1/sqrt(D)") are left to the mechanism, with given = false.
+static ikat_status take_default(const ikati_request *request, const ikat_setting_info *info,
+                                ikati_call_setting *out) {
+    const char *text = info->default_text;
+    int64_t integer;
+    if (info->type == IKAT_SETTING_FLOAT) {
+        out->given = parse_float(text, &out->number);
+    } else if (info->type == IKAT_SETTING_WORD) {
+        out->given = find_word(info, text, out);
     } else {
-        out->given = parse_float(info->default_text, &out->number);
+        out->given = parse_int(text, strlen(text), &integer, &out->number);
+        out->integer = out->given ? integer : 0;
     }
+    if (out->given && info->type == IKAT_SETTING_INT_LIST) {
+        return copy_list(request, info, &integer, 1, out);
+    }
+    return IKAT_OK;
 }
 
 ikat_status ikati_settings_resolve(ikati_request *request, const ikat_setting *settings,
@@ -123,16 +239,14 @@ ikat_status ikati_settings_resolve(ikati_request *request, const ikat_setting *s
         request->settings[i].name = info->settings[i].name;
         request->settings[i].type = info->settings[i].type;
     }
-    for (uint32_t i = 0; i < num_settings; i++) {
-        ikat_status status = resolve_one(request, &settings[i]);
-        if (status) {
-            return status;
-        }
+    ikat_status status = IKAT_OK;
+    for (uint32_t i = 0; i < num_settings && !status; i++) {
+        status = resolve_one(request, &settings[i]);
     }
-    for (uint32_t i = 0; i < info->num_settings; i++) {
+    for (uint32_t i = 0; i < info->num_settings && !status; i++) {
         if (!request->settings[i].given) {
-            take_default(&info->settings[i], &request->settings[i]);
+            status = take_default(request, &info->settings[i], &request->settings[i]);
         }
     }
-    return IKAT_OK;
+    return status;
 }

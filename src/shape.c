@@ -166,3 +166,43 @@ void ikati_shape_infer(const ikati_request *request, const char *pattern, ikat_t
         (void)bound;
     }
 }
+
+// A number, or a letter that may carry "+1" or "-1", up to ".." or the end.
+static int64_t read_bound(const ikati_request *request, const char *text) {
+    char word[8] = "";
+    char *end;
+    const int64_t number = strtoll(text, &end, 10);
+    if (end != text) {
+        return number;
+    }
+    const size_t length = strcspn(text, "+-.");
+    assert(length < sizeof(word));
+    memcpy(word, text, length);
+    const char sign = text[length];
+    return ikati_extent(request, word) +
+           (sign == '+' || sign == '-' ? strtoll(text + length, NULL, 10) : 0);
+}
+
+void ikati_shape_range(const ikati_request *request, const char *range, int64_t *out_minimum,
+                       int64_t *out_maximum) {
+    const char *dots = strstr(range, "..");
+    assert(dots);
+    *out_minimum = read_bound(request, range);
+    *out_maximum = read_bound(request, dots + 2);
+}
+
+ikat_status ikati_shape_fix(ikati_request *request, const char *argument, const char *letter,
+                            int64_t extent) {
+    int64_t bound;
+    if (!word_extent(request, letter, &bound)) {
+        char word[8] = "";
+        assert(strlen(letter) < sizeof(word));
+        memcpy(word, letter, strlen(letter));
+        bind_letter(request, word, extent);
+        bound = extent;
+    }
+    return bound == extent ? IKAT_OK
+                           : ikati_fail(request->host, IKAT_INVALID, IKAT_MESSAGE_SHAPE,
+                                        "%s has %s = %" PRId64 ", expected %" PRId64, argument,
+                                        letter, bound, extent);
+}

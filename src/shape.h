@@ -19,4 +19,13 @@ ikat_status ikati_shape_match(ikati_request *request, const char *argument, cons
 // alternative.
 void ikati_shape_infer(const ikati_request *request, const char *pattern, ikat_tensor *tensor);
 
+// Reads a range of values, "0..M" or "-1..nb-1", whose letters are bound.
+void ikati_shape_range(const ikati_request *request, const char *range, int64_t *out_minimum,
+                       int64_t *out_maximum);
+
+// Fixes the extent of a letter that only outputs or optional inputs have. If an input has bound it
+// already, to another extent, logs one line that names `argument` and returns IKAT_INVALID.
+ikat_status ikati_shape_fix(ikati_request *request, const char *argument, const char *letter,
+                            int64_t extent);
+
 #endif

@@ -2,6 +2,7 @@
 // `check`.
 
 #include "core.h"
+#include "half.h"
 #include "shape.h"
 #include "tensor.h"
 
@@ -18,6 +19,16 @@ static uint32_t find_argument(const ikat_argument_info *list, uint32_t num, cons
         index++;
     }
     return index;
+}
+
+// Structure has its values with it, everything else has none.
+static ikat_status check_place(const ikati_request *request, const ikat_argument_info *info,
+                               const ikat_argument *argument) {
+    if (info->structure || !argument->values) {
+        return IKAT_OK;
+    }
+    return ikati_fail(request->host, IKAT_INVALID, IKAT_MESSAGE_BUFFER,
+                      "%s has host values, expected none: it is bound to a buffer", info->name);
 }
 
 static ikat_status place_argument(const ikati_request *request, const ikat_argument *argument,
@@ -39,7 +50,8 @@ static ikat_status place_argument(const ikati_request *request, const ikat_argum
     }
     uses[index].present = true;
     uses[index].tensor = argument->tensor;
-    return IKAT_OK;
+    uses[index].values = argument->values;
+    return check_place(request, &list[index], argument);
 }
 
 static bool is_main_type(ikat_dtype dtype) {
@@ -105,6 +117,49 @@ static ikat_status check_layout(const ikati_request *request, const char *name, 
     return IKAT_OK;
 }
 
+static double value_at(const ikati_tensor_use *use, uint64_t index) {
+    switch (use->tensor.dtype) {
+    case IKAT_FLOAT32: return ((const float *)use->values)[index];
+    case IKAT_FLOAT16: return ikati_half_to_float(((const uint16_t *)use->values)[index]);
+    case IKAT_INT32: return ((const int32_t *)use->values)[index];
+    case IKAT_INT8: return ((const int8_t *)use->values)[index];
+    case IKAT_UINT8: return ((const uint8_t *)use->values)[index];
+    case IKAT_DTYPE_NONE: break;
+    }
+    return 0;
+}
+
+// Host arrays are packed, and their values in range.
+static ikat_status check_structure(const ikati_request *request, const ikat_argument_info *info,
+                                   const ikati_tensor_use *use) {
+    const ikati_host *host = request->host;
+    const uint64_t count = ikati_tensor_count(&use->tensor);
+    if (use->tensor.offset || !ikati_tensor_is_packed(&use->tensor)) {
+        return ikati_fail(host, IKAT_INVALID, IKAT_MESSAGE_STRIDE,
+                          "%s has strides or an offset, expected a packed host array", info->name);
+    }
+    if (count && !use->values) {
+        return ikati_fail(host, IKAT_INVALID, IKAT_MESSAGE_NULL_ARGUMENT,
+                          "%s has no values, expected a host array of %" PRIu64 " elements",
+                          info->name, count);
+    }
+    if (!info->values) {
+        return IKAT_OK;
+    }
+    int64_t minimum, maximum;
+    ikati_shape_range(request, info->values, &minimum, &maximum);
+    for (uint64_t i = 0; i < count; i++) {
+        const double value = value_at(use, i);
+        if (!(value >= (double)minimum && value <= (double)maximum)) {
+            return ikati_fail(host, IKAT_INVALID, IKAT_MESSAGE_RANGE,
+                              "%s has the value %g at element %" PRIu64
+                              ", expected %s, which is %" PRId64 " to %" PRId64,
+                              info->name, value, i, info->values, minimum, maximum);
+        }
+    }
+    return IKAT_OK;
+}
+
 static ikat_status check_inputs(ikati_request *request) {
     const ikat_mechanism_info *info = &request->mechanism->info;
     for (uint32_t i = 0; i < info->num_inputs; i++) {
@@ -124,6 +179,9 @@ static ikat_status check_inputs(ikati_request *request) {
         }
         if (!status) {
             status = ikati_shape_match(request, argument->name, argument->shape, &use->tensor);
+        }
+        if (!status && argument->structure) {
+            status = check_structure(request, argument, use);
         }
         if (status) {
             return status;
@@ -182,6 +240,77 @@ static ikat_status check_tensors(ikati_request *request) {
     return status ? status : check_outputs(request);
 }
 
+// Copies what requests own: values and lists that `request` still borrows. After a failure it
+// forgets those instead, so that what is left can be cleared.
+static ikat_status own_values(ikati_request *request, ikat_status status) {
+    for (uint32_t i = 0; i < request->mechanism->info.num_inputs; i++) {
+        ikati_tensor_use *use = &request->inputs[i];
+        const void *borrowed = use->values;
+        use->values = NULL;
+        if (borrowed && !status) {
+            const uint64_t count = ikati_tensor_count(&use->tensor);
+            const size_t size = ikat_dtype_size(use->tensor.dtype);
+            void *own = ikati_alloc(request->host, (size_t)count, size);
+            status = own ? IKAT_OK : IKAT_NO_MEMORY;
+            use->values = own ? memcpy(own, borrowed, (size_t)count * size) : NULL;
+        }
+    }
+    return status;
+}
+
+static ikat_status own_lists(ikati_request *request) {
+    ikat_status status = IKAT_OK;
+    for (uint32_t i = 0; i < request->mechanism->info.num_settings; i++) {
+        ikati_call_setting *setting = &request->settings[i];
+        const int64_t *borrowed = setting->integers;
+        setting->integers = NULL;
+        if (borrowed && !status) {
+            const size_t count = setting->num_integers;
+            int64_t *own = ikati_alloc(request->host, count, sizeof(*own));
+            status = own ? IKAT_OK : IKAT_NO_MEMORY;
+            setting->integers = own ? memcpy(own, borrowed, count * sizeof(*own)) : NULL;
+        }
+    }
+    return status;
+}
+
+void ikati_request_clear(ikati_request *request) {
+    for (uint32_t i = 0; i < IKATI_MAX_INPUTS; i++) {
+        ikati_free(request->host, (void *)(uintptr_t)request->inputs[i].values);
+        request->inputs[i].values = NULL;
+    }
+    for (uint32_t i = 0; i < IKATI_MAX_SETTINGS; i++) {
+        ikati_free(request->host, (void *)(uintptr_t)request->settings[i].integers);
+        request->settings[i].integers = NULL;
+    }
+}
+
+// A request's last act in the making.
+static ikat_status finish(ikati_request *request, ikat_status status) {
+    status = own_values(request, status);
+    if (status) {
+        ikati_request_clear(request);
+    }
+    return status;
+}
+
+static ikat_status place_arguments(ikati_request *request, const ikat_plan_params *params) {
+    const ikat_mechanism_info *info = &request->mechanism->info;
+    ikat_status status = IKAT_OK;
+    for (uint32_t i = 0; i < params->num_inputs && !status; i++) {
+        status = place_argument(request, &params->inputs[i], "input", info->inputs,
+                                info->num_inputs, request->inputs);
+    }
+    for (uint32_t i = 0; i < params->num_outputs && !status; i++) {
+        status = place_argument(request, &params->outputs[i], "output", info->outputs,
+                                info->num_outputs, request->outputs);
+    }
+    if (params->num_outputs == 0) {
+        request->outputs[0].present = true;
+    }
+    return status;
+}
+
 ikat_status ikati_request_create(const ikati_host *host, const ikat_plan_params *params,
                                  ikati_request *out_request) {
     *out_request =
@@ -197,53 +326,56 @@ ikat_status ikati_request_create(const ikati_host *host, const ikat_plan_params 
                           "a list of inputs, settings or outputs is NULL, expected as many entries "
                           "as its count says");
     }
-    const ikat_mechanism_info *info = &out_request->mechanism->info;
-    ikat_status status = IKAT_OK;
-    for (uint32_t i = 0; i < params->num_inputs && !status; i++) {
-        status = place_argument(out_request, &params->inputs[i], "input", info->inputs,
-                                info->num_inputs, out_request->inputs);
-    }
-    for (uint32_t i = 0; i < params->num_outputs && !status; i++) {
-        status = place_argument(out_request, &params->outputs[i], "output", info->outputs,
-                                info->num_outputs, out_request->outputs);
-    }
-    if (params->num_outputs == 0) {
-        out_request->outputs[0].present = true;
-    }
+    ikat_status status = place_arguments(out_request, params);
     if (!status) {
         status = ikati_settings_resolve(out_request, params->settings, params->num_settings);
     }
-    return status ? status : check_tensors(out_request);
+    return finish(out_request, status ? status : check_tensors(out_request));
 }
 
-ikat_status ikati_request_derive(const ikati_request *request, const ikat_argument *changed,
-                                 uint32_t num_changed, ikati_request *out_request) {
+// Puts changed tensors in the place of the old ones.
+static ikat_status change_arguments(ikati_request *request, const ikat_argument *changed,
+                                    uint32_t num_changed) {
     const ikat_mechanism_info *info = &request->mechanism->info;
-    *out_request = *request;
-    out_request->num_letters = 0;
-    out_request->dtype = IKAT_DTYPE_NONE;
-    for (uint32_t i = 0; i < info->num_outputs; i++) {
-        out_request->outputs[i].tensor = (ikat_tensor){0};
-    }
     for (uint32_t i = 0; i < num_changed; i++) {
         const char *name = changed[i].name ? changed[i].name : "(null)";
         uint32_t input = find_argument(info->inputs, info->num_inputs, name);
         uint32_t output = find_argument(info->outputs, info->num_outputs, name);
-        ikati_tensor_use *use = input < info->num_inputs     ? &out_request->inputs[input]
-                                : output < info->num_outputs ? &out_request->outputs[output]
+        ikati_tensor_use *use = input < info->num_inputs     ? &request->inputs[input]
+                                : output < info->num_outputs ? &request->outputs[output]
                                                              : NULL;
         if (!use || !use->present) {
             return ikati_fail(request->host, IKAT_INVALID, IKAT_MESSAGE_UNKNOWN_NAME,
                               "the plan has no tensor '%s' to change", name);
         }
         use->tensor = changed[i].tensor;
+        use->values = changed[i].values;
+        const ikat_argument_info *argument =
+            input < info->num_inputs ? &info->inputs[input] : &info->outputs[output];
+        ikat_status status = check_place(request, argument, &changed[i]);
+        if (status) {
+            return status;
+        }
     }
-    ikat_status status = check_tensors(out_request);
+    return IKAT_OK;
+}
+
+ikat_status ikati_request_derive(const ikati_request *request, const ikat_argument *changed,
+                                 uint32_t num_changed, ikati_request *out_request) {
+    *out_request = *request;
+    out_request->num_letters = 0;
+    out_request->dtype = IKAT_DTYPE_NONE;
+    for (uint32_t i = 0; i < request->mechanism->info.num_outputs; i++) {
+        out_request->outputs[i].tensor = (ikat_tensor){0};
+    }
+    ikat_status status = own_lists(out_request);
+    status = status ? status : change_arguments(out_request, changed, num_changed);
+    status = status ? status : check_tensors(out_request);
     if (!status && out_request->dtype != request->dtype) {
         status =
             ikati_fail(request->host, IKAT_INVALID, IKAT_MESSAGE_DTYPE,
                        "the main tensors are %s, expected %s as in the plan that is derived from",
                        ikat_dtype_name(out_request->dtype), ikat_dtype_name(request->dtype));
     }
-    return status;
+    return finish(out_request, status);
 }

@@ -27,7 +27,8 @@ static const reference *find_reference(const char *mechanism) {
 static void copy_tensors(const ikati_call_tensor *from, uint32_t num, ikati_call_tensor *to) {
     for (uint32_t i = 0; i < num; i++) {
         to[i] = from[i];
-        to[i].data = ((cpu_memory *)from[i].memory)->data + from[i].offset_bytes;
+        to[i].data = from[i].memory ? ((cpu_memory *)from[i].memory)->data + from[i].offset_bytes
+                                    : (void *)(uintptr_t)from[i].values;
     }
 }
 

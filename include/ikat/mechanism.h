@@ -14,6 +14,8 @@ typedef enum ikat_setting_type {
         0, // in ikat_setting: any setting may be given as text and is parsed by its own type
     IKAT_SETTING_INT,
     IKAT_SETTING_FLOAT,
+    IKAT_SETTING_INT_LIST, // one or more integers; as text with commas between, "1,2,1,4"
+    IKAT_SETTING_WORD,     // one of a few words; typed or not, it is given as text
 } ikat_setting_type;
 
 // One input or output of a mechanism.
@@ -24,17 +26,23 @@ typedef enum ikat_setting_type {
 // values    what every element must be, "0..M" (bounds inclusive: integers or shape letters,
 //           letters may carry "+1" or "-1"); NULL or empty: anything. Who has the values at hand
 //           checks them; kernels stay in bounds whatever a tensor holds
+// structure an input that shapes the work itself: a host array given when the plan is made
+//           (ikat_argument.values), not bound to a buffer
 typedef struct ikat_argument_info {
     const char *name;
     const char *shape;
     const char *dtype;
     const char *help;
     bool optional;
+    bool structure;
     const char *values;
 } ikat_argument_info;
 
-// One setting. `minimum` and `maximum` bound numbers; `default_text` is what help shows, and what
-// is parsed where the default is a plain value.
+// One setting. `minimum` and `maximum` bound numbers, of lists each element; `default_text` is what
+// help shows, and what is parsed where the default is a plain value.
+//
+// words      of IKAT_SETTING_WORD: those it takes, NULL after the last
+// max_count  of IKAT_SETTING_INT_LIST: most elements; the least is one
 typedef struct ikat_setting_info {
     const char *name;
     ikat_setting_type type;
@@ -42,6 +50,8 @@ typedef struct ikat_setting_info {
     double minimum;
     double maximum;
     const char *help;
+    const char *const *words;
+    uint32_t max_count;
 } ikat_setting_info;
 
 typedef struct ikat_mechanism_info {
@@ -72,8 +82,10 @@ IKAT_API const ikat_mechanism_info *ikat_mechanism_find(const char *name);
 // An example call of a mechanism, from its own list: what `check`, tests and benches run.
 //
 // inputs    shapes as numbers, "q=2,3,5,8 k=2,3,7,8 lengths=2@5,0"; values are drawn by the harness
-//           from N(0,1), or follow the shape after `@` and are repeated as often as needed ("inf",
-//           "-inf" and "nan" too). dtypes as in the mechanism's inputs
+//           from N(0,1), whole numbers from the range that the input's `values` name; or they follow
+//           the shape after `@`: a range "0..3" of whole numbers to draw from, or a list that is
+//           repeated as often as needed ("inf", "-inf" and "nan" too). dtypes as in the
+//           mechanism's inputs. A last word "!lse" names an output that the call does not make
 // settings  "causal=1 softcap=5"
 // notes     what makes this case worth having
 // name      begins with "large_" where only sampled rows can be compared with the reference; such a

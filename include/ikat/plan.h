@@ -18,6 +18,8 @@ extern "C" {
 //
 // type   IKAT_SETTING_TEXT: `text` holds the value as the command line takes it ("256", "1,2",
 //        "0.5")
+//        IKAT_SETTING_WORD: `text` holds the word
+//        IKAT_SETTING_INT_LIST: `integers`, borrowed for the call that takes the setting
 typedef struct ikat_setting {
     const char *name;
     ikat_setting_type type;
@@ -25,6 +27,10 @@ typedef struct ikat_setting {
         const char *text;
         int64_t integer;
         double number;
+        struct {
+            const int64_t *items;
+            uint32_t count;
+        } integers;
     } value;
 } ikat_setting;
 
@@ -52,11 +58,34 @@ static inline ikat_setting ikat_setting_float(const char *name, double number) {
     return setting;
 }
 
+static inline ikat_setting ikat_setting_integers(const char *name, const int64_t *items,
+                                                 uint32_t count) {
+    ikat_setting setting;
+    setting.name = name;
+    setting.type = IKAT_SETTING_INT_LIST;
+    setting.value.integers.items = items;
+    setting.value.integers.count = count;
+    return setting;
+}
+
+static inline ikat_setting ikat_setting_word(const char *name, const char *word) {
+    ikat_setting setting;
+    setting.name = name;
+    setting.type = IKAT_SETTING_WORD;
+    setting.value.text = word;
+    return setting;
+}
+
 // A tensor by name. For an output a zeroed `tensor` (dtype IKAT_DTYPE_NONE) means: as inferred,
 // packed.
+//
+// values  of a structure input (ikat_argument_info.structure): the elements, packed row-major in
+//         the tensor's shape and dtype, on the host; copied by the call that takes them. NULL for
+//         every other tensor: those are bound to buffers
 typedef struct ikat_argument {
     const char *name;
     ikat_tensor tensor;
+    const void *values;
 } ikat_argument;
 
 // A zeroed structure with mechanism and inputs set means the defaults.
@@ -95,11 +124,11 @@ typedef struct ikat_plan ikat_plan;
 IKAT_API ikat_status ikat_plan_create(ikat_device *device, const ikat_plan_params *params,
                                       ikat_plan **out_plan);
 
-// Prepares the same call for other shapes: same mechanism, settings, outputs, input names and
-// types. Shares every compiled program, so that nothing is compiled unless another variant suits
-// the new shapes better. The old plan stays valid.
+// Prepares the same call for other shapes or other structure: same mechanism, settings, outputs,
+// input names and types. Shares every compiled program, so that nothing is compiled unless another
+// variant suits the new shapes better. The old plan stays valid.
 //
-// inputs  those whose tensor changes; the others stay
+// inputs  those whose tensor or values change; the others stay
 IKAT_API ikat_status ikat_plan_derive(const ikat_plan *plan, const ikat_argument *inputs,
                                       uint32_t num_inputs, ikat_plan **out_plan);
 
@@ -182,7 +211,8 @@ typedef struct ikat_binding {
 
 // A zeroed structure with `tensors` set means the defaults.
 //
-// tensors    one a tensor of the plan: every input that was given, every output that is made
+// tensors    one a tensor of the plan: every input that was given, every output that is made;
+//            structure inputs are part of the plan and are not bound
 // workspace  scratch of at least workspace_bytes at workspace_offset_bytes (a multiple of 256);
 //            NULL: the bindings allocate their own
 typedef struct ikat_bindings_params {

@@ -4,14 +4,11 @@
 // Vaswani et al., Attention Is All You Need, arXiv:1706.03762; computed as in Dao,
 // FlashAttention-2, arXiv:2307.08691.
 
+#include "../attention.h"
 #include "../lower_attend.h"
-#include "../mechanism.h"
 
-#include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
-
-enum { MAX_HEAD_SIZE = 512 };
 
 static const ikat_argument_info inputs[] = {
     {.name = "q", .shape = "[B,H,N,D]", .dtype = "float", .help = "queries"},
@@ -56,17 +53,39 @@ static const ikat_argument_info outputs[] = {
 };
 
 static const ikat_setting_info settings[] = {
-    {"causal", IKAT_SETTING_INT, "0", 0, 1,
-     "1: no key right of the diagonal; overrides window_right"},
-    {"window_left", IKAT_SETTING_INT, "-1", -1, INT32_MAX,
-     "keys left of the diagonal that stay visible; -1: all"},
-    {"window_right", IKAT_SETTING_INT, "-1", -1, INT32_MAX,
-     "keys right of the diagonal that stay visible; -1: all"},
-    {"scale", IKAT_SETTING_FLOAT, "1/sqrt(D)", -INFINITY, INFINITY, "factor on q.k"},
-    {"softcap", IKAT_SETTING_FLOAT, "0", 0, INFINITY,
-     "scores become softcap * tanh(score / softcap); 0: off"},
-    {"alibi", IKAT_SETTING_INT, "1 if alibi_slopes is given, else 0", 0, 1,
-     "1 without slopes: the default slopes"},
+    {.name = "causal",
+     .type = IKAT_SETTING_INT,
+     .default_text = "0",
+     .maximum = 1,
+     .help = "1: no key right of the diagonal; overrides window_right"},
+    {.name = "window_left",
+     .type = IKAT_SETTING_INT,
+     .default_text = "-1",
+     .minimum = -1,
+     .maximum = INT32_MAX,
+     .help = "keys left of the diagonal that stay visible; -1: all"},
+    {.name = "window_right",
+     .type = IKAT_SETTING_INT,
+     .default_text = "-1",
+     .minimum = -1,
+     .maximum = INT32_MAX,
+     .help = "keys right of the diagonal that stay visible; -1: all"},
+    {.name = "scale",
+     .type = IKAT_SETTING_FLOAT,
+     .default_text = "1/sqrt(D)",
+     .minimum = -INFINITY,
+     .maximum = INFINITY,
+     .help = "factor on q.k"},
+    {.name = "softcap",
+     .type = IKAT_SETTING_FLOAT,
+     .default_text = "0",
+     .maximum = INFINITY,
+     .help = "scores become softcap * tanh(score / softcap); 0: off"},
+    {.name = "alibi",
+     .type = IKAT_SETTING_INT,
+     .default_text = "1 if alibi_slopes is given, else 0",
+     .maximum = 1,
+     .help = "1 without slopes: the default slopes"},
 };
 
 static const ikat_mechanism_case cases[] = {
@@ -147,30 +166,10 @@ static const ikat_mechanism_case cases[] = {
      "a head past a storage range of 128 MiB"},
 };
 
-static ikat_status check_size(const ikati_request *request, const char *argument,
-                              const char *letter, int64_t least, int64_t most) {
-    int64_t extent = ikati_extent(request, letter);
-    if (extent >= least && extent <= most) {
-        return IKAT_OK;
-    }
-    return ikati_fail(request->host, IKAT_INVALID, IKAT_MESSAGE_SHAPE,
-                      "%s has %s = %" PRId64 ", expected %" PRId64 " to %" PRId64, argument, letter,
-                      extent, least, most);
-}
-
 static ikat_status check(ikati_request *request) {
-    ikat_status status = check_size(request, "q", "D", 1, MAX_HEAD_SIZE);
-    status = status ? status : check_size(request, "v", "Dv", 1, MAX_HEAD_SIZE);
-    status = status ? status : check_size(request, "q", "H", 1, 65535);
-    status = status ? status : check_size(request, "k", "Hkv", 1, 65535);
+    ikat_status status = ikati_attention_check(request);
     if (status) {
         return status;
-    }
-    int64_t heads = ikati_extent(request, "H"), kv_heads = ikati_extent(request, "Hkv");
-    if (heads % kv_heads) {
-        return ikati_fail(request->host, IKAT_INVALID, IKAT_MESSAGE_SHAPE,
-                          "k has Hkv = %" PRId64 ", expected a divisor of H = %" PRId64, kv_heads,
-                          heads);
     }
     const ikati_call_setting *alibi = ikati_setting(request, "alibi");
     if (ikati_input(request, "alibi_slopes")->present && alibi->given && alibi->integer == 0) {
@@ -208,25 +207,8 @@ static double count_visible_pairs(const ikati_request *request) {
     return pairs * (double)ikati_extent(request, "B") * (double)ikati_extent(request, "H");
 }
 
-static double bytes_of(const ikati_tensor_use *use) {
-    double count = use->present ? (double)ikat_dtype_size(use->tensor.dtype) : 0;
-    for (uint32_t axis = 0; axis < use->tensor.rank; axis++) {
-        count *= (double)use->tensor.shape[axis];
-    }
-    return count;
-}
-
 static ikati_cost cost(const ikati_request *request) {
-    ikati_cost result = {.visible_pairs = count_visible_pairs(request)};
-    result.flops = 2.0 * (double)(ikati_extent(request, "D") + ikati_extent(request, "Dv")) *
-                   result.visible_pairs;
-    for (uint32_t i = 0; i < request->mechanism->info.num_inputs; i++) {
-        result.bytes += bytes_of(&request->inputs[i]);
-    }
-    for (uint32_t i = 0; i < request->mechanism->info.num_outputs; i++) {
-        result.bytes += bytes_of(&request->outputs[i]);
-    }
-    return result;
+    return ikati_attention_cost(request, count_visible_pairs(request));
 }
 
 static double tolerance(const ikati_request *request, uint32_t output) {
@@ -255,30 +237,19 @@ static ikat_status add_default_slopes(ikati_lowering *lowering, int64_t num_head
     return *out_table == UINT32_MAX ? IKAT_NO_MEMORY : IKAT_OK;
 }
 
-static ikati_view input_view(const ikati_request *request, const char *name) {
-    uint32_t index = ikati_input_index(request, name);
-    const ikati_tensor_use *use = &request->inputs[index];
-    return (ikati_view){use->present ? IKATI_SLOT_INPUT : IKATI_SLOT_NONE, index, &use->tensor};
-}
-
-static ikati_view output_view(const ikati_request *request, uint32_t index) {
-    const ikati_tensor_use *use = &request->outputs[index];
-    return (ikati_view){use->present ? IKATI_SLOT_OUTPUT : IKATI_SLOT_NONE, index, &use->tensor};
-}
-
 static ikat_status lower(const ikati_request *request, ikati_lowering *lowering) {
     const ikati_call_setting *scale = ikati_setting(request, "scale");
     ikati_attention attention = {
-        .q = input_view(request, "q"),
-        .k = input_view(request, "k"),
-        .v = input_view(request, "v"),
-        .bias = input_view(request, "bias"),
-        .lengths = input_view(request, "lengths"),
-        .query_lengths = input_view(request, "query_lengths"),
-        .slopes = input_view(request, "alibi_slopes"),
-        .sinks = input_view(request, "sinks"),
-        .out = output_view(request, 0),
-        .lse = output_view(request, 1),
+        .q = ikati_input_view(request, "q"),
+        .k = ikati_input_view(request, "k"),
+        .v = ikati_input_view(request, "v"),
+        .bias = ikati_input_view(request, "bias"),
+        .lengths = ikati_input_view(request, "lengths"),
+        .query_lengths = ikati_input_view(request, "query_lengths"),
+        .slopes = ikati_input_view(request, "alibi_slopes"),
+        .sinks = ikati_input_view(request, "sinks"),
+        .out = ikati_output_view(request, 0),
+        .lse = ikati_output_view(request, 1),
         .alibi = uses_alibi(request),
         .scale = scale->given ? scale->number : 1.0 / sqrt((double)ikati_extent(request, "D")),
         .softcap = ikati_setting(request, "softcap")->number,
@@ -297,8 +268,6 @@ static ikat_status lower(const ikati_request *request, ikati_lowering *lowering)
     return ikati_lower_attention(lowering, &attention);
 }
 
-#define COUNT(array) (uint32_t)(sizeof(array) / sizeof((array)[0]))
-
 const ikati_mechanism ikati_mechanism_dense = {
     .info =
         {
@@ -311,14 +280,14 @@ const ikati_mechanism ikati_mechanism_dense = {
             .cost = "time O(N M (D + Dv)), less the tiles outside a window; memory O(N) beyond the "
                     "tensors",
             .inputs = inputs,
-            .num_inputs = COUNT(inputs),
+            .num_inputs = IKATI_COUNT(inputs),
             .outputs = outputs,
-            .num_outputs = COUNT(outputs),
+            .num_outputs = IKATI_COUNT(outputs),
             .settings = settings,
-            .num_settings = COUNT(settings),
+            .num_settings = IKATI_COUNT(settings),
         },
     .cases = cases,
-    .num_cases = COUNT(cases),
+    .num_cases = IKATI_COUNT(cases),
     .check = check,
     .cost = cost,
     .lower = lower,

@@ -92,6 +92,8 @@ static void test_bad_calls(void **state) {
     write_inputs();
     const int32_t lengths[] = {6};
     shell_write_npy("six.npy", "<i4", false, "(1,)", lengths, sizeof(lengths));
+    shell_write_npy("mask.npy", "<i4", false, "(1, 4)", (const int32_t[4]){0}, 16);
+    shell_write_npy("mask_k.npy", "<i4", false, "(1, 3)", (const int32_t[]){0, 2, 1}, 12);
     shell_write_floats("slopes.npy", "(2,)", 2);
     shell_write_floats("wide.npy", "(1, 2, 5, 5)", 50);
     shell_write_floats("three.npy", "(1, 3, 5, 4)", 60);
@@ -113,6 +115,17 @@ static void test_bad_calls(void **state) {
         {"dense %s --in lengths=six.npy --out out=o.npy", "lengths"},
         {"dense %s --in lengths=slopes.npy --out out=o.npy", "lengths"},
         {"dense %s --in alibi_slopes=slopes.npy --set alibi=0 --out out=o.npy", "alibi"},
+        {"longformer %s --out out=o.npy", "k"},
+        {"longformer --device cpu --in q=q.npy --in k=q.npy --in v=q.npy --in global_mask=mask.npy "
+         "--out out=o.npy",
+         "global_mask"},
+        {"longformer --device cpu --in q=q.npy --in k=q.npy --in v=q.npy "
+         "--in global_mask=mask_k.npy --out out=o.npy",
+         "global_mask"},
+        {"longformer %s --set dilation= --out out=o.npy", "dilation"},
+        {"longformer %s --set dilation=1, --out out=o.npy", "dilation"},
+        {"longformer %s --set dilation=1,0 --out out=o.npy", "dilation"},
+        {"longformer %s --set dilation=1,x --out out=o.npy", "dilation"},
         {"dense %s --set foo=1 --out out=o.npy", "foo"},
         {"dense %s --set causal=2 --out out=o.npy", "causal"},
         {"dense %s --set causal=yes --out out=o.npy", "causal"},
@@ -320,11 +333,28 @@ static double file_error(const char *got_name, const char *expected_name) {
     return norm > 0 ? sqrt(sum / norm) : sqrt(sum);
 }
 
+// " --set NAME=VALUE", lists with commas.
+static size_t print_setting(const cJSON *item, char *out, size_t capacity) {
+    size_t length = (size_t)snprintf(out, capacity, " --set %s=", item->string);
+    const cJSON *element = cJSON_IsArray(item) ? item->child : item;
+    for (bool first = true; element && (first || cJSON_IsArray(item)); element = element->next) {
+        const char *comma = first ? "" : ",";
+        length += cJSON_IsString(element)
+                      ? (size_t)snprintf(out + length, capacity - length, "%s%s", comma,
+                                         element->valuestring)
+                      : (size_t)snprintf(out + length, capacity - length, "%s%.17g", comma,
+                                         element->valuedouble);
+        first = false;
+    }
+    return length;
+}
+
+// A case below tests/data/cases, "dense/plain"; its outputs out and lse.
 static void check_known(const char *name) {
     char path[4096], call[16384] = "";
     size_t size, length = 0;
     const char *data = getenv("IKAT_TEST_DATA");
-    snprintf(path, sizeof(path), "%s/cases/dense/%s", data, name);
+    snprintf(path, sizeof(path), "%s/cases/%s", data, name);
     char file[4200];
     snprintf(file, sizeof(file), "%s/case.json", path);
     uint8_t *bytes = shell_read(file, &size);
@@ -336,11 +366,11 @@ static void check_known(const char *name) {
                                    item->valuestring, path, item->valuestring);
     }
     cJSON_ArrayForEach(item, cJSON_GetObjectItem(json, "params")) {
-        length += (size_t)snprintf(call + length, sizeof(call) - length, " --set %s=%.17g",
-                                   item->string, item->valuedouble);
+        length += print_setting(item, call + length, sizeof(call) - length);
     }
     assert_int_equal(
-        shell_run("run dense --device cpu --out out=known_out.npy --out lse=known_lse.npy%s", call),
+        shell_run("run %s --device cpu --out out=known_out.npy --out lse=known_lse.npy%s",
+                  cJSON_GetObjectItem(json, "mechanism")->valuestring, call),
         0);
     double tolerance = cJSON_GetObjectItem(json, "rtol")->valuedouble;
     snprintf(file, sizeof(file), "%s/out_out.npy", path);
@@ -351,14 +381,39 @@ static void check_known(const char *name) {
     free(bytes);
 }
 
+// A mask in a file of another type is a host array of the plan; what `ikat list` says of it.
+static void test_structure(void **state) {
+    (void)state;
+    const int64_t mask[] = {0, 1, 0};
+    shell_write_npy("mask64.npy", "<i8", false, "(1, 3)", mask, sizeof(mask));
+    shell_write_floats("q.npy", "(1, 2, 3, 4)", 24);
+    assert_int_equal(shell_run("run longformer --device cpu --in q=q.npy --in k=q.npy --in v=q.npy "
+                               "--in global_mask=mask64.npy --set dilation=1,2 --set window=1 "
+                               "--out out=o.npy"),
+                     0);
+    assert_int_equal(shell_run("plan longformer --device cpu --shape q=1,2,3,4 --shape k=1,2,3,4 "
+                               "--shape v=1,2,3,4 --in global_mask=mask64.npy"),
+                     0);
+    assert_non_null(strstr(shell_output(), "global_mask"));
+    assert_int_equal(shell_run("plan longformer --device cpu --shape q=1,2,3,4 --shape k=1,2,3,4 "
+                               "--shape v=1,2,3,4 --shape global_mask=1,3"),
+                     2);
+    expect_refusal("global_mask");
+    assert_int_equal(shell_run("list longformer"), 0);
+    assert_non_null(strstr(shell_output(), "(host array) [0..1]"));
+    assert_non_null(strstr(shell_output(), "ints >= 1"));
+}
+
 static void test_known_answers(void **state) {
     (void)state;
     if (!getenv("IKAT_TEST_DATA")) {
         skip();
     }
-    check_known("plain");
-    check_known("sinks-lengths");
-    check_known("window-right-only");
+    check_known("dense/plain");
+    check_known("dense/sinks-lengths");
+    check_known("dense/window-right-only");
+    check_known("longformer/global-own-projection");
+    check_known("longformer/lengths-global");
 }
 
 int main(int argc, char **argv) {
@@ -372,6 +427,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(test_whole_or_nothing),
         cmocka_unit_test(test_empty_axes),
         cmocka_unit_test(test_plan_and_bench),
+        cmocka_unit_test(test_structure),
         cmocka_unit_test(test_known_answers),
     };
     if (argc != 2) {

@@ -28,9 +28,9 @@ int main(void) {
     if (ikat_device_open(context, &on_cpu, &device) != IKAT_OK) {
         return fail("device");
     }
-    ikat_argument inputs[3] = {{"q", ikat_tensor_packed(IKAT_FLOAT32, 4, 1, 1, 1, 1)},
-                               {"k", ikat_tensor_packed(IKAT_FLOAT32, 4, 1, 1, 2, 1)},
-                               {"v", ikat_tensor_packed(IKAT_FLOAT32, 4, 1, 1, 2, 1)}};
+    ikat_argument inputs[3] = {{"q", ikat_tensor_packed(IKAT_FLOAT32, 4, 1, 1, 1, 1), NULL},
+                               {"k", ikat_tensor_packed(IKAT_FLOAT32, 4, 1, 1, 2, 1), NULL},
+                               {"v", ikat_tensor_packed(IKAT_FLOAT32, 4, 1, 1, 2, 1), NULL}};
     ikat_plan_params params;
     memset(&params, 0, sizeof(params));
     params.mechanism = "dense";

@@ -49,6 +49,9 @@ float *oracle_values(oracle *call, const char *name);
 void oracle_run(oracle *call, const char *first, const char *second);
 void oracle_run_outputs(oracle *call, const char *const *outputs, uint32_t num_outputs);
 
+// Makes the plan of one output and nothing else; returns what that gives.
+ikat_status oracle_try(oracle *call, const char *output);
+
 // Results of the last run as floats, and their number.
 const float *oracle_result(const oracle *call, const char *name, size_t *out_count);
 

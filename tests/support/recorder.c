@@ -51,7 +51,7 @@ void dense_call_init(dense_call *call, int64_t batch, int64_t heads, int64_t que
 }
 
 void dense_call_input(dense_call *call, const char *name, ikat_tensor tensor) {
-    call->inputs[call->params.num_inputs++] = (ikat_argument){name, tensor};
+    call->inputs[call->params.num_inputs++] = (ikat_argument){name, tensor, NULL};
 }
 
 void dense_call_setting(dense_call *call, ikat_setting setting) {

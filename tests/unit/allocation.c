@@ -60,8 +60,8 @@ static const char *const tensor_names[NUM_TENSORS] = {"q", "k", "v", "out", "lse
 
 static ikat_status make_plan(call *c) {
     ikat_tensor shape = ikat_tensor_packed(IKAT_FLOAT32, 4, B, H, N, D);
-    ikat_argument inputs[] = {{"q", shape}, {"k", shape}, {"v", shape}};
-    ikat_argument outputs[] = {{"out", {0}}, {"lse", {0}}};
+    ikat_argument inputs[] = {{"q", shape, NULL}, {"k", shape, NULL}, {"v", shape, NULL}};
+    ikat_argument outputs[] = {{.name = "out"}, {.name = "lse"}};
     ikat_setting settings[] = {ikat_setting_text("causal", "1"),
                                ikat_setting_float("softcap", 5.0)};
     ikat_plan_params params = {.mechanism = "dense",
@@ -76,7 +76,7 @@ static ikat_status make_plan(call *c) {
         return status;
     }
     shape.shape[2] = N + 2;
-    ikat_argument longer[] = {{"q", shape}, {"k", shape}, {"v", shape}};
+    ikat_argument longer[] = {{"q", shape, NULL}, {"k", shape, NULL}, {"v", shape, NULL}};
     return ikat_plan_derive(c->plan, longer, 3, &c->derived);
 }
 

@@ -53,7 +53,7 @@ static void hundred_lengths_compile_once(void **state) {
         }
     }
     ikat_tensor tensor = ikat_tensor_packed(IKAT_FLOAT32, 4, 64, 32, 500, 64);
-    ikat_argument changed[] = {{"q", tensor}, {"k", tensor}, {"v", tensor}};
+    ikat_argument changed[] = {{"q", tensor, NULL}, {"k", tensor, NULL}, {"v", tensor, NULL}};
     ikat_plan *derived;
     assert_int_equal(ikat_plan_derive(base, changed, 3, &derived), IKAT_OK);
     ikat_device_get_statistics(f.device, &last);

@@ -85,8 +85,28 @@ static bool parse_input(const char *text, size_t length, cli_drawing *out, const
     return parse_shape(equals + 1, (size_t)((at ? at : end) - equals - 1), &input->tensor);
 }
 
+// "0..3" after `@`: whole numbers drawn from a range. False if `text` is not one.
+static bool fill_range(cli_drawn *input, const char *text, uint64_t seed) {
+    char *end;
+    long minimum = strtol(text, &end, 10);
+    if (end == text || strncmp(end, "..", 2) != 0) {
+        return false;
+    }
+    text = end + 2;
+    long maximum = strtol(text, &end, 10);
+    cli_generator generator = generator_for(input->name, seed);
+    for (uint64_t i = 0; i < tensor_count(&input->tensor); i++) {
+        double value = floor((double)(maximum - minimum + 1) * draw_uniform(&generator));
+        value_store(input->tensor.dtype, input->data, i, (double)minimum + value);
+    }
+    return end != text && (*end == '\0' || *end == ' ') && maximum >= minimum;
+}
+
 // Values after `@`, repeated as often as needed.
-static bool fill_given(cli_drawn *input, const char *text) {
+static bool fill_given(cli_drawn *input, const char *text, uint64_t seed) {
+    if (fill_range(input, text, seed)) {
+        return true;
+    }
     uint64_t count = tensor_count(&input->tensor);
     const char *at = text;
     for (uint64_t i = 0; i < count; i++) {
@@ -199,7 +219,9 @@ static void poison(cli_drawing *drawing) {
     const cli_drawn *queries = find_drawn(drawing, "query_lengths");
     int64_t num_queries = 0, num_keys = 0;
     letters_get(&drawing->letters, "N", &num_queries);
-    letters_get(&drawing->letters, "M", &num_keys);
+    if (!letters_get(&drawing->letters, "M", &num_keys)) {
+        num_keys = num_queries; // self-attention by its shapes
+    }
     if (keys) {
         change_all(drawing, &(row_change){"M", keys, 0, NAN}, false);
     }
@@ -213,10 +235,11 @@ static void poison(cli_drawing *drawing) {
 
 static void apply_fill(cli_drawing *drawing, cli_fill fill, uint64_t seed) {
     int64_t num_keys = 0;
-    letters_get(&drawing->letters, "M", &num_keys);
+    const char *letter = letters_get(&drawing->letters, "M", &num_keys) ? "M" : "N";
+    letters_get(&drawing->letters, letter, &num_keys);
     if (fill == FILL_DOMINANT && num_keys) {
         int64_t row = (int64_t)(seed * 7 % (uint64_t)num_keys);
-        change_all(drawing, &(row_change){"M", NULL, row, 16}, true);
+        change_all(drawing, &(row_change){letter, NULL, row, 16}, true);
     } else if (fill == FILL_POISONED) {
         poison(drawing);
     }
@@ -247,10 +270,30 @@ static ikat_dtype pick_dtype(const cli_drawn *input, ikat_dtype main, cli_fill f
     return load_dtype(input->info, swap ? other : main);
 }
 
+// "!lse"
+static bool parse_omitted(const char *text, size_t length, cli_drawing *out) {
+    char *name = out->omitted[out->num_omitted];
+    if (length >= sizeof(out->omitted[0]) ||
+        out->num_omitted == sizeof(out->omitted) / sizeof(out->omitted[0])) {
+        return false;
+    }
+    memcpy(name, text, length);
+    name[length] = '\0';
+    out->num_omitted++;
+    return true;
+}
+
 static bool parse_inputs(cli_drawing *out, const char *text, ikat_dtype main, cli_fill fill,
                          const char **values) {
     while (*(text += strspn(text, " "))) {
         size_t length = strcspn(text, " ");
+        if (*text == '!') {
+            if (!parse_omitted(text + 1, length - 1, out)) {
+                return false;
+            }
+            text += length;
+            continue;
+        }
         if (!parse_input(text, length, out, &values[out->num_inputs])) {
             return false;
         }
@@ -281,7 +324,7 @@ bool drawing_make(const ikat_mechanism_info *info, const char *inputs, const cha
     for (uint32_t i = 0; i < out->num_inputs; i++) {
         if (!values[i]) {
             fill_drawn(&out->inputs[i], i, &out->letters, fill, seed);
-        } else if (!fill_given(&out->inputs[i], values[i])) {
+        } else if (!fill_given(&out->inputs[i], values[i], seed)) {
             snprintf(message, message_size, "the example's values of %s cannot be read",
                      out->inputs[i].name);
             drawing_free(out);
@@ -326,6 +369,14 @@ void drawing_widen(const cli_drawing *drawing, cli_drawing *out) {
 }
 
 bool drawing_text_is_padded(const char *inputs) { return strstr(inputs, "lengths=") != NULL; }
+
+bool drawing_makes(const cli_drawing *drawing, const char *output) {
+    uint32_t i = 0;
+    while (i < drawing->num_omitted && strcmp(drawing->omitted[i], output) != 0) {
+        i++;
+    }
+    return i == drawing->num_omitted;
+}
 
 const char *drawing_setting(const cli_drawing *drawing, const char *name) {
     for (uint32_t i = 0; i < drawing->num_settings; i++) {

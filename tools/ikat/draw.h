@@ -38,7 +38,9 @@ typedef struct cli_drawing {
     uint32_t num_settings;
     char *settings_text; // where the settings' names and values are
     cli_letters letters;
-    bool padded; // it has lengths
+    bool padded;         // it has lengths
+    char omitted[8][32]; // outputs that the call does not make
+    uint32_t num_omitted;
 } cli_drawing;
 
 // Draws the inputs "q=2,3,5,8 lengths=2@5,0" and reads the settings "causal=1 softcap=5" of a
@@ -55,6 +57,9 @@ void drawing_widen(const cli_drawing *drawing, cli_drawing *out);
 
 // Whether an example has lengths, so that FILL_POISONED means something.
 bool drawing_text_is_padded(const char *inputs);
+
+// Whether the example's call makes this output.
+bool drawing_makes(const cli_drawing *drawing, const char *output);
 
 // A setting's text, NULL if it is not given.
 const char *drawing_setting(const cli_drawing *drawing, const char *name);

@@ -1,6 +1,7 @@
 #include "harness.h"
 
 #include "compare.h"
+#include "load.h"
 #include "sample.h"
 
 #include <inttypes.h>
@@ -56,14 +57,20 @@ static void fail_status(const cli_harness *harness, ikat_status status, const ch
     snprintf(out->text, sizeof(out->text), "%s: %s", what, tool_reason(harness->tool, status));
 }
 
+static bool has_main_type(const ikat_mechanism_info *info, const char *output) {
+    const ikat_argument_info *found = load_find(info->outputs, info->num_outputs, output);
+    return found && strcmp(found->dtype, "float") == 0;
+}
+
 // Keeps the reference's outputs.
 static void keep_outputs(cli_job *job, cli_expected *expected) {
     for (uint32_t i = 0; i < job->num_tensors; i++) {
         job_tensor *tensor = &job->tensors[i];
         if (tensor->output) {
             uint32_t index = expected->num_outputs++;
-            const ikat_argument_info *info = &expected->drawing.info->outputs[index];
-            expected->outputs[index].name = info->name;
+            expected->outputs[index].name = tensor->name;
+            expected->outputs[index].main_type =
+                has_main_type(expected->drawing.info, tensor->name);
             expected->outputs[index].tensor = tensor->tensor;
             expected->outputs[index].data = job_extract(job, tensor);
         }
@@ -85,7 +92,9 @@ static ikat_status compute_reference(cli_harness *harness, cli_expected *expecte
     layout_inputs(&wide, LAYOUT_PACKED, &job);
     uint32_t num_outputs = expected->variation.only_main ? 1 : info->num_outputs;
     for (uint32_t i = 0; i < num_outputs; i++) {
-        job_add_tensor(&job, info->outputs[i].name, (ikat_tensor){0}, JOB_NO_IMAGE, true);
+        if (drawing_makes(&expected->drawing, info->outputs[i].name)) {
+            job_add_tensor(&job, info->outputs[i].name, (ikat_tensor){0}, JOB_NO_IMAGE, true);
+        }
     }
     ikat_status status = run_job(&job, harness->reference);
     if (!status) {
@@ -259,9 +268,7 @@ void harness_check(cli_harness *harness, ikat_device *device, const cli_expected
     layout_inputs(&expected->drawing, expected->variation.layout, &job);
     for (uint32_t i = 0; i < expected->num_outputs; i++) {
         ikat_tensor shape = expected->outputs[i].tensor;
-        shape.dtype = strcmp(expected->drawing.info->outputs[i].dtype, "float") == 0
-                          ? expected->variation.dtype
-                          : shape.dtype;
+        shape.dtype = expected->outputs[i].main_type ? expected->variation.dtype : shape.dtype;
         layout_output(&job, expected->outputs[i].name, &shape, expected->variation.layout);
     }
     if (run_measured(harness, &job, device, variant, out)) {

@@ -62,6 +62,7 @@ typedef struct cli_expected {
     struct {
         const char *name;
         ikat_tensor tensor;
+        bool main_type;
         void *data;
     } outputs[8];
     uint32_t num_outputs;

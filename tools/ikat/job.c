@@ -16,12 +16,23 @@ uint32_t job_add_image(cli_job *job, uint64_t size_bytes, uint8_t fill) {
     return job_adopt_image(job, bytes, size);
 }
 
+static bool is_structure(const char *mechanism, const char *name) {
+    const ikat_mechanism_info *info = ikat_mechanism_find(mechanism);
+    for (uint32_t i = 0; info && i < info->num_inputs; i++) {
+        if (strcmp(info->inputs[i].name, name) == 0) {
+            return info->inputs[i].structure;
+        }
+    }
+    return false;
+}
+
 bool job_add_tensor(cli_job *job, const char *name, ikat_tensor tensor, uint32_t image,
                     bool output) {
     if (job->num_tensors == JOB_MAX_TENSORS) {
         return false;
     }
-    job->tensors[job->num_tensors++] = (job_tensor){name, tensor, image, 0, output};
+    bool structure = !output && is_structure(job->mechanism, name);
+    job->tensors[job->num_tensors++] = (job_tensor){name, tensor, image, 0, output, structure};
     return true;
 }
 
@@ -34,13 +45,23 @@ job_tensor *job_find(cli_job *job, const char *name) {
     return NULL;
 }
 
+// A tensor as the plan takes it. Values are to be freed.
+static ikat_argument make_argument(const cli_job *job, const job_tensor *tensor) {
+    ikat_argument argument = {tensor->name, tensor->tensor, NULL};
+    if (tensor->structure && tensor->image != JOB_NO_IMAGE) {
+        argument.values = job_extract(job, tensor);
+        memset(argument.tensor.strides, 0, sizeof(argument.tensor.strides));
+        argument.tensor.offset = 0;
+    }
+    return argument;
+}
+
 ikat_status job_plan(cli_job *job, ikat_device *device) {
     ikat_argument inputs[JOB_MAX_TENSORS], outputs[JOB_MAX_TENSORS];
     uint32_t num_inputs = 0, num_outputs = 0;
     for (uint32_t i = 0; i < job->num_tensors; i++) {
-        const job_tensor *tensor = &job->tensors[i];
-        ikat_argument argument = {tensor->name, tensor->tensor};
-        if (tensor->output) {
+        ikat_argument argument = make_argument(job, &job->tensors[i]);
+        if (job->tensors[i].output) {
             outputs[num_outputs++] = argument;
         } else {
             inputs[num_inputs++] = argument;
@@ -57,7 +78,11 @@ ikat_status job_plan(cli_job *job, ikat_device *device) {
         .variant = job->variant,
     };
     job->device = device;
-    return ikat_plan_create(device, &params, &job->plan);
+    ikat_status status = ikat_plan_create(device, &params, &job->plan);
+    for (uint32_t i = 0; i < num_inputs; i++) {
+        free((void *)(uintptr_t)inputs[i].values);
+    }
+    return status;
 }
 
 static ikat_status place_output(cli_job *job, job_tensor *tensor) {
@@ -82,6 +107,7 @@ static ikat_status upload_image(cli_job *job, job_image *image) {
 
 ikat_status job_bind(cli_job *job) {
     ikat_binding bindings[JOB_MAX_TENSORS];
+    uint32_t num_bindings = 0;
     for (uint32_t i = 0; i < job->num_tensors; i++) {
         ikat_status status = job->tensors[i].output ? place_output(job, &job->tensors[i]) : IKAT_OK;
         if (status) {
@@ -96,10 +122,12 @@ ikat_status job_bind(cli_job *job) {
     }
     for (uint32_t i = 0; i < job->num_tensors; i++) {
         const job_tensor *tensor = &job->tensors[i];
-        bindings[i] =
-            (ikat_binding){tensor->name, job->images[tensor->image].buffer, tensor->offset_bytes};
+        if (!tensor->structure) {
+            bindings[num_bindings++] = (ikat_binding){
+                tensor->name, job->images[tensor->image].buffer, tensor->offset_bytes};
+        }
     }
-    ikat_bindings_params params = {.tensors = bindings, .num_tensors = job->num_tensors};
+    ikat_bindings_params params = {.tensors = bindings, .num_tensors = num_bindings};
     return ikat_bindings_create(job->plan, &params, &job->bindings);
 }
 

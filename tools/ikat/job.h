@@ -17,12 +17,14 @@ typedef struct job_image {
 
 // tensor        for an output, zeroed: as inferred
 // offset_bytes  where the binding starts in its image
+// structure     given to the plan as a host array instead of being bound
 typedef struct job_tensor {
     const char *name;
     ikat_tensor tensor;
     uint32_t image;
     uint64_t offset_bytes;
     bool output;
+    bool structure;
 } job_tensor;
 
 // Strings and settings are borrowed.
@@ -44,7 +46,7 @@ typedef struct cli_job {
 uint32_t job_add_image(cli_job *job, uint64_t size_bytes, uint8_t fill);
 // Adds an image of bytes that the job frees.
 uint32_t job_adopt_image(cli_job *job, void *bytes, uint64_t size_bytes);
-// Adds a tensor; false if there are too many.
+// Adds a tensor to a job that has its mechanism; false if there are too many.
 bool job_add_tensor(cli_job *job, const char *name, ikat_tensor tensor, uint32_t image,
                     bool output);
 job_tensor *job_find(cli_job *job, const char *name);

@@ -13,21 +13,28 @@ static void print_arguments(const char *title, const ikat_argument_info *list, u
     printf("\n%s\n", title);
     for (uint32_t i = 0; i < num; i++) {
         const char *values = list[i].values ? list[i].values : "";
-        printf("  %-14s %-10s %-24s %s%s%s%s%s\n", list[i].name, list[i].dtype, list[i].shape,
-               list[i].help, list[i].optional ? " (optional)" : "", *values ? " [" : "", values,
+        printf("  %-14s %-10s %-24s %s%s%s%s%s%s\n", list[i].name, list[i].dtype, list[i].shape,
+               list[i].help, list[i].optional ? " (optional)" : "",
+               list[i].structure ? " (host array)" : "", *values ? " [" : "", values,
                *values ? "]" : "");
     }
 }
 
 static void print_range(const ikat_setting_info *setting, char *out, size_t capacity) {
+    static const char *const names[] = {"text", "int", "float", "ints", "word"};
     out[0] = '\0';
+    if (setting->type == IKAT_SETTING_WORD) {
+        for (uint32_t i = 0; setting->words[i]; i++) {
+            tool_append(out, capacity, "%s%s", i ? "|" : "", setting->words[i]);
+        }
+        return;
+    }
+    tool_append(out, capacity, "%s", names[setting->type]);
     if (setting->type == IKAT_SETTING_TEXT) {
-        tool_append(out, capacity, "text");
         return;
     }
     // Bounds beyond these are none to the reader.
     bool below = !(setting->minimum > -1e9), above = !(setting->maximum < 1e9);
-    tool_append(out, capacity, "%s", setting->type == IKAT_SETTING_INT ? "int" : "float");
     if (below && above) {
         return;
     }

@@ -41,6 +41,16 @@ double cpu_number(const cpu_call *call, const char *name, double fallback) {
     return setting ? setting->number : fallback;
 }
 
+int64_t cpu_item(const cpu_call *call, const char *name, int64_t index) {
+    const ikati_call_setting *setting = find_setting(call, name);
+    return setting->integers[setting->num_integers == 1 ? 0 : index];
+}
+
+int64_t cpu_num_items(const cpu_call *call, const char *name) {
+    const ikati_call_setting *setting = find_setting(call, name);
+    return setting ? setting->num_integers : 0;
+}
+
 int64_t cpu_index(const ikati_call_tensor *tensor, int64_t i0, int64_t i1, int64_t i2, int64_t i3) {
     const int64_t indices[4] = {i0, i1, i2, i3};
     const ikat_tensor *layout = &tensor->tensor;

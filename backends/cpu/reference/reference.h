@@ -19,6 +19,11 @@ const ikati_call_tensor *cpu_output(const cpu_call *call, const char *name);
 // nor a plain default was given.
 int64_t cpu_integer(const cpu_call *call, const char *name, int64_t fallback);
 double cpu_number(const cpu_call *call, const char *name, double fallback);
+// Element `index` of a list; its only one where there is one for all. The setting is given or has a
+// plain default.
+int64_t cpu_item(const cpu_call *call, const char *name, int64_t index);
+// Number of elements of a list; 0 if it is not given.
+int64_t cpu_num_items(const cpu_call *call, const char *name);
 
 // Element index of [i0, i1, i2, i3], counted from `data`; indices past the rank are ignored. An
 // axis of extent 1 repeats: its index may be anything ("B or 1").

@@ -1,0 +1,203 @@
+// Every pattern of every example, and of calls drawn at random, expanded to a matrix and compared
+// with the mechanism's page. The number of visible pairs that a plan tells is counted along.
+
+#include "visible.h"
+
+#include "draw.h"
+#include "src/core.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { NUM_RANDOM = 400 };
+
+// The call being compared, for messages.
+static char current[1024];
+
+// One class of a pattern as a matrix: how often a key is seen, and which rows are in a group.
+typedef struct expansion {
+    ikati_pattern_sink sink; // first: the sink is cast to this
+    const ikati_pattern *pattern;
+    uint32_t class_index;
+    ikati_positions queries;
+    uint8_t *seen;
+    uint8_t *in_group;
+} expansion;
+
+static void check_positions(const ikati_positions *positions, uint32_t bound) {
+    for (uint32_t i = 0; i < positions->count; i++) {
+        assert_true(ikati_position_at(positions, i) < bound);
+        assert_true(i == 0 ||
+                    ikati_position_at(positions, i - 1) < ikati_position_at(positions, i));
+    }
+}
+
+static void take_group(ikati_pattern_sink *sink, const ikati_positions *queries) {
+    expansion *e = (expansion *)sink;
+    assert_true(queries->count > 0);
+    check_positions(queries, e->pattern->num_queries);
+    e->queries = *queries;
+    for (uint32_t a = 0; a < queries->count; a++) {
+        e->in_group[ikati_position_at(queries, a)]++;
+    }
+}
+
+static void take_keys(ikati_pattern_sink *sink, const ikati_key_set *set) {
+    expansion *e = (expansion *)sink;
+    assert_true(set->keys.count > 0);
+    check_positions(&set->keys, e->pattern->num_keys);
+    for (int64_t a = 0; a < e->queries.count; a++) {
+        const uint32_t query = ikati_position_at(&e->queries, (uint32_t)a);
+        for (int64_t c = 0; c < set->keys.count; c++) {
+            const uint32_t key = ikati_position_at(&set->keys, (uint32_t)c);
+            const bool inside = a + set->left <= c && c <= a + set->right;
+            if (inside &&
+                (!set->irregular || e->pattern->sees(e->pattern, e->class_index, query, key))) {
+                e->seen[(size_t)query * e->pattern->num_keys + key]++;
+            }
+        }
+    }
+}
+
+// Adds a pattern's class to the matrix; its rows replace what is there, unless they are merged.
+static void expand(const ikati_pattern *pattern, uint32_t class_index, bool merged, uint8_t *seen) {
+    const size_t n = pattern->num_queries, m = pattern->num_keys;
+    expansion e = {.sink = {take_group, take_keys}, .pattern = pattern, .class_index = class_index};
+    e.seen = calloc(n * m + 1, 1);
+    e.in_group = calloc(n + 1, 1);
+    assert_non_null(e.seen);
+    assert_non_null(e.in_group);
+    pattern->describe(pattern, class_index, &e.sink);
+    for (size_t i = 0; i < n; i++) {
+        assert_true(e.in_group[i] == 1 || (pattern->is_partial && e.in_group[i] == 0));
+        for (size_t j = 0; j < m && e.in_group[i]; j++) {
+            const uint8_t before = merged ? seen[i * m + j] : 0;
+            seen[i * m + j] = (uint8_t)(before + e.seen[i * m + j]);
+        }
+    }
+    free(e.seen);
+    free(e.in_group);
+}
+
+static double compare_head(const patterned *mechanism, const ikati_request *request, int64_t b,
+                           int64_t h, const uint8_t *seen) {
+    const int64_t n = ikati_extent(request, "N");
+    double pairs = 0;
+    for (int64_t i = 0; i < n; i++) {
+        for (int64_t j = 0; j < n; j++) {
+            const bool expected = mechanism->sees(request, b, h, i, j);
+            pairs += expected;
+            if (seen[i * n + j] != expected) {
+                fail_msg("%s: batch %d, head %d, query %d, key %d: seen %d times, expected %d",
+                         current, (int)b, (int)h, (int)i, (int)j, seen[i * n + j], expected);
+            }
+        }
+    }
+    return pairs;
+}
+
+static void check_request(const patterned *mechanism, const ikati_request *request) {
+    const int64_t n = ikati_extent(request, "N");
+    uint8_t *seen = calloc((size_t)(n * n) + 1, 1);
+    ikati_patterns patterns;
+    double pairs = 0;
+    assert_non_null(seen);
+    assert_int_equal(mechanism->patterns(request, &patterns), IKAT_OK);
+    for (uint32_t b = 0; b < ikati_extent(request, "B"); b++) {
+        for (uint32_t h = 0; h < ikati_extent(request, "H"); h++) {
+            memset(seen, 0, (size_t)(n * n));
+            for (uint32_t p = 0; p < patterns.num; p++) {
+                const ikati_pattern *pattern = &patterns.items[p];
+                const uint32_t index = pattern->class_of ? pattern->class_of(pattern, b, h) : 0;
+                assert_true(index < pattern->num_classes);
+                expand(pattern, index, patterns.merged, seen);
+            }
+            pairs += compare_head(mechanism, request, b, h, seen);
+        }
+    }
+    const ikati_cost cost = request->mechanism->cost(request);
+    if (cost.visible_pairs != pairs) {
+        fail_msg("%s: %.0f visible pairs, expected %.0f", current, cost.visible_pairs, pairs);
+    }
+    ikati_patterns_free(&patterns);
+    free(seen);
+}
+
+// Makes the request of a call in the words of an example. False if the mechanism refuses it.
+static bool make_request(const ikati_host *host, const char *name, const char *inputs,
+                         const char *settings, ikati_request *out_request) {
+    cli_drawing drawing;
+    char message[256];
+    snprintf(current, sizeof(current), "%.800s %.200s", inputs, settings);
+    if (!drawing_make(ikat_mechanism_find(name), inputs, settings, IKAT_FLOAT32, FILL_RANDOM, 1,
+                      &drawing, message, sizeof(message))) {
+        fail_msg("%s", message);
+    }
+    ikat_argument arguments[JOB_MAX_TENSORS];
+    for (uint32_t i = 0; i < drawing.num_inputs; i++) {
+        const cli_drawn *input = &drawing.inputs[i];
+        arguments[i] = (ikat_argument){input->name, input->tensor,
+                                       input->info->structure ? input->data : NULL};
+    }
+    const ikat_plan_params params = {.mechanism = name,
+                                     .inputs = arguments,
+                                     .num_inputs = drawing.num_inputs,
+                                     .settings = drawing.settings,
+                                     .num_settings = drawing.num_settings};
+    const ikat_status status = ikati_request_create(host, &params, out_request);
+    drawing_free(&drawing);
+    return status == IKAT_OK;
+}
+
+static void test_examples(void **state) {
+    const patterned *mechanism = *state;
+    const ikati_host host = {.max_threads = 1};
+    uint32_t num;
+    const ikat_mechanism_case *examples = ikat_mechanism_cases(mechanism->name, &num);
+    assert_true(num > 0);
+    for (uint32_t i = 0; i < num; i++) {
+        ikati_request request;
+        assert_true(make_request(&host, mechanism->name, examples[i].inputs, examples[i].settings,
+                                 &request));
+        check_request(mechanism, &request);
+        ikati_request_clear(&request);
+    }
+}
+
+static void test_random(void **state) {
+    const patterned *mechanism = *state;
+    const ikati_host host = {.max_threads = 1};
+    for (uint32_t seed = 0; seed < NUM_RANDOM; seed++) {
+        char inputs[4096] = "", settings[512] = "";
+        ikati_request request;
+        mechanism->draw(seed * 7919 + 1, inputs, settings, sizeof(settings));
+        if (!make_request(&host, mechanism->name, inputs, settings, &request)) {
+            fail_msg("refused: %s %s", inputs, settings);
+        }
+        check_request(mechanism, &request);
+        ikati_request_clear(&request);
+    }
+}
+
+int main(void) {
+    struct CMUnitTest tests[64];
+    char names[64][64];
+    uint32_t num = 0;
+    for (uint32_t i = 0; i < num_patterned_mechanisms; i++) {
+        for (int random = 0; random < 2; random++) {
+            snprintf(names[num], sizeof(names[num]), "%s %s", patterned_mechanisms[i].name,
+                     random ? "random" : "examples");
+            tests[num] = (struct CMUnitTest){
+                .name = names[num],
+                .test_func = random ? test_random : test_examples,
+                .initial_state = (void *)(uintptr_t)&patterned_mechanisms[i],
+            };
+            num++;
+        }
+    }
+    return _cmocka_run_group_tests("patterns", tests, num, NULL, NULL);
+}

@@ -1,0 +1,34 @@
+// Calls drawn at random: odd sizes, settings at and past their edges.
+
+#include "visible.h"
+
+#include <string.h>
+
+static uint32_t next(uint32_t *state, uint32_t bound) {
+    *state = *state * 1664525u + 1013904223u;
+    return (uint32_t)((uint64_t)(*state >> 8) * bound >> 24);
+}
+
+static void append(char *text, size_t capacity, const char *more) {
+    const size_t used = strlen(text);
+    snprintf(text + used, capacity - used, "%s", more);
+}
+
+// q, k, v of B = 2, `heads` heads, N positions.
+static void draw_tensors(uint32_t heads, uint32_t n, char *inputs, size_t capacity) {
+    snprintf(inputs, capacity, "q=2,%u,%u,1 k=2,1,%u,1 v=2,1,%u,1", heads, n, n, n);
+}
+
+void longformer_draw(uint32_t seed, char *inputs, char *settings, size_t capacity) {
+    uint32_t s = seed;
+    const uint32_t n = 1 + next(&s, 150);
+    char mask[64] = "";
+    draw_tensors(3, n, inputs, capacity);
+    if (next(&s, 3)) {
+        snprintf(mask, sizeof(mask), " global_mask=2,%u@0,%u,0,0,%u,0,0,0,0,0,0,%u", n, next(&s, 2),
+                 next(&s, 2), next(&s, 2));
+    }
+    append(inputs, capacity, mask);
+    snprintf(settings, capacity, "window=%u dilation=%u,%u,%u causal=%u", next(&s, 30),
+             1 + next(&s, 4), 1 + next(&s, 9), 1 + next(&s, 200), next(&s, 2));
+}

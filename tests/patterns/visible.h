@@ -1,0 +1,30 @@
+// Which keys a query sees, in the words of each mechanism's page, and calls drawn at random: what
+// patterns are compared with.
+
+#ifndef TESTS_VISIBLE_H
+#define TESTS_VISIBLE_H
+
+#include "src/patterns.h"
+#include "src/mechanism.h"
+
+#include <stdio.h>
+
+// A mechanism with patterns.
+//
+// patterns      what is tested
+// sees          the page's definition, lengths apart; it shares nothing with the patterns
+// draw          writes a random call as in ikat_mechanism_case; `seed` picks it
+typedef struct patterned {
+    const char *name;
+    ikat_status (*patterns)(const ikati_request *request, ikati_patterns *out_patterns);
+    bool (*sees)(const ikati_request *request, int64_t b, int64_t h, int64_t i, int64_t j);
+    void (*draw)(uint32_t seed, char *inputs, char *settings, size_t capacity);
+} patterned;
+
+extern const patterned patterned_mechanisms[];
+extern const uint32_t num_patterned_mechanisms;
+
+bool longformer_sees(const ikati_request *request, int64_t b, int64_t h, int64_t i, int64_t j);
+void longformer_draw(uint32_t seed, char *inputs, char *settings, size_t capacity);
+
+#endif
