@@ -414,6 +414,7 @@ static void test_known_answers(void **state) {
     check_known("dense/window-right-only");
     check_known("longformer/global-own-projection");
     check_known("longformer/lengths-global");
+    check_known("bigbird/itc");
 }
 
 int main(int argc, char **argv) {
