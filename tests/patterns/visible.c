@@ -2,6 +2,7 @@
 
 #include "src/mechanisms/bigbird.h"
 #include "src/mechanisms/longformer.h"
+#include "src/mechanisms/sparse.h"
 #include "src/philox.h"
 
 #include <stdlib.h>
@@ -81,9 +82,40 @@ bool bigbird_sees(const ikati_request *request, int64_t b, int64_t h, int64_t i,
            is_near_block(request, own, block) || lists_block(request, h, own, block);
 }
 
+static bool in_first(const ikati_request *request, int64_t i, int64_t j) {
+    const int64_t l = integer(request, "stride");
+    return integer(request, "pattern") == IKATI_SPARSE_STRIDED ? llabs(i - j) < l : i / l == j / l;
+}
+
+static bool in_second(const ikati_request *request, int64_t u, int64_t i, int64_t j) {
+    const int64_t l = integer(request, "stride");
+    const ikati_call_setting *columns = ikati_setting(request, "c");
+    const int64_t c = columns->given ? columns->integer : l / 4 > 1 ? l / 4 : 1;
+    if (integer(request, "pattern") == IKATI_SPARSE_STRIDED) {
+        return llabs(i - j) % l == 0;
+    }
+    return l - c * (u + 1) <= j % l && j % l < l - c * u;
+}
+
+bool sparse_sees(const ikati_request *request, int64_t b, int64_t h, int64_t i, int64_t j) {
+    const int64_t distinct = integer(request, "distinct");
+    (void)b;
+    if (integer(request, "causal") && j > i) {
+        return false;
+    }
+    switch (integer(request, "head_mode")) {
+    case IKATI_SPARSE_FIRST: return in_first(request, i, j);
+    case IKATI_SPARSE_SECOND: return in_second(request, h % distinct, i, j);
+    case IKATI_SPARSE_SPLIT:
+        return h % 2 ? in_second(request, h / 2 % distinct, i, j) : in_first(request, i, j);
+    default: return in_first(request, i, j) || in_second(request, h % distinct, i, j);
+    }
+}
+
 const patterned patterned_mechanisms[] = {
     {"longformer", ikati_longformer_patterns, longformer_sees, longformer_draw},
     {"bigbird", ikati_bigbird_patterns, bigbird_sees, bigbird_draw},
+    {"sparse", ikati_sparse_patterns, sparse_sees, sparse_draw},
 };
 const uint32_t num_patterned_mechanisms =
     sizeof(patterned_mechanisms) / sizeof(patterned_mechanisms[0]);

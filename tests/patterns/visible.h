@@ -29,6 +29,7 @@ extern const uint32_t num_patterned_mechanisms;
     void name##_draw(uint32_t seed, char *inputs, char *settings, size_t capacity);
 PATTERNED(longformer)
 PATTERNED(bigbird)
+PATTERNED(sparse)
 #undef PATTERNED
 
 #endif
