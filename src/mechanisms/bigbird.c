@@ -6,6 +6,8 @@
 
 #include "bigbird.h"
 
+#include "../lowering.h"
+
 #include "../shape.h"
 
 #include <inttypes.h>
@@ -165,6 +167,31 @@ static ikati_cost cost(const ikati_request *request) {
     return ikati_attention_cost_of(request, status, &patterns);
 }
 
+// The table that is used is an output too.
+static ikat_status lower_table(const ikati_request *request, ikati_lowering *lowering) {
+    const ikat_tensor *tensor = &request->outputs[2].tensor;
+    if (!request->outputs[2].present) {
+        return IKAT_OK;
+    }
+    const size_t count =
+        (size_t)tensor->shape[0] * (size_t)tensor->shape[1] * (size_t)tensor->shape[2];
+    int32_t *table = ikati_alloc(request->host, count, sizeof(*table));
+    if (!table) {
+        return IKAT_NO_MEMORY;
+    }
+    ikat_status status = ikati_bigbird_table(request, table);
+    status = status ? status : ikati_lowering_write_output(lowering, request, 2, table);
+    ikati_free(request->host, table);
+    return status;
+}
+
+static ikat_status lower(const ikati_request *request, ikati_lowering *lowering) {
+    ikati_patterns patterns;
+    ikat_status status = ikati_bigbird_patterns(request, &patterns);
+    status = ikati_attention_lower(request, lowering, status, &patterns, NULL);
+    return status ? status : lower_table(request, lowering);
+}
+
 const ikati_mechanism ikati_mechanism_bigbird = {
     .info =
         {
@@ -186,6 +213,6 @@ const ikati_mechanism ikati_mechanism_bigbird = {
     .num_cases = IKATI_COUNT(cases),
     .check = check,
     .cost = cost,
-    .lower = ikati_attention_lower_nothing,
+    .lower = lower,
     .tolerance = ikati_attention_tolerance,
 };
