@@ -198,12 +198,17 @@ void ikat_plan_get_info(const ikat_plan *plan, ikat_plan_info *out_info) {
         .bytes = plan->cost.bytes,
         .visible_pairs = plan->cost.visible_pairs,
         .workspace_bytes = plan->lowering.workspace_bytes,
+        .table_bytes = plan->lowering.tables_bytes,
         .num_steps = plan->lowering.num_steps,
         .num_slices = plan->num_slices,
         .create_time_ns = plan->create_time_ns,
         .compile_time_ns = plan->compile_time_ns,
         .programs_compiled = plan->programs_compiled,
     };
+    for (uint32_t i = 0; i < plan->lowering.num_steps; i++) {
+        out_info->computed_pairs += plan->lowering.steps[i].pairs;
+        out_info->num_tiles += plan->lowering.steps[i].num_tiles;
+    }
 }
 
 ikat_status ikat_plan_get_step(const ikat_plan *plan, uint32_t index, ikat_step_info *out_step) {
