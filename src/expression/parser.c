@@ -22,7 +22,7 @@ typedef struct pending {
     uint8_t num_operands; // of a call or table read, before the one that is parsed
     uint16_t index;       // unary: the token; read: the table
     uint32_t start;
-    const ikati_operator *operator;
+    const ikati_operator *binary;
     const ikati_function *function;
 } pending;
 
@@ -74,7 +74,7 @@ static ikat_status reduce(parser *p) {
     p->num_operands -= num - 1;
     switch (num) {
     case 1: return ikati_build_unary(&p->builder, entry.index, entry.start, operands);
-    case 2: return ikati_build_binary(&p->builder, entry.operator, operands);
+    case 2: return ikati_build_binary(&p->builder, entry.binary, operands);
     default: return ikati_build_select(&p->builder, operands);
     }
 }
@@ -83,7 +83,7 @@ static ikat_status reduce(parser *p) {
 static ikat_status reduce_binaries(parser *p, uint32_t precedence) {
     ikat_status status = IKAT_OK;
     while (status == IKAT_OK && top_is(p, PENDING_BINARY) &&
-           top(p)->operator->precedence >= precedence) {
+           top(p)->binary->precedence >= precedence) {
         status = reduce(p);
     }
     return status;
@@ -222,19 +222,19 @@ static ikat_status take_operand(parser *p, bool *due) {
     return status == IKAT_OK ? advance(p) : status;
 }
 
-static ikat_status take_binary(parser *p, const ikati_operator *operator) {
-    ikat_status status = reduce_binaries(p, operator->precedence + !operator->chains);
+static ikat_status take_binary(parser *p, const ikati_operator *binary) {
+    ikat_status status = reduce_binaries(p, binary->precedence + !binary->chains);
     if (status != IKAT_OK) {
         return status;
     }
-    if (!operator->chains && top_is(p, PENDING_BINARY) &&
-        top(p)->operator->precedence == operator->precedence) {
+    if (!binary->chains && top_is(p, PENDING_BINARY) &&
+        top(p)->binary->precedence == binary->precedence) {
         return ikati_source_fail(&p->source, p->token.start, IKAT_MESSAGE_SYNTAX,
                                  "found '%s' after '%s', expected '&&', '||' or brackets: "
                                  "comparisons do not chain",
-                                 operator->text, top(p)->operator->text);
+                                 binary->text, top(p)->binary->text);
     }
-    return push(p, (pending){.kind = PENDING_BINARY, .start = p->token.start, .operator = operator});
+    return push(p, (pending){.kind = PENDING_BINARY, .start = p->token.start, .binary = binary});
 }
 
 static ikat_status take_colon(parser *p) {
@@ -314,11 +314,11 @@ static ikat_status take_close(parser *p) {
 }
 
 static ikat_status take_operator(parser *p, bool *due) {
-    const ikati_operator *operator= ikati_operator_find(p->token.kind);
+    const ikati_operator *binary = ikati_operator_find(p->token.kind);
     ikat_status status;
     *due = true;
-    if (operator) {
-        status = take_binary(p, operator);
+    if (binary) {
+        status = take_binary(p, binary);
     } else if (p->token.kind == '?') {
         status = reduce_binaries(p, 0);
         const pending entry = {.kind = PENDING_QUESTION, .start = p->token.start};

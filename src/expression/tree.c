@@ -145,20 +145,20 @@ ikat_status ikati_build_unary(ikati_builder *builder, uint32_t token, uint32_t s
     return IKAT_OK;
 }
 
-ikat_status ikati_build_binary(ikati_builder *builder, const ikati_operator *operator,
+ikat_status ikati_build_binary(ikati_builder *builder, const ikati_operator *binary,
                                ikati_operand operands[2]) {
-    int operation = operator->on_ints;
-    if (operator->on_floats == IKATI_NOT_THERE) {
+    int operation = binary->on_ints;
+    if (binary->on_floats == IKATI_NOT_THERE) {
         for (uint32_t k = 0; k < 2; k++) {
-            const ikat_status status = require_int(builder, &operands[k], operator->text);
+            const ikat_status status = require_int(builder, &operands[k], binary->text);
             if (status != IKAT_OK) {
                 return status;
             }
         }
     } else if (unify(builder, &operands[0], &operands[1]) == IKATI_TYPE_FLOAT) {
-        operation = operator->on_floats;
+        operation = binary->on_floats;
     }
-    const uint32_t first = operator->swaps ? 1 : 0;
+    const uint32_t first = binary->swaps ? 1 : 0;
     operands[0].node = add_node(
         builder, (ikati_node){.operation = (uint8_t)operation,
                               .operands = {operands[first].node, operands[1 - first].node}});

@@ -44,7 +44,7 @@ ikat_status ikati_build_name(ikati_builder *builder, const ikati_token *token,
 // `token`: '-', '+' or '!', at `start`.
 ikat_status ikati_build_unary(ikati_builder *builder, uint32_t token, uint32_t start,
                               ikati_operand *operand);
-ikat_status ikati_build_binary(ikati_builder *builder, const ikati_operator *operator,
+ikat_status ikati_build_binary(ikati_builder *builder, const ikati_operator *binary,
                                ikati_operand operands[2]);
 // condition ? a : b.
 ikat_status ikati_build_select(ikati_builder *builder, ikati_operand operands[3]);
