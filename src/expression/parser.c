@@ -23,7 +23,7 @@ typedef struct pending {
     uint16_t index;       // unary: the token; read: the table
     uint32_t start;
     const ikati_operator *binary;
-    const ikati_function *function;
+    const ikati_builtin *builtin;
 } pending;
 
 typedef struct parser {
@@ -31,7 +31,7 @@ typedef struct parser {
     ikati_builder builder;
     uint32_t position;
     ikati_token token;
-    ikati_operand *operands;
+    ikati_part *operands;
     uint32_t num_operands;
     pending *stack;
     uint32_t num_pending;
@@ -61,7 +61,7 @@ static void pop(parser *p) {
     p->num_pending--;
 }
 
-static ikati_operand *last_operands(parser *p, uint32_t num) {
+static ikati_part *last_operands(parser *p, uint32_t num) {
     return &p->operands[p->num_operands - num];
 }
 
@@ -70,7 +70,7 @@ static ikat_status reduce(parser *p) {
     const pending entry = *top(p);
     pop(p);
     const uint32_t num = entry.kind == PENDING_UNARY ? 1 : entry.kind == PENDING_BINARY ? 2 : 3;
-    ikati_operand *operands = last_operands(p, num);
+    ikati_part *operands = last_operands(p, num);
     p->num_operands -= num - 1;
     switch (num) {
     case 1: return ikati_build_unary(&p->builder, entry.index, entry.start, operands);
@@ -109,7 +109,7 @@ static ikat_status reduce_unaries(parser *p) {
 }
 
 static uint32_t wanted_operands(const parser *p, const pending *entry) {
-    return entry->kind == PENDING_CALL ? entry->function->num_operands
+    return entry->kind == PENDING_CALL ? entry->builtin->num_operands
                                        : p->builder.symbols->tables[entry->index].rank;
 }
 
@@ -178,13 +178,13 @@ static ikat_status take_name(parser *p, bool *due) {
     }
     const bool mask = p->builder.tree->kind == IKATI_EXPRESSION_MASK;
     if (meaning.kind == IKATI_MEANS_FUNCTION) {
-        if (mask && meaning.function->score_only) {
+        if (mask && meaning.builtin->score_only) {
             return ikati_source_fail(&p->source, start, IKAT_MESSAGE_DTYPE,
                                      "found the function '%s', expected ints only in a mask",
-                                     meaning.function->name);
+                                     meaning.builtin->name);
         }
         entry.kind = PENDING_CALL;
-        entry.function = meaning.function;
+        entry.builtin = meaning.builtin;
         return open_list(p, entry, '(');
     }
     if (meaning.kind == IKATI_MEANS_TABLE) {
@@ -257,7 +257,7 @@ static ikat_status end_operand(parser *p) {
         return IKAT_OK;
     }
     const uint32_t joined = num == 0 ? 1 : 2;
-    ikati_operand *operands = last_operands(p, joined);
+    ikati_part *operands = last_operands(p, joined);
     p->num_operands -= joined - 1;
     return ikati_build_index(&p->builder, open->index, num, operands);
 }
@@ -289,10 +289,10 @@ static ikat_status close_list(parser *p) {
         ikati_build_load(&p->builder, open.index, open.start, last_operands(p, 1));
         return IKAT_OK;
     }
-    const uint32_t num = open.function->num_operands;
-    ikati_operand *operands = last_operands(p, num);
+    const uint32_t num = open.builtin->num_operands;
+    ikati_part *operands = last_operands(p, num);
     p->num_operands -= num - 1;
-    return ikati_build_call(&p->builder, open.function, open.start, operands);
+    return ikati_build_call(&p->builder, open.builtin, open.start, operands);
 }
 
 static ikat_status take_close(parser *p) {

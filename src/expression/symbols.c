@@ -7,7 +7,7 @@
 #include <math.h>
 #include <string.h>
 
-static const ikati_function functions[] = {
+static const ikati_builtin functions[] = {
     {"min", 2, IKATI_OP_MIN, IKATI_OP_FLOAT_MIN, false},
     {"max", 2, IKATI_OP_MAX, IKATI_OP_FLOAT_MAX, false},
     {"abs", 1, IKATI_OP_ABS, IKATI_OP_FLOAT_ABS, false},
@@ -42,7 +42,7 @@ static ikati_meaning reserved_meaning(const char *name, size_t length) {
     }
     for (size_t f = 0; f < sizeof(functions) / sizeof(functions[0]); f++) {
         if (same_name(functions[f].name, name, length)) {
-            return (ikati_meaning){.kind = IKATI_MEANS_FUNCTION, .function = &functions[f]};
+            return (ikati_meaning){.kind = IKATI_MEANS_FUNCTION, .builtin = &functions[f]};
         }
     }
     const ikati_meaning_kind kind = same_name("score", name, length) ? IKATI_MEANS_SCORE

@@ -12,12 +12,12 @@ enum {
     IKATI_NO_CHANGE = -2  // its value is the operand
 };
 
-typedef struct ikati_function {
+typedef struct ikati_builtin {
     const char *name;
     uint32_t num_operands;
     int on_ints, on_floats; // ikati_operation or one of the above
     bool score_only;
-} ikati_function;
+} ikati_builtin;
 
 typedef enum ikati_meaning_kind {
     IKATI_MEANS_NOTHING,
@@ -32,7 +32,7 @@ typedef enum ikati_meaning_kind {
 typedef struct ikati_meaning {
     ikati_meaning_kind kind;
     uint32_t index; // variable, param or table
-    const ikati_function *function;
+    const ikati_builtin *builtin;
 } ikati_meaning;
 
 ikati_meaning ikati_name_meaning(const ikati_symbols *symbols, const char *name, size_t length);

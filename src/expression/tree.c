@@ -51,11 +51,11 @@ static uint32_t add_node(ikati_builder *builder, ikati_node node) {
     return builder->tree->num_nodes++;
 }
 
-static ikati_expression_type type_of(const ikati_builder *builder, const ikati_operand *operand) {
+static ikati_expression_type type_of(const ikati_builder *builder, const ikati_part *operand) {
     return ikati_operation_type((ikati_operation)builder->tree->nodes[operand->node].operation);
 }
 
-static void convert_to_float(ikati_builder *builder, ikati_operand *operand) {
+static void convert_to_float(ikati_builder *builder, ikati_part *operand) {
     if (type_of(builder, operand) == IKATI_TYPE_INT) {
         operand->node = add_node(
             builder, (ikati_node){.operation = IKATI_OP_TO_FLOAT, .operands = {operand->node}});
@@ -63,7 +63,7 @@ static void convert_to_float(ikati_builder *builder, ikati_operand *operand) {
 }
 
 // If one of the two is a float, both become one.
-static ikati_expression_type unify(ikati_builder *builder, ikati_operand *a, ikati_operand *b) {
+static ikati_expression_type unify(ikati_builder *builder, ikati_part *a, ikati_part *b) {
     const ikati_expression_type type = type_of(builder, a);
     if (type == type_of(builder, b)) {
         return type;
@@ -73,7 +73,7 @@ static ikati_expression_type unify(ikati_builder *builder, ikati_operand *a, ika
     return IKATI_TYPE_FLOAT;
 }
 
-static ikat_status require_int(const ikati_builder *builder, const ikati_operand *operand,
+static ikat_status require_int(const ikati_builder *builder, const ikati_part *operand,
                                const char *user) {
     if (type_of(builder, operand) == IKATI_TYPE_INT) {
         return IKAT_OK;
@@ -91,8 +91,7 @@ static ikat_status require_score(const ikati_builder *builder, uint32_t start, c
                              "found %s, expected ints only in a mask", found);
 }
 
-ikat_status ikati_build_number(ikati_builder *builder, const ikati_token *token,
-                               ikati_operand *out) {
+ikat_status ikati_build_number(ikati_builder *builder, const ikati_token *token, ikati_part *out) {
     out->start = token->start;
     if (token->kind == IKATI_TOKEN_INTEGER) {
         out->node =
@@ -105,7 +104,7 @@ ikat_status ikati_build_number(ikati_builder *builder, const ikati_token *token,
 }
 
 ikat_status ikati_build_name(ikati_builder *builder, const ikati_token *token,
-                             const ikati_meaning *meaning, ikati_operand *out) {
+                             const ikati_meaning *meaning, ikati_part *out) {
     ikat_status status = IKAT_OK;
     ikati_node node = {.index = meaning->index};
     if (meaning->kind == IKATI_MEANS_VARIABLE) {
@@ -123,12 +122,12 @@ ikat_status ikati_build_name(ikati_builder *builder, const ikati_token *token,
         node.operation = IKATI_OP_PARAM_FLOAT;
         status = require_score(builder, token->start, "a parameter that is a float");
     }
-    *out = (ikati_operand){.node = add_node(builder, node), .start = token->start};
+    *out = (ikati_part){.node = add_node(builder, node), .start = token->start};
     return status;
 }
 
 ikat_status ikati_build_unary(ikati_builder *builder, uint32_t token, uint32_t start,
-                              ikati_operand *operand) {
+                              ikati_part *operand) {
     const bool is_float = type_of(builder, operand) == IKATI_TYPE_FLOAT;
     ikati_node node = {.operands = {operand->node}};
     if (token == '!') {
@@ -146,7 +145,7 @@ ikat_status ikati_build_unary(ikati_builder *builder, uint32_t token, uint32_t s
 }
 
 ikat_status ikati_build_binary(ikati_builder *builder, const ikati_operator *binary,
-                               ikati_operand operands[2]) {
+                               ikati_part operands[2]) {
     int operation = binary->on_ints;
     if (binary->on_floats == IKATI_NOT_THERE) {
         for (uint32_t k = 0; k < 2; k++) {
@@ -165,7 +164,7 @@ ikat_status ikati_build_binary(ikati_builder *builder, const ikati_operator *bin
     return IKAT_OK;
 }
 
-ikat_status ikati_build_select(ikati_builder *builder, ikati_operand operands[3]) {
+ikat_status ikati_build_select(ikati_builder *builder, ikati_part operands[3]) {
     const ikat_status status = require_int(builder, &operands[0], "the condition of '?:'");
     if (status != IKAT_OK) {
         return status;
@@ -178,29 +177,29 @@ ikat_status ikati_build_select(ikati_builder *builder, ikati_operand operands[3]
 }
 
 // Brings the operands of a function to one type that it works on.
-static ikat_status resolve_call(ikati_builder *builder, const ikati_function *function,
-                                ikati_operand operands[], int *out_operation) {
-    const uint32_t last = function->num_operands - 1;
+static ikat_status resolve_call(ikati_builder *builder, const ikati_builtin *builtin,
+                                ikati_part operands[], int *out_operation) {
+    const uint32_t last = builtin->num_operands - 1;
     for (uint32_t k = 0; k <= last; k++) {
-        if (function->on_floats == IKATI_NOT_THERE) {
-            const ikat_status status = require_int(builder, &operands[k], function->name);
+        if (builtin->on_floats == IKATI_NOT_THERE) {
+            const ikat_status status = require_int(builder, &operands[k], builtin->name);
             if (status != IKAT_OK) {
                 return status;
             }
-        } else if (function->on_ints == IKATI_NOT_THERE) {
+        } else if (builtin->on_ints == IKATI_NOT_THERE) {
             convert_to_float(builder, &operands[k]);
         }
     }
     *out_operation = unify(builder, &operands[0], &operands[last]) == IKATI_TYPE_INT
-                         ? function->on_ints
-                         : function->on_floats;
+                         ? builtin->on_ints
+                         : builtin->on_floats;
     return IKAT_OK;
 }
 
-ikat_status ikati_build_call(ikati_builder *builder, const ikati_function *function, uint32_t start,
-                             ikati_operand operands[]) {
+ikat_status ikati_build_call(ikati_builder *builder, const ikati_builtin *builtin, uint32_t start,
+                             ikati_part operands[]) {
     int operation = IKATI_NO_CHANGE;
-    const ikat_status status = resolve_call(builder, function, operands, &operation);
+    const ikat_status status = resolve_call(builder, builtin, operands, &operation);
     if (status != IKAT_OK) {
         return status;
     }
@@ -209,7 +208,7 @@ ikat_status ikati_build_call(ikati_builder *builder, const ikati_function *funct
         return IKAT_OK;
     }
     ikati_node node = {.operation = (uint8_t)operation, .operands = {operands[0].node}};
-    if (function->num_operands == 2) {
+    if (builtin->num_operands == 2) {
         node.operands[1] = operands[1].node;
     }
     operands[0].node = add_node(builder, node);
@@ -217,7 +216,7 @@ ikat_status ikati_build_call(ikati_builder *builder, const ikati_function *funct
 }
 
 ikat_status ikati_build_index(ikati_builder *builder, uint32_t table, uint32_t axis,
-                              ikati_operand operands[]) {
+                              ikati_part operands[]) {
     const uint32_t index = axis == 0 ? 0 : 1;
     const ikat_status status = require_int(builder, &operands[index], "an index");
     if (status != IKAT_OK) {
@@ -235,15 +234,15 @@ ikat_status ikati_build_index(ikati_builder *builder, uint32_t table, uint32_t a
 }
 
 void ikati_build_load(ikati_builder *builder, uint32_t table, uint32_t start,
-                      ikati_operand *position) {
+                      ikati_part *position) {
     const bool is_int = builder->symbols->tables[table].type == IKATI_TYPE_INT;
     const ikati_node node = {.operation = is_int ? IKATI_OP_LOAD_INT : IKATI_OP_LOAD_FLOAT,
                              .index = table,
                              .operands = {position->node}};
-    *position = (ikati_operand){.node = add_node(builder, node), .start = start};
+    *position = (ikati_part){.node = add_node(builder, node), .start = start};
 }
 
-void ikati_build_root(ikati_builder *builder, ikati_operand *operand) {
+void ikati_build_root(ikati_builder *builder, ikati_part *operand) {
     if (builder->tree->kind == IKATI_EXPRESSION_SCORE) {
         convert_to_float(builder, operand);
     }
