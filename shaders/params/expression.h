@@ -56,6 +56,9 @@
     X(49, OP_COS, FLOAT, 1)                                                                        \
     X(50, OP_FLOOR, FLOAT, 1)
 
+// How deep the stack of a program may be: enough for any text that is short enough.
+#define EXPRESSION_STACK_WORDS 20
+
 // X(number, name, how expressions write it).
 #define EXPRESSION_VARIABLES(X)                                                                    \
     X(0, VARIABLE_I, i)                                                                            \

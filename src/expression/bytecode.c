@@ -69,9 +69,10 @@ static uint32_t write_node(compiler *c, const ikati_node *node, uint32_t num_wai
     if (has_constant(node)) {
         memcpy(&c->words[--c->position], &node->integer, sizeof(*c->words)); // or number
     }
-    uint32_t word = node->operation | argument_of(c, node) << IKATI_BYTECODE_ARGUMENT_SHIFT;
     uint32_t order[3] = {0, 1, 2};
     const uint32_t num = ikati_operation_operands((ikati_operation)node->operation);
+    uint32_t word = node->operation | num << IKATI_BYTECODE_COUNT_SHIFT |
+                    argument_of(c, node) << IKATI_BYTECODE_ARGUMENT_SHIFT;
     order_operands(node, num, c->depths, order);
     for (uint32_t slot = 0; slot < num; slot++) {
         const uint32_t shift = IKATI_BYTECODE_SLOT_SHIFT + IKATI_BYTECODE_SLOT_BITS * order[slot];

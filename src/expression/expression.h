@@ -21,7 +21,7 @@
 enum {
     IKATI_MAX_EXPRESSION_CHARACTERS = 65536,
     IKATI_MAX_EXPRESSION_LEVELS = 1024,
-    IKATI_MAX_EXPRESSION_STACK = 20,
+    IKATI_MAX_EXPRESSION_STACK = EXPRESSION_STACK_WORDS,
     IKATI_MAX_EXPRESSION_PARAMS = 64,
     IKATI_MAX_EXPRESSION_TABLES = 16,
     IKATI_MAX_TABLE_RANK = 4
@@ -222,14 +222,16 @@ enum {
     IKATI_TABLE_WORDS = 1 + IKATI_MAX_TABLE_RANK,
     IKATI_BYTECODE_SLOT_SHIFT = 8,
     IKATI_BYTECODE_SLOT_BITS = 2,
-    IKATI_BYTECODE_ARGUMENT_SHIFT = 14
+    IKATI_BYTECODE_COUNT_SHIFT = 14,
+    IKATI_BYTECODE_ARGUMENT_SHIFT = 16
 };
 
 // A program for a stack machine; all values are 32-bit words, floats as their bits.
+// shaders/lib/expression_run.h runs it.
 //
-// An instruction is a word: operation in bits 0-7, slots in bits 8-13, argument in bits 14-31.
-// An operation of k operands takes the topmost k words off the stack: with `base` the lowest of
-// them, its operand p is stack[base + (slots >> 2 p & 3)]; it pushes one word.
+// An instruction is a word: operation in bits 0-7, slots in bits 8-13, number of operands in bits
+// 14-15, argument in bits 16-31. An operation takes its operands off the stack: with `base` the
+// lowest of them, operand p is stack[base + (slots >> 2 p & 3)]; it pushes one word.
 // OP_INT and OP_FLOAT push the next word of the program. The argument is the variable's number for
 // OP_VARIABLE, and for the others a place in the array of ikati_symbols_pack: of the value for
 // OP_PARAM_*, of the extent for OP_INDEX and OP_INDEX_NEXT, of the block for OP_LOAD_*.

@@ -15,13 +15,13 @@ static const char head[] =
     "layout(std430, binding = 2) readonly buffer Scores { float scores[]; };\n"
     "layout(std430, binding = 3) writeonly buffer Results { int results[]; };\n"
     "#include \"lib/expression.glsl\"\n"
-    "#define CALL\n"
-    "#define BITS(x) floatBitsToInt(x)\n";
+    "#include \"lib/expression_run.h\"\n"
+    "#define CALL\n";
 static const char main_text[] =
     "void main() {\n"
-    "    uint g = gl_GlobalInvocationID.x, p = g * 8u;\n"
-    "    Place at = Place(places[p], places[p + 1u], places[p + 2u], places[p + 3u],\n"
-    "                     places[p + 4u], places[p + 5u], places[p + 6u], places[p + 7u]);\n"
+    "    int g = int(gl_GlobalInvocationID.x), p = g * 8;\n"
+    "    Place at = Place(places[p], places[p + 1], places[p + 2], places[p + 3],\n"
+    "                     places[p + 4], places[p + 5], places[p + 6], places[p + 7]);\n"
     "    CALLS\n"
     "}\n";
 

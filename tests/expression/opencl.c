@@ -22,8 +22,9 @@
 
 enum { MAX_DEVICES = 16, NUM_BUFFERS = 4 };
 
-static const char head[] = "#define CALL , expression_words\n"
-                           "#define BITS(x) as_int(x)\n";
+static const char head[] = "#include \"opencl/lib/expression.cl\"\n"
+                           "#include \"lib/expression_run.h\"\n"
+                           "#define CALL , expression_words\n";
 static const char kernel_text[] =
     "__kernel void run(__global const int *expression_words, __global const int *places,\n"
     "                  __global const float *scores, __global int *results) {\n"
@@ -34,14 +35,12 @@ static const char kernel_text[] =
     "}\n";
 
 static cl_kernel build(cl_context context, cl_device_id device, const suite *functions) {
-    size_t size;
-    char *prelude = suite_read(IKAT_SHADERS "/opencl/lib/expression.cl", &size);
     char *source = suite_source(functions);
-    const char *texts[] = {head, prelude, source, kernel_text};
+    const char *texts[] = {head, source, kernel_text};
     cl_int error;
-    cl_program program = clCreateProgramWithSource(context, 4, texts, NULL, &error);
+    cl_program program = clCreateProgramWithSource(context, 3, texts, NULL, &error);
     assert_int_equal(error, CL_SUCCESS);
-    if (clBuildProgram(program, 1, &device, "", NULL, NULL) != CL_SUCCESS) {
+    if (clBuildProgram(program, 1, &device, "-I " IKAT_SHADERS, NULL, NULL) != CL_SUCCESS) {
         static char log[4096];
         clGetProgramBuildInfo(program, device, CL_PROGRAM_BUILD_LOG, sizeof(log), log, NULL);
         fail_msg("%.4000s", log);
@@ -50,7 +49,6 @@ static cl_kernel build(cl_context context, cl_device_id device, const suite *fun
     assert_int_equal(error, CL_SUCCESS);
     clReleaseProgram(program);
     free(source);
-    free(prelude);
     return kernel;
 }
 
@@ -63,7 +61,7 @@ static void run(cl_device_id device) {
     cl_command_queue queue = clCreateCommandQueue(context, device, 0, &error);
     assert_int_equal(error, CL_SUCCESS);
     cl_kernel kernel = build(context, device, &functions);
-    static int32_t results[SUITE_MAX_FUNCTIONS * SUITE_PLACES];
+    static int32_t results[SUITE_MAX_RESULTS];
     void *const data[NUM_BUFFERS] = {functions.words, functions.places, functions.scores, results};
     const size_t sizes[NUM_BUFFERS] = {functions.num_words * 4u, sizeof(functions.places),
                                        sizeof(functions.scores), sizeof(results)};

@@ -73,12 +73,49 @@ static ikati_expression_kind function_text(uint32_t f, uint64_t *seed, char text
     return mask ? IKATI_EXPRESSION_MASK : IKATI_EXPRESSION_SCORE;
 }
 
+static void parse(ikati_expression_kind kind, const char *text, ikati_expression *out) {
+    if (ikati_expression_parse(expression_host(), kind, text, sample_symbols(), out) != IKAT_OK) {
+        fail_msg("'%s': %s", text, last_expression_error.text);
+    }
+}
+
+// Puts words behind those that are there, and returns where.
+static uint32_t append_words(suite *functions, const uint32_t *words, uint32_t num_words) {
+    const uint32_t first = functions->num_words;
+    functions->num_words += num_words;
+    functions->words =
+        ikati_resize(expression_host(), functions->words, functions->num_words, sizeof(*words));
+    assert_non_null(functions->words);
+    memcpy(functions->words + first, words, num_words * sizeof(*words));
+    return first;
+}
+
+static void append_programs(suite *functions) {
+    static uint32_t entries[SUITE_MAX_RESULTS / SUITE_PLACES];
+    uint64_t seed = 88172645463325252;
+    for (uint32_t f = 0; f < functions->num_functions; f++) {
+        char text[512];
+        ikati_expression expression;
+        ikati_bytecode bytecode;
+        parse(function_text(f, &seed, text), text, &expression);
+        assert_int_equal(
+            ikati_expression_compile(expression_host(), &expression, sample_symbols(), &bytecode),
+            IKAT_OK);
+        entries[2 * f] = append_words(functions, bytecode.words, bytecode.num_words);
+        entries[2 * f + 1] = bytecode.num_words;
+        ikati_bytecode_clear(expression_host(), &bytecode);
+        ikati_expression_clear(expression_host(), &expression);
+    }
+    append_words(functions, entries, 2 * functions->num_functions);
+}
+
 void suite_open(suite *out_suite) {
     *out_suite = (suite){.num_functions = NUM_MASKS + NUM_RANDOM_MASKS + NUM_SCORES};
-    assert_true(out_suite->num_functions <= SUITE_MAX_FUNCTIONS);
+    assert_true(2 * out_suite->num_functions * SUITE_PLACES <= SUITE_MAX_RESULTS);
     assert_int_equal(ikati_symbols_pack(expression_host(), sample_symbols(), &out_suite->words,
                                         &out_suite->num_words),
                      IKAT_OK);
+    append_programs(out_suite);
     uint64_t seed = 2463534242;
     for (uint32_t p = 0; p < SUITE_PLACES; p++) {
         int32_t *place = out_suite->places[p];
@@ -91,12 +128,6 @@ void suite_open(suite *out_suite) {
 
 void suite_close(suite *closed) { ikati_free(expression_host(), closed->words); }
 
-static void parse(ikati_expression_kind kind, const char *text, ikati_expression *out) {
-    if (ikati_expression_parse(expression_host(), kind, text, sample_symbols(), out) != IKAT_OK) {
-        fail_msg("'%s': %s", text, last_expression_error.text);
-    }
-}
-
 static void append(char **text, size_t *length, const char *addition) {
     const size_t size = strlen(addition);
     *text = realloc(*text, *length + size + 1);
@@ -104,8 +135,15 @@ static void append(char **text, size_t *length, const char *addition) {
     *length += size;
 }
 
+static const char run_text[] =
+    "    for (int f = 0; f < %u; ++f) {\\\n"
+    "        int entry = %u + 2 * f;\\\n"
+    "        results[(f + %u) * %d + g] = expression_run(\\\n"
+    "            at CALL, scores[g], EXPRESSION_WORD(entry), EXPRESSION_WORD(entry + 1));\\\n"
+    "    }\n";
+
 char *suite_source(const suite *functions) {
-    char *source = NULL, *calls = NULL, text[512], line[128];
+    char *source = NULL, *calls = NULL, text[512], line[512];
     size_t length = 0, calls_length = 0;
     uint64_t seed = 88172645463325252;
     append(&calls, &calls_length, "#define CALLS \\\n");
@@ -124,14 +162,17 @@ char *suite_source(const suite *functions) {
         append(&source, &length, mask ? "#undef expression_mask\n" : "#undef expression_score\n");
         snprintf(line, sizeof(line),
                  mask ? "    results[%u * %d + g] = f%u(at CALL); \\\n"
-                      : "    results[%u * %d + g] = BITS(f%u(at CALL, scores[g])); \\\n",
+                      : "    results[%u * %d + g] = bits_of_float(f%u(at CALL, scores[g])); \\\n",
                  f, SUITE_PLACES, f);
         append(&calls, &calls_length, line);
         ikati_free(expression_host(), emitted);
         ikati_expression_clear(expression_host(), &expression);
     }
     append(&source, &length, calls);
-    append(&source, &length, "\n");
+    snprintf(line, sizeof(line), run_text, functions->num_functions,
+             functions->num_words - 2 * functions->num_functions, functions->num_functions,
+             SUITE_PLACES);
+    append(&source, &length, line);
     free(calls);
     return source;
 }
@@ -172,6 +213,8 @@ void suite_check(const suite *functions, const int32_t *results) {
         char text[512];
         const ikati_expression_kind kind = function_text(f, &seed, text);
         check_function(functions, kind, text, results + f * SUITE_PLACES);
+        check_function(functions, kind, text,
+                       results + (f + functions->num_functions) * SUITE_PLACES);
     }
 }
 

@@ -6,13 +6,17 @@
 
 #include "expressions.h"
 
-enum { SUITE_PLACES = 64, SUITE_MAX_FUNCTIONS = 160 };
+enum { SUITE_PLACES = 64, SUITE_MAX_RESULTS = 2 * 160 * SUITE_PLACES };
 
-// place      values of one variable after another, in the order of ikati_variable
-// results    function f at place p: results[f * SUITE_PLACES + p]; floats as their bits
+// words      those of ikati_symbols_pack, then the bytecode of every function, then for every function
+//            where its program begins and its number of words
+// places     the value of every variable, in the order of ikati_variable
+//
+// Results: of function f at place p results[f * SUITE_PLACES + p], floats as their bits; then the same
+// as its bytecode gives them.
 typedef struct suite {
     uint32_t num_functions;
-    uint32_t *words; // of ikati_symbols_pack
+    uint32_t *words;
     uint32_t num_words;
     ikati_place places[SUITE_PLACES];
     float scores[SUITE_PLACES];
@@ -21,9 +25,9 @@ typedef struct suite {
 void suite_open(suite *out_suite);
 void suite_close(suite *closed);
 
-// The text of all functions, f0, f1, ..., then `calls`: a statement each that puts its value at
-// place `g`, `at` there, into `results`. They use the macros CALL (what comes behind `at` in a call)
-// and BITS (of a float).
+// The text of all functions, f0, f1, ..., then a macro CALLS: statements that put what they and the
+// programs give at place `g`, `at` there, into `results`. They use the macro CALL: what comes behind
+// `at` in a call.
 char *suite_source(const suite *functions); // free() it
 
 // Asserts that results are the evaluator's.

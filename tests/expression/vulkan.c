@@ -191,7 +191,7 @@ static void destroy(runner *r) {
 static void run(VkPhysicalDevice physical, const suite *functions) {
     runner r = {.physical = physical};
     const VkDeviceSize result_bytes =
-        (VkDeviceSize)functions->num_functions * SUITE_PLACES * sizeof(int32_t);
+        (VkDeviceSize)functions->num_functions * 2 * SUITE_PLACES * sizeof(int32_t);
     const VkDeviceSize sizes[NUM_BUFFERS] = {functions->num_words * 4u, sizeof(functions->places),
                                              sizeof(functions->scores), result_bytes};
     create_device(&r);

@@ -58,8 +58,8 @@ ikati_expression_value run_bytecode(const ikati_bytecode *bytecode, const uint32
     for (uint32_t at = 0; at < bytecode->num_words; at++) {
         const uint32_t word = bytecode->words[at];
         const ikati_operation operation = (ikati_operation)(word & 0xff);
-        const uint32_t num = ikati_operation_operands(operation);
-        assert_true(depth >= num);
+        const uint32_t num = word >> IKATI_BYTECODE_COUNT_SHIFT & 3u;
+        assert_true(num == ikati_operation_operands(operation) && depth >= num);
         depth -= num;
         value operands[3] = {{0}, {0}, {0}};
         for (uint32_t k = 0; k < num; k++) {

@@ -128,12 +128,13 @@ static void layout(void **state) {
     ikati_bytecode bytecode;
     parse(IKATI_EXPRESSION_MASK, "j - (i + 7)", &expression);
     compile(&expression, &bytecode);
-    const uint32_t expected[] = {IKATI_OP_VARIABLE | IKATI_VARIABLE_I << 14,
+    const uint32_t two = 2u << 14; // operands
+    const uint32_t expected[] = {IKATI_OP_VARIABLE | IKATI_VARIABLE_I << 16,
                                  IKATI_OP_INT,
                                  7,
-                                 IKATI_OP_ADD | 1u << 10,
-                                 IKATI_OP_VARIABLE | IKATI_VARIABLE_J << 14,
-                                 IKATI_OP_SUBTRACT | 1u << 8};
+                                 IKATI_OP_ADD | 1u << 10 | two,
+                                 IKATI_OP_VARIABLE | IKATI_VARIABLE_J << 16,
+                                 IKATI_OP_SUBTRACT | 1u << 8 | two};
     assert_int_equal(bytecode.num_words, 6);
     assert_memory_equal(bytecode.words, expected, sizeof(expected));
     ikati_bytecode_clear(expression_host(), &bytecode);

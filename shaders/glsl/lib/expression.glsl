@@ -1,8 +1,16 @@
 // The arithmetic of expressions (spec page `custom`), defined for every value. Emitted functions use
-// nothing else, and kernels that interpret bytecode the same.
+// nothing else, nor does lib/expression_run.h.
 //
 // After lib/numbers.glsl. The including file declares `int expression_words[]`, a buffer in the
 // layout of ikati_symbols_pack (src/expression/expression.h).
+
+#include "params/expression.h"
+#define X(number, name, type, num_operands) const int name = number;
+EXPRESSION_OPERATIONS(X)
+#undef X
+#define X(number, name, text) const int name = number;
+EXPRESSION_VARIABLES(X)
+#undef X
 
 // One value a variable; the names are those of the language.
 struct Place { int i, j, h, b, n, m, len, qlen; };
@@ -55,6 +63,7 @@ int expression_entry(int block, int position) {
 }
 
 float float_of_bits(int bits) { return intBitsToFloat(bits); }
+int bits_of_float(float x) { return floatBitsToInt(x); }
 float float_of_int(int a) { return float(a); }
 float float_abs(float x) { return abs(x); }
 float float_exp(float x) { return exp(x); }

@@ -1,8 +1,18 @@
 // The arithmetic of expressions (spec page `custom`), defined for every value. Emitted functions use
-// nothing else, and kernels that interpret bytecode the same.
+// nothing else, nor does lib/expression_run.h.
 //
 // `words`: a buffer in the layout of ikati_symbols_pack (src/expression/expression.h). Every
 // function here is for one pair, whatever LANES is.
+
+#include "params/expression.h"
+enum {
+#define X(number, name, type, num_operands) name = number,
+    EXPRESSION_OPERATIONS(X)
+#undef X
+#define X(number, name, text) name = number,
+    EXPRESSION_VARIABLES(X)
+#undef X
+};
 
 // One value a variable; the names are those of the language.
 typedef struct Place {
@@ -52,6 +62,7 @@ static inline int expression_entry(__global const int *words, int block, int pos
 
 // OpenCL C bounds the errors of its own functions to a few units in the last place.
 #define float_of_bits(bits) as_float((int)(bits))
+#define bits_of_float(x) as_int((float)(x))
 #define float_of_int(a) convert_float((int)(a))
 #define float_abs(x) fabs((float)(x))
 #define float_exp(x) exp((float)(x))
