@@ -182,11 +182,10 @@ static void write_float(sketch *s, uint32_t levels) {
     }
 }
 
-// Something of a type: half of the time shallower than it may be. What does not fit is taken back.
+// Something of a type; a leaf where there is no room for more, and sometimes anyway.
 static void write_value(sketch *s, ikati_expression_type type, uint32_t levels) {
-    enum { LEAF_ROOM = 16, SHARE = 6 };
-    const size_t start = s->length, capacity = s->capacity;
-    if (levels == 0 || choose(s, 6) == 0 || capacity < start + SHARE * LEAF_ROOM) {
+    enum { ROOM = 96 };
+    if (levels == 0 || choose(s, 6) == 0 || s->capacity < s->length + ROOM) {
         write_leaf(s, type);
         return;
     }
