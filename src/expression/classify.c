@@ -1,5 +1,6 @@
 // Tiles under a mask: the interval of its value, and what that means.
 
+#include "arithmetic.h"
 #include "interval.h"
 
 typedef ikati_interval interval;
@@ -81,9 +82,30 @@ static interval bound_variable(uint32_t variable, const ikati_tile *tile) {
     }
 }
 
+// Known operands give a known value. Sharper than bounds where it wraps: patterns may be drawn from
+// hashes of the head.
+static bool apply_to_points(const ikati_node *node, const interval *intervals, interval *out) {
+    const ikati_operation operation = (ikati_operation)node->operation;
+    ikati_expression_value operands[3] = {{0}, {0}, {0}};
+    for (uint32_t k = 0; k < ikati_operation_operands(operation); k++) {
+        const interval operand = intervals[node->operands[k]];
+        if (operand.low != operand.high) {
+            return false;
+        }
+        operands[k].integer = (int32_t)operand.low;
+    }
+    *out = ikati_interval_point(
+        ikati_operation_apply(operation, operands[0], operands[1], operands[2]).integer);
+    return true;
+}
+
 static interval bound_operation(const ikati_node *node, const interval *intervals) {
     const ikati_operation operation = (ikati_operation)node->operation;
     const interval a = intervals[node->operands[0]];
+    interval known;
+    if (apply_to_points(node, intervals, &known)) {
+        return known;
+    }
     switch (ikati_operation_operands(operation)) {
     case 1: return ikati_interval_unary(operation, a);
     case 2: return ikati_interval_binary(operation, a, intervals[node->operands[1]]);
@@ -106,6 +128,8 @@ ikati_interval ikati_expression_bound(const ikati_expression *mask, const ikati_
             intervals[n] =
                 bound_read(mask, &symbols->tables[node->index], node->operands[0], intervals);
             break;
+        case IKATI_OP_INDEX:
+        case IKATI_OP_INDEX_NEXT: break; // the read looks at the indices themselves
         default: intervals[n] = bound_operation(node, intervals); break;
         }
     }

@@ -191,8 +191,8 @@ typedef struct ikati_tile {
     int32_t first_key, last_key;
 } ikati_tile;
 
-// The interval of an int expression over a tile, lengths not regarded: holds every value, by the
-// rules of the page.
+// The interval of an int expression over a tile, lengths not regarded: holds every value, at least
+// as sharp as the rules of the page.
 //
 // symbols    tables with data, measured
 // intervals  num_nodes intervals of room, overwritten

@@ -11,4 +11,7 @@ trap 'rm -rf "$work"' EXIT
 if command -v spirv-val > /dev/null; then
     spirv-val --target-env vulkan1.1 "$work/suite.spv"
 fi
+if command -v spirv-cross > /dev/null; then
+    spirv-cross --msl --msl-version 20100 "$work/suite.spv" > "$work/suite.metal"
+fi
 [ $# -lt 4 ] || "$4" "$work/suite.spv"

@@ -64,6 +64,8 @@ static void arithmetic_rules(void **state) {
     expect_bound("min(i, j)", -3, 7);
     expect_bound("max(i, j)", 5, 10);
     expect_bound("min(i, 0 - 5)", -5, -5);
+    expect_bound("(h + 41) * 1103515245 + 12345", -896987621, -896987621); // known, though it wraps
+    expect_bound("-least", INT32_MIN, INT32_MIN);
 }
 
 static void division_rules(void **state) {
