@@ -31,7 +31,6 @@ typedef struct ikati_source {
     const ikati_host *host;
     const char *name; // "mask" or "score"
     const char *text;
-    uint32_t length;
 } ikati_source;
 
 // Logs "<name>, column <start + 1>: <message>".

@@ -118,8 +118,8 @@ static ikat_status fail_count(parser *p, const pending *open) {
     const bool call = open->kind == PENDING_CALL;
     return ikati_source_fail(
         &p->source, p->token.start, call ? IKAT_MESSAGE_SYNTAX : IKAT_MESSAGE_RANK,
-        "found '%c' after %s %u, expected %u", (char)p->token.kind, call ? "operand" : "index",
-        open->num_operands + 1u, wanted_operands(p, open));
+        "found '%c' after %s %u, expected %u in all", (char)p->token.kind,
+        call ? "operand" : "index", open->num_operands + 1u, wanted_operands(p, open));
 }
 
 // An operator was due, and something else came.
@@ -354,7 +354,7 @@ static ikat_status parse(parser *p) {
 }
 
 // A character gives at most an operation and a conversion, and the whole one conversion more.
-static size_t max_nodes(uint32_t length) { return (size_t)length * 2 + 1; }
+static size_t max_nodes(size_t length) { return length * 2 + 1; }
 
 ikat_status ikati_expression_parse(const ikati_host *host, ikati_expression_kind kind,
                                    const char *text, const ikati_symbols *symbols,
@@ -368,10 +368,9 @@ ikat_status ikati_expression_parse(const ikati_host *host, ikati_expression_kind
                                  "found %zu characters, expected at most %d", length,
                                  IKATI_MAX_EXPRESSION_CHARACTERS);
     }
-    p.source.length = (uint32_t)length;
     p.operands = ikati_alloc(host, length + 1, sizeof(*p.operands));
     p.stack = ikati_alloc(host, length + 1, sizeof(*p.stack));
-    ikati_node *nodes = ikati_alloc(host, max_nodes(p.source.length), sizeof(*nodes));
+    ikati_node *nodes = ikati_alloc(host, max_nodes(length), sizeof(*nodes));
     out_expression->nodes = nodes;
     ikat_status status = p.operands && p.stack && nodes ? parse(&p) : IKAT_NO_MEMORY;
     if (status == IKAT_OK) {

@@ -79,7 +79,7 @@ static ikat_status require_int(const ikati_builder *builder, const ikati_part *o
         return IKAT_OK;
     }
     return ikati_source_fail(builder->source, operand->start, IKAT_MESSAGE_DTYPE,
-                             "found a float, expected an int for %s", user);
+                             "found a float, expected an int for '%s'", user);
 }
 
 // Masks have nothing that is a float.
@@ -131,7 +131,7 @@ ikat_status ikati_build_unary(ikati_builder *builder, uint32_t token, uint32_t s
     const bool is_float = type_of(builder, operand) == IKATI_TYPE_FLOAT;
     ikati_node node = {.operands = {operand->node}};
     if (token == '!') {
-        const ikat_status status = require_int(builder, operand, "'!'");
+        const ikat_status status = require_int(builder, operand, "!");
         if (status != IKAT_OK) {
             return status;
         }
@@ -165,7 +165,7 @@ ikat_status ikati_build_binary(ikati_builder *builder, const ikati_operator *bin
 }
 
 ikat_status ikati_build_select(ikati_builder *builder, ikati_part operands[3]) {
-    const ikat_status status = require_int(builder, &operands[0], "the condition of '?:'");
+    const ikat_status status = require_int(builder, &operands[0], "?:");
     if (status != IKAT_OK) {
         return status;
     }
@@ -218,7 +218,7 @@ ikat_status ikati_build_call(ikati_builder *builder, const ikati_builtin *builti
 ikat_status ikati_build_index(ikati_builder *builder, uint32_t table, uint32_t axis,
                               ikati_part operands[]) {
     const uint32_t index = axis == 0 ? 0 : 1;
-    const ikat_status status = require_int(builder, &operands[index], "an index");
+    const ikat_status status = require_int(builder, &operands[index], "[]");
     if (status != IKAT_OK) {
         return status;
     }
