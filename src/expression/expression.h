@@ -82,8 +82,8 @@ typedef struct ikati_symbols {
     uint32_t num_tables;
 } ikati_symbols;
 
-// Checks names (form, reserved, twice), numbers of them, ranks and shapes. Extents of a
-// table other than 0 multiply to less than 2^31.
+// Checks names (form, reserved, twice), numbers of them, ranks and shapes. The extents of a table,
+// other than 0, multiply to less than 2^31.
 //
 // IKAT_INVALID (logged, naming `param.NAME` or `table.NAME`)
 ikat_status ikati_symbols_check(const ikati_host *host, const ikati_symbols *symbols);
