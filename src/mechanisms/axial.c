@@ -199,6 +199,12 @@ static ikati_cost cost(const ikati_request *request) {
     return ikati_attention_cost_of(request, status, &patterns);
 }
 
+static ikat_status lower(const ikati_request *request, ikati_lowering *lowering) {
+    ikati_patterns patterns;
+    const ikat_status status = ikati_axial_patterns(request, &patterns);
+    return ikati_attention_lower(request, lowering, status, &patterns, NULL);
+}
+
 const ikati_mechanism ikati_mechanism_axial = {
     .info =
         {
@@ -219,6 +225,6 @@ const ikati_mechanism ikati_mechanism_axial = {
     .num_cases = IKATI_COUNT(cases),
     .check = check,
     .cost = cost,
-    .lower = ikati_attention_lower_nothing,
+    .lower = lower,
     .tolerance = ikati_attention_tolerance,
 };

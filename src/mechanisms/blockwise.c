@@ -233,6 +233,12 @@ static ikati_cost cost(const ikati_request *request) {
     return ikati_attention_cost_of(request, status, &patterns);
 }
 
+static ikat_status lower(const ikati_request *request, ikati_lowering *lowering) {
+    ikati_patterns patterns;
+    const ikat_status status = ikati_blockwise_patterns(request, &patterns);
+    return ikati_attention_lower(request, lowering, status, &patterns, NULL);
+}
+
 const ikati_mechanism ikati_mechanism_blockwise = {
     .info =
         {
@@ -253,6 +259,6 @@ const ikati_mechanism ikati_mechanism_blockwise = {
     .num_cases = IKATI_COUNT(cases),
     .check = check,
     .cost = cost,
-    .lower = ikati_attention_lower_nothing,
+    .lower = lower,
     .tolerance = ikati_attention_tolerance,
 };
