@@ -412,6 +412,7 @@ static void test_known_answers(void **state) {
     check_known("dense/plain");
     check_known("dense/sinks-lengths");
     check_known("dense/window-right-only");
+    check_known("pruned/heads");
     check_known("longformer/global-own-projection");
     check_known("longformer/lengths-global");
     check_known("bigbird/itc");
