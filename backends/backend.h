@@ -92,6 +92,7 @@ typedef struct ikati_call_setting {
     const char *name;
     ikat_setting_type type;
     bool given;
+    bool chosen;     // given by the caller, not by default
     int64_t integer; // of a word its place among the setting's words
     double number;   // integers too
     const char *word;

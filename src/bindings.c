@@ -81,15 +81,19 @@ static ikat_status bind_tensor(const ikat_plan *plan, const char *name, const ik
     return status;
 }
 
-// Structure inputs are part of the plan.
+// Structure inputs are part of the plan. An output may have the name of one.
 static bool is_structure(const ikat_plan *plan, const char *name) {
     const ikat_mechanism_info *info = &plan->request.mechanism->info;
+    bool structure = false;
     for (uint32_t i = 0; i < info->num_inputs; i++) {
-        if (strcmp(info->inputs[i].name, name) == 0) {
-            return info->inputs[i].structure;
-        }
+        structure =
+            structure || (info->inputs[i].structure && strcmp(info->inputs[i].name, name) == 0);
     }
-    return false;
+    for (uint32_t i = 0; i < info->num_outputs; i++) {
+        structure = structure &&
+                    !(plan->request.outputs[i].present && strcmp(info->outputs[i].name, name) == 0);
+    }
+    return structure;
 }
 
 static ikat_status check_names(const ikat_plan *plan, const ikat_bindings_params *params) {

@@ -1,6 +1,7 @@
 #include "kernel.h"
 
 #include "../shaders/params/attend.h"
+#include "../shaders/params/copy.h"
 #include "../shaders/params/heads.h"
 #include "../shaders/params/merge.h"
 #include "../shaders/params/pack.h"
@@ -16,6 +17,11 @@
 #define KERNEL_NAME "attend"
 static const ikati_variant attend_variants[] = {
 #include "../shaders/variants/attend.inc"
+};
+#undef KERNEL_NAME
+#define KERNEL_NAME "copy"
+static const ikati_variant copy_variants[] = {
+#include "../shaders/variants/copy.inc"
 };
 #undef KERNEL_NAME
 #define KERNEL_NAME "heads"
@@ -60,6 +66,7 @@ static const ikati_variant pack_variants[] = {
     _Static_assert(COUNT(lower##_bindings) <= IKATI_MAX_BINDINGS, #lower);
 
 DEFINE_KERNEL(attend, ATTEND)
+DEFINE_KERNEL(copy, COPY)
 DEFINE_KERNEL(heads, HEADS)
 DEFINE_KERNEL(merge, MERGE)
 DEFINE_KERNEL(pack, PACK)

@@ -97,6 +97,11 @@ uint32_t ikati_lowering_scratch(ikati_lowering *lowering, uint64_t size_bytes);
 // Adds a constant table, copied. UINT32_MAX if memory ran out.
 uint32_t ikati_lowering_table(ikati_lowering *lowering, const void *data, uint64_t size_bytes);
 
+// Adds a step that writes `data`, packed 32-bit elements in the tensor's shape, to output `index`,
+// if the call wants it: what was drawn or decided when the plan is made.
+ikat_status ikati_lowering_write_output(ikati_lowering *lowering, const ikati_request *request,
+                                        uint32_t index, const void *data);
+
 // Adds a step; `step` is copied, with kernel, variant, specialisation, params, operands, num_groups
 // and flops set. Its name is made of kernel, type, variant and `options` (words led by dots, or
 // "").

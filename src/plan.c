@@ -170,10 +170,10 @@ ikat_status ikat_plan_get_tensor(const ikat_plan *plan, const char *name, ikat_t
     const ikat_mechanism_info *info = &plan->request.mechanism->info;
     uint32_t input = find_use(info->inputs, plan->request.inputs, info->num_inputs, name);
     uint32_t output = find_use(info->outputs, plan->request.outputs, info->num_outputs, name);
-    if (input < info->num_inputs) {
-        *out_tensor = plan->request.inputs[input].tensor;
-    } else if (output < info->num_outputs) {
+    if (output < info->num_outputs) {
         *out_tensor = plan->request.outputs[output].tensor;
+    } else if (input < info->num_inputs) {
+        *out_tensor = plan->request.inputs[input].tensor;
     } else {
         return ikati_fail(plan->request.host, IKAT_INVALID, IKAT_MESSAGE_UNKNOWN_NAME,
                           "the plan has no tensor '%s'", name);

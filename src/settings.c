@@ -205,7 +205,7 @@ static ikat_status resolve_one(ikati_request *request, const ikat_setting *setti
             return ikati_fail(request->host, IKAT_INVALID, IKAT_MESSAGE_TWICE,
                               "setting %s is given twice", setting->name);
         }
-        request->settings[i].given = true;
+        request->settings[i].given = request->settings[i].chosen = true;
         return convert(request, &info->settings[i], setting, &request->settings[i]);
     }
     return ikati_fail(request->host, IKAT_INVALID, IKAT_MESSAGE_UNKNOWN_NAME,

@@ -162,7 +162,7 @@ bool ikati_tensor_is_disjoint(const ikat_tensor *tensor) {
 
 bool ikati_tensor_is_packed(const ikat_tensor *tensor) {
     uint64_t stride = 1;
-    for (uint32_t axis = tensor->rank; axis-- > 0;) {
+    for (uint32_t axis = tensor->rank; axis-- > 0 && ikati_tensor_count(tensor) > 0;) {
         if (tensor->shape[axis] > 1 && (uint64_t)tensor->strides[axis] != stride) {
             return false;
         }

@@ -141,7 +141,8 @@ IKAT_API ikat_status ikat_plan_derive(const ikat_plan *plan, const ikat_argument
 // Destroys a plan and leaves NULL. Its bindings must have been destroyed.
 IKAT_API void ikat_plan_destroy(ikat_plan **plan);
 
-// Tells dtype, shape and strides of an input or output of the plan, by name.
+// Tells dtype, shape and strides of an input or output of the plan, by name; of the output where a
+// structure input has the same name.
 //
 // IKAT_INVALID if the plan has no such tensor.
 IKAT_API ikat_status ikat_plan_get_tensor(const ikat_plan *plan, const char *name,

@@ -414,6 +414,8 @@ static void test_known_answers(void **state) {
     check_known("dense/window-right-only");
     check_known("longformer/global-own-projection");
     check_known("longformer/lengths-global");
+    check_known("bigbird/itc");
+    check_known("sparse/fixed-default-c");
 }
 
 int main(int argc, char **argv) {

@@ -164,7 +164,7 @@ static void check_sampled(cli_tool *tool, cli_harness *harness, const char *inpu
     }
     assert_true(sampled.num_rows >= 4);
     // The last row is always among the sampled ones.
-    job_tensor *out = job_find(&job, "out");
+    job_tensor *out = job_output(&job, "out");
     ((float *)job.images[out->image].bytes)[tensor_count(&out->tensor) - 1] += 0.5f;
     assert_false(sample_check(tool, harness->reference, &drawing, &job, 8, &sampled));
     job_free(&job);

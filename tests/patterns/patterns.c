@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-enum { NUM_RANDOM = 400 };
+enum { NUM_RANDOM = 120 };
 
 // The call being compared, for messages.
 static char current[1024];

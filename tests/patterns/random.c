@@ -32,3 +32,33 @@ void longformer_draw(uint32_t seed, char *inputs, char *settings, size_t capacit
     snprintf(settings, capacity, "window=%u dilation=%u,%u,%u causal=%u", next(&s, 30),
              1 + next(&s, 4), 1 + next(&s, 9), 1 + next(&s, 200), next(&s, 2));
 }
+
+void bigbird_draw(uint32_t seed, char *inputs, char *settings, size_t capacity) {
+    uint32_t s = seed;
+    const uint32_t n = 1 + next(&s, 120), g = next(&s, 3) ? 0 : next(&s, n + 1);
+    const uint32_t size = 1 + next(&s, 20), r = next(&s, 6), nb = (n - g + size - 1) / size;
+    char table[64] = "";
+    draw_tensors(3, n, inputs, capacity);
+    if (next(&s, 2)) {
+        snprintf(table, sizeof(table), " random_blocks=3,%u,%u", nb, r);
+    }
+    append(inputs, capacity, table);
+    snprintf(settings, capacity,
+             "block_size=%u window_blocks=%u num_random_blocks=%u global_blocks_left=%u "
+             "global_blocks_right=%u num_global_tokens=%u seed=%u",
+             size, 1 + 2 * next(&s, 3), r, next(&s, 3), next(&s, 3), g, next(&s, 1000));
+}
+
+void sparse_draw(uint32_t seed, char *inputs, char *settings, size_t capacity) {
+    static const char *const modes[] = {"merged", "split", "first", "second"};
+    uint32_t s = seed;
+    const uint32_t n = 1 + next(&s, 120), stride = 1 + next(&s, 30), c = 1 + next(&s, stride);
+    char fixed[64] = "";
+    draw_tensors(1 + next(&s, 5), n, inputs, capacity);
+    if (next(&s, 2)) {
+        snprintf(fixed, sizeof(fixed), " pattern=fixed c=%u distinct=%u", c,
+                 1 + next(&s, stride / c));
+    }
+    snprintf(settings, capacity, "stride=%u head_mode=%s causal=%u%s",
+             next(&s, 10) ? stride : stride * 50 + c, modes[next(&s, 4)], next(&s, 2), fixed);
+}

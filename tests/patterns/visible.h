@@ -24,7 +24,12 @@ typedef struct patterned {
 extern const patterned patterned_mechanisms[];
 extern const uint32_t num_patterned_mechanisms;
 
-bool longformer_sees(const ikati_request *request, int64_t b, int64_t h, int64_t i, int64_t j);
-void longformer_draw(uint32_t seed, char *inputs, char *settings, size_t capacity);
+#define PATTERNED(name)                                                                         \
+    bool name##_sees(const ikati_request *request, int64_t b, int64_t h, int64_t i, int64_t j); \
+    void name##_draw(uint32_t seed, char *inputs, char *settings, size_t capacity);
+PATTERNED(longformer)
+PATTERNED(bigbird)
+PATTERNED(sparse)
+#undef PATTERNED
 
 #endif

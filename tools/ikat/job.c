@@ -36,9 +36,9 @@ bool job_add_tensor(cli_job *job, const char *name, ikat_tensor tensor, uint32_t
     return true;
 }
 
-job_tensor *job_find(cli_job *job, const char *name) {
+job_tensor *job_output(cli_job *job, const char *name) {
     for (uint32_t i = 0; i < job->num_tensors; i++) {
-        if (strcmp(job->tensors[i].name, name) == 0) {
+        if (job->tensors[i].output && strcmp(job->tensors[i].name, name) == 0) {
             return &job->tensors[i];
         }
     }

@@ -49,7 +49,8 @@ uint32_t job_adopt_image(cli_job *job, void *bytes, uint64_t size_bytes);
 // Adds a tensor to a job that has its mechanism; false if there are too many.
 bool job_add_tensor(cli_job *job, const char *name, ikat_tensor tensor, uint32_t image,
                     bool output);
-job_tensor *job_find(cli_job *job, const char *name);
+// An output by its name, which an input may share; NULL if there is none.
+job_tensor *job_output(cli_job *job, const char *name);
 
 // Makes the plan.
 ikat_status job_plan(cli_job *job, ikat_device *device);

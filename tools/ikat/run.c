@@ -38,7 +38,7 @@ static int write_outputs(const cli_args *args, cli_job *job) {
     int code = TOOL_OK;
     for (uint32_t i = 0; i < num && !code; i++) {
         const cli_argument *given = args_nth(args, "out", i);
-        code = prepare_output(job, job_find(job, given->name), given->text, &files[i]);
+        code = prepare_output(job, job_output(job, given->name), given->text, &files[i]);
     }
     for (uint32_t i = 0; i < num && !code; i++) {
         code = file_commit(&files[i]);

@@ -59,6 +59,11 @@ static inline void cpu_store(const ikati_call_tensor *tensor, int64_t index, dou
     }
 }
 
+// To an int32 tensor.
+static inline void cpu_store_int(const ikati_call_tensor *tensor, int64_t index, int32_t value) {
+    ((int32_t *)tensor->data)[index] = value;
+}
+
 // `count` elements along the innermost axis, whose stride is 1.
 void cpu_load_row(const ikati_call_tensor *tensor, int64_t index, int64_t count, double *out);
 void cpu_store_row(const ikati_call_tensor *tensor, int64_t index, int64_t count,
