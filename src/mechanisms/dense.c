@@ -161,6 +161,8 @@ static const ikat_mechanism_case cases[] = {
     {"large_causal", "q=1,1,20000,64 k=1,1,20000,64 v=1,1,20000,64", "causal=1", ""},
     {"large_window", "q=1,1,20000,64 k=1,1,20000,64 v=1,1,20000,64",
      "window_left=300 window_right=40", ""},
+    {"large_lengths", "q=2,1,20000,64 k=2,1,20000,64 v=2,1,20000,64 lengths=2@16385,256",
+     "causal=1", ""},
     {"large_decode", "q=1,4,1,64 k=1,1,200000,64 v=1,1,200000,64", "causal=1", "a long cache"},
     {"large_head", "q=1,2,3,64 k=1,1,530000,64 v=1,1,530000,64", "",
      "a head past a storage range of 128 MiB"},
