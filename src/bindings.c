@@ -317,6 +317,8 @@ static ikat_status run_call(const ikat_plan *plan, const ikat_bindings *bindings
         .num_outputs = bindings->num_outputs,
         .settings = plan->request.settings,
         .num_settings = info->num_settings,
+        .rows = plan->request.rows,
+        .num_rows = plan->request.num_rows,
     };
     return plan->device->backend->run_call(plan->device->port, &call, out_ticket);
 }

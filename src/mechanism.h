@@ -31,8 +31,8 @@ typedef struct ikati_letter {
 } ikati_letter;
 
 // A call: what was asked for, checked. Arrays run parallel to those of mechanism->info, inputs to
-// ikat_mechanism_input. It owns the
-// values of structure inputs and the elements of list settings (ikati_request_clear).
+// ikat_mechanism_input. It owns the values of structure inputs, the elements of list settings and
+// the rows (ikati_request_clear).
 typedef struct ikati_request {
     const ikati_host *host;
     const ikati_mechanism *mechanism;
@@ -41,7 +41,9 @@ typedef struct ikati_request {
     ikati_call_setting settings[IKATI_MAX_SETTINGS];
     ikati_letter letters[IKATI_MAX_LETTERS];
     uint32_t num_letters;
-    ikat_dtype dtype; // of the main tensors
+    ikat_dtype dtype;    // of the main tensors
+    const int64_t *rows; // of the outputs, that need be computed; NULL: all
+    uint32_t num_rows;
 } ikati_request;
 
 // flops and visible pairs, see ikat_plan_info.

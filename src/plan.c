@@ -56,12 +56,6 @@ static ikat_status upload_tables(ikat_plan *plan) {
 }
 
 static ikat_status build_steps(ikat_plan *plan) {
-    const uint32_t head_mask = ikati_find_input(&plan->request.mechanism->info, "head_mask");
-    if (head_mask != UINT32_MAX && plan->request.inputs[head_mask].present) {
-        // TODO: no lowering skips pruned heads yet. Take this out with the first that does.
-        return ikati_fail(plan->request.host, IKAT_UNSUPPORTED, IKAT_MESSAGE_VARIANT,
-                          "head_mask is given, expected none: only the cpu prunes heads");
-    }
     ikat_status status = lower_and_compile(plan);
     if (!status) {
         status = ikati_workspace_place(&plan->lowering);

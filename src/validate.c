@@ -232,15 +232,33 @@ static ikat_status check_outputs(ikati_request *request) {
     return IKAT_OK;
 }
 
+// A mechanism without axis N has no rows to name.
+static ikat_status check_rows(const ikati_request *request) {
+    const int64_t num_positions = ikati_extent(request, "N");
+    int64_t least = 0;
+    for (uint32_t i = 0; i < request->num_rows; i++) {
+        const int64_t row = request->rows[i];
+        if (row < least || row >= num_positions) {
+            return ikati_fail(request->host, IKAT_INVALID, IKAT_MESSAGE_RANGE,
+                              "rows has %" PRId64 " at place %" PRIu32
+                              ", expected rows of axis N = %" PRId64 ", ascending, each once",
+                              row, i, num_positions);
+        }
+        least = row + 1;
+    }
+    return IKAT_OK;
+}
+
 static ikat_status check_tensors(ikati_request *request) {
     ikat_status status = check_inputs(request);
     if (!status) {
         status = request->mechanism->check(request);
     }
-    return status ? status : check_outputs(request);
+    status = status ? status : check_outputs(request);
+    return status ? status : check_rows(request);
 }
 
-// Copies what requests own: values and lists that `request` still borrows. After a failure it
+// Copies what requests own: values, lists and rows that `request` still borrows. After a failure it
 // forgets those instead, so that what is left can be cleared.
 static ikat_status own_values(ikati_request *request, ikat_status status) {
     for (uint32_t i = 0; i < IKATI_MAX_INPUTS; i++) {
@@ -274,7 +292,20 @@ static ikat_status own_lists(ikati_request *request) {
     return status;
 }
 
+static ikat_status own_rows(ikati_request *request, ikat_status status) {
+    const int64_t *borrowed = request->rows;
+    request->rows = NULL;
+    if (borrowed && !status) {
+        int64_t *own = ikati_alloc(request->host, request->num_rows, sizeof(*own));
+        status = own ? IKAT_OK : IKAT_NO_MEMORY;
+        request->rows = own ? memcpy(own, borrowed, request->num_rows * sizeof(*own)) : NULL;
+    }
+    return status;
+}
+
 void ikati_request_clear(ikati_request *request) {
+    ikati_free(request->host, (void *)(uintptr_t)request->rows);
+    request->rows = NULL;
     for (uint32_t i = 0; i < IKATI_MAX_INPUTS; i++) {
         ikati_free(request->host, (void *)(uintptr_t)request->inputs[i].values);
         request->inputs[i].values = NULL;
@@ -288,6 +319,7 @@ void ikati_request_clear(ikati_request *request) {
 // A request's last act in the making.
 static ikat_status finish(ikati_request *request, ikat_status status) {
     status = own_values(request, status);
+    status = own_rows(request, status);
     if (status) {
         ikati_request_clear(request);
     }
@@ -318,11 +350,13 @@ ikat_status ikati_request_create(const ikati_host *host, const ikat_plan_params 
                           params->mechanism ? params->mechanism : "(null)");
     }
     if ((params->num_inputs && !params->inputs) || (params->num_settings && !params->settings) ||
-        (params->num_outputs && !params->outputs)) {
+        (params->num_outputs && !params->outputs) || (params->num_rows && !params->rows)) {
         return ikati_fail(host, IKAT_INVALID, IKAT_MESSAGE_NULL_ARGUMENT,
-                          "a list of inputs, settings or outputs is NULL, expected as many entries "
-                          "as its count says");
+                          "a list of inputs, settings, outputs or rows is NULL, expected as many "
+                          "entries as its count says");
     }
+    out_request->rows = params->num_rows ? params->rows : NULL;
+    out_request->num_rows = params->num_rows;
     ikat_status status = place_arguments(out_request, params);
     if (!status) {
         status = ikati_settings_resolve(out_request, params->settings, params->num_settings);

@@ -64,6 +64,8 @@ ikat_status cpu_run_call(ikati_port *handle, const ikati_call *call, ikat_ticket
         .num_outputs = call->num_outputs,
         .settings = call->settings,
         .num_settings = call->num_settings,
+        .rows = call->rows,
+        .num_rows = call->num_rows,
     };
 
     ikati_mutex_lock(port->queue);

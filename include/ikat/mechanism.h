@@ -94,12 +94,12 @@ IKAT_API const ikat_argument_info *ikat_mechanism_find_input(const ikat_mechanis
 // inputs    shapes as numbers, "q=2,3,5,8 k=2,3,7,8 lengths=2@5,0"; values are drawn by the harness
 //           from N(0,1), whole numbers from the range that the input's `values` name; or they follow
 //           the shape after `@`: a range "0..3" of whole numbers to draw from, or a list that is
-//           repeated as often as needed ("inf", "-inf" and "nan" too). dtypes as in the
-//           mechanism's inputs. A last word "!lse" names an output that the call does not make
+//           repeated as often as needed ("inf", "-inf" and "nan" too; "0*9" is nine zeros). dtypes
+//           as in the mechanism's inputs. A last word "!lse" names an output that the call does not
+//           make
 // settings  "causal=1 softcap=5"
 // notes     what makes this case worth having
-// name      begins with "large_" where only sampled rows can be compared with the reference; such a
-//           case has no lengths
+// name      begins with "large_" where only sampled rows can be compared with the reference
 typedef struct ikat_mechanism_case {
     const char *name;
     const char *inputs;

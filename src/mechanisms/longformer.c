@@ -100,6 +100,11 @@ static const ikat_mechanism_case cases[] = {
     {"head_mask", QKV("1,4,40,16", "1,4,40,16") " head_mask=4@1,0,1,1", "window=4",
      "a pruned head"},
     {"no_batch", QKV("0,2,20,16", "0,2,20,16") " global_mask=0,20", "", "B = 0"},
+    {"large_global", QKV("1,1,20000,64", "1,1,20000,64") " global_mask=1,20000@1,0*4999",
+     "window=128", "where N x N would not do"},
+    {"large_dilation",
+     QKV("1,2,20000,32", "1,2,20000,32") " global_mask=1,20000@0*63,1,0*9936 lengths=1@19000",
+     "window=128 dilation=3,1", ""},
 };
 
 static ikat_status check(ikati_request *request) {

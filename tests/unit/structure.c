@@ -1,5 +1,5 @@
-// Structure inputs, among them head_mask, and settings of list and word types: what is refused, who
-// owns the values, what a derived call keeps.
+// Structure inputs, among them head_mask, and settings of list and word types: what is refused.
+// Those and rows: who owns the values, what a derived call keeps.
 
 #include "recorder.h"
 
@@ -14,11 +14,12 @@
 
 enum { B = 2, H = 3, N = 5, D = 4 };
 
-// A call of longformer with a mask and a dilation a head.
+// A call of longformer with a mask and a dilation a head, of which two rows are wanted.
 typedef struct call {
     int32_t mask[B * N];
     ikat_argument inputs[8];
     ikat_setting settings[8];
+    int64_t rows[2];
     ikat_plan_params params;
 } call;
 
@@ -34,11 +35,14 @@ static void make_call(call *c) {
     c->inputs[3] =
         (ikat_argument){"global_mask", ikat_tensor_packed(IKAT_INT32, 2, B, N, 0, 0), c->mask};
     c->settings[0] = ikat_setting_integers("dilation", dilations, H);
+    c->rows[1] = N - 1;
     c->params = (ikat_plan_params){.mechanism = "longformer",
                                    .inputs = c->inputs,
                                    .num_inputs = 4,
                                    .settings = c->settings,
-                                   .num_settings = 1};
+                                   .num_settings = 1,
+                                   .rows = c->rows,
+                                   .num_rows = 2};
 }
 
 // A host that records the last error, and can run out of memory.
@@ -198,6 +202,7 @@ static void ownership(void **state) {
     make_call(&c);
     assert_int_equal(ikati_request_create(&r.host, &c.params, &first), IKAT_OK);
     c.mask[0] = 1;
+    c.rows[1] = 1;
     const ikat_argument changed = c.inputs[3];
     assert_int_equal(ikati_request_derive(&first, &changed, 1, &second), IKAT_OK);
     assert_int_equal(ikati_request_derive(&first, NULL, 0, &third), IKAT_OK);
@@ -209,6 +214,8 @@ static void ownership(void **state) {
     assert_int_equal(ikati_structure(&third, "global_mask")[1], 1);
     expect_dilations(&second, dilations);
     expect_dilations(&third, dilations);
+    assert_int_equal(third.num_rows, 2);
+    assert_int_equal(third.rows[1], N - 1);
     // A change that is refused leaves nothing behind.
     ikat_argument bad = changed;
     bad.values = NULL;

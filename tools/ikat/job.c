@@ -72,6 +72,8 @@ ikat_status job_plan(cli_job *job, ikat_device *device) {
         .outputs = outputs,
         .num_outputs = num_outputs,
         .variant = job->variant,
+        .rows = job->rows,
+        .num_rows = job->num_rows,
     };
     job->device = device;
     ikat_status status = ikat_plan_create(device, &params, &job->plan);
@@ -138,6 +140,13 @@ ikat_status job_fetch(cli_job *job) {
         }
     }
     return status;
+}
+
+ikat_status job_compute(cli_job *job, ikat_device *device) {
+    ikat_status status = job_plan(job, device);
+    status = status ? status : job_bind(job);
+    status = status ? status : job_run(job);
+    return status ? status : job_fetch(job);
 }
 
 void job_unplan(cli_job *job) {

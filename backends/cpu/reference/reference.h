@@ -29,6 +29,14 @@ int64_t cpu_num_items(const cpu_call *call, const char *name);
 // axis of extent 1 repeats: its index may be anything ("B or 1").
 int64_t cpu_index(const ikati_call_tensor *tensor, int64_t i0, int64_t i1, int64_t i2, int64_t i3);
 
+// The rows of axis N that the call wants, of `total`: their number, and the i-th of them.
+static inline int64_t cpu_num_rows(const cpu_call *call, int64_t total) {
+    return call->num_rows ? call->num_rows : total;
+}
+static inline int64_t cpu_row_at(const cpu_call *call, int64_t i) {
+    return call->num_rows ? call->rows[i] : i;
+}
+
 // One element by its index.
 static inline double cpu_load(const ikati_call_tensor *tensor, int64_t index) {
     switch (tensor->tensor.dtype) {
