@@ -288,6 +288,27 @@ static ikati_step start_attend(const ikati_attend_builder *b, const ikati_attend
     return step;
 }
 
+// Pairs that the tiles of a block compute for one head: whole tiles of rows times the keys that any of
+// their rows sees. Lengths are taken as full.
+static double count_pairs(const ikati_attend_builder *b, const ikati_attend_block *blk) {
+    const ikati_attention *a = b->attention;
+    const int64_t rows = b->attend.variant->tile_rows;
+    const int64_t begin = blk->keys.first, end = begin + blk->keys.count;
+    double pairs = 0;
+    for (int64_t row = 0; row < blk->queries.count; row += rows) {
+        int64_t low = blk->queries.first + row + (int64_t)b->num_keys - b->num_queries;
+        int64_t high =
+            low + (rows < blk->queries.count - row ? rows : blk->queries.count - row) - 1;
+        int64_t from =
+            a->window_left >= 0 && low - a->window_left > begin ? low - a->window_left : begin;
+        int64_t to = a->window_right >= 0 && high + a->window_right + 1 < end
+                         ? high + a->window_right + 1
+                         : end;
+        pairs += to > from ? (double)rows * (double)(to - from) : 0;
+    }
+    return pairs;
+}
+
 ikat_status ikati_attend_add_attend(ikati_attend_builder *b, const ikati_attend_block *blk,
                                     const ikati_operand *table, const ikati_attend_targets *t) {
     ikati_step step = start_attend(b, blk, table, t);
@@ -296,8 +317,9 @@ ikat_status ikati_attend_add_attend(ikati_attend_builder *b, const ikati_attend_
     attend_params params;
     fill_attend_params(b, blk, t, keys_per_split, &params);
     memcpy(step.params, &params, sizeof(params));
-    step.num_groups =
-        (uint64_t)blk->batches.count * blk->heads.count * params.num_query_tiles * b->num_splits;
+    step.num_tiles = (uint64_t)blk->batches.count * blk->heads.count * params.num_query_tiles;
+    step.num_groups = step.num_tiles * b->num_splits;
+    step.pairs = (double)blk->batches.count * blk->heads.count * count_pairs(b, blk);
     step.flops =
         2.0 * (b->head_size + b->value_size) * (double)step.num_groups * step.variant->tile_rows *
         (double)ikati_attend_keys_of_group(b, keys_per_split < blk->keys.count ? keys_per_split
@@ -338,9 +360,10 @@ ikat_status ikati_attend_add_walk(ikati_attend_builder *b, const ikati_attend_bl
     params.rows_packed = walk->rows_packed;
     memcpy(step.params, &params, sizeof(params));
     uint64_t heads = (uint64_t)blk->batches.count * blk->heads.count;
-    step.num_groups = heads * list->num_tiles * list->num_splits;
-    step.flops = 2.0 * (b->head_size + b->value_size) * list->pairs * (double)heads /
-                 ((double)b->num_batches * b->num_heads);
+    step.num_tiles = heads * list->num_tiles;
+    step.num_groups = step.num_tiles * list->num_splits;
+    step.pairs = list->pairs * (double)heads / ((double)b->num_batches * b->num_heads);
+    step.flops = 2.0 * (b->head_size + b->value_size) * step.pairs;
     char words[64];
     name_options(step.specialisation[0], words, sizeof(words));
     return ikati_lowering_step(b->lowering, &step, b->dtype, words);

@@ -105,7 +105,7 @@ ikat_status ikati_attention_lower(const ikati_request *request, ikati_lowering *
         items[0].pattern = &shifted;
         items[0].out_shift = (int32_t)patterns->shift_stride;
     }
-    status = ikati_lower_patterns(lowering, items, num, patterns->merged, NULL);
+    status = ikati_lower_patterns(lowering, items, num, patterns->merged);
     ikati_patterns_free(patterns);
     return status;
 }

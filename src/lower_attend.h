@@ -44,9 +44,7 @@ ikat_status ikati_lower_attention(ikati_lowering *lowering, const ikati_attentio
 // Attention by patterns: one after the other into the same out and lse, where they own different
 // rows, or all over the same rows and `merged` by lse, where they own different pairs. All have the
 // same out, lse, lengths, sizes and type; sinks go with the first.
-//
-// out_visible_pairs  pairs that see each other, over all batches, heads and patterns; may be NULL
 ikat_status ikati_lower_patterns(ikati_lowering *lowering, const ikati_attention *attentions,
-                                 uint32_t num_attentions, bool merged, double *out_visible_pairs);
+                                 uint32_t num_attentions, bool merged);
 
 #endif

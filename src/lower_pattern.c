@@ -187,7 +187,7 @@ static ikat_status add_blocks(pattern_lowering *self) {
 }
 
 ikat_status ikati_lower_patterns(ikati_lowering *lowering, const ikati_attention *attentions,
-                                 uint32_t num_attentions, bool merged, double *out_visible_pairs) {
+                                 uint32_t num_attentions, bool merged) {
     const ikati_host *host = lowering->host;
     pattern_lowering self = {
         .lowering = lowering,
@@ -200,16 +200,11 @@ ikat_status ikati_lower_patterns(ikati_lowering *lowering, const ikati_attention
     };
     bool good = self.builders && self.schedules && self.tables;
     ikat_status status = good ? IKAT_OK : IKAT_NO_MEMORY;
-    double pairs = 0;
     for (uint32_t i = 0; i < num_attentions && !status; i++) {
         status = make_schedule(&self, i);
-        pairs += self.schedules[i].visible_pairs;
     }
     if (!status) {
         status = add_blocks(&self);
-    }
-    if (out_visible_pairs) {
-        *out_visible_pairs = pairs;
     }
     for (uint32_t i = 0; good && i < num_attentions; i++) {
         ikati_schedule_free(host, &self.schedules[i]);

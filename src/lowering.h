@@ -34,6 +34,9 @@ typedef struct ikati_step {
     ikati_operand operands[IKATI_MAX_BINDINGS];
     uint64_t num_groups;
     double flops; // of the whole step, an upper bound; cuts it into slices
+    double
+        pairs; // (query, key) pairs that it computes, and tiles of queries; 0 where there are none
+    uint64_t num_tiles;
     char name[96];
     const char *refused;    // why better variants were not taken; owned by the lowering
     ikati_program *program; // filled when the plan is made

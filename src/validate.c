@@ -12,13 +12,13 @@
 // Positions and their sums fit 32-bit arithmetic in kernels.
 enum { MAX_EXTENT = 1 << 28 };
 
-// Index of `name` in a list of arguments; `num` if it is not there.
-static uint32_t find_argument(const ikat_argument_info *list, uint32_t num, const char *name) {
+// Index of an output; UINT32_MAX if there is none of that name.
+static uint32_t find_output(const ikat_mechanism_info *info, const char *name) {
     uint32_t index = 0;
-    while (index < num && strcmp(list[index].name, name) != 0) {
+    while (index < info->num_outputs && strcmp(info->outputs[index].name, name) != 0) {
         index++;
     }
-    return index;
+    return index < info->num_outputs ? index : UINT32_MAX;
 }
 
 // Structure has its values with it, everything else has none.
@@ -31,27 +31,28 @@ static ikat_status check_place(const ikati_request *request, const ikat_argument
                       "%s has host values, expected none: it is bound to a buffer", info->name);
 }
 
-static ikat_status place_argument(const ikati_request *request, const ikat_argument *argument,
-                                  const char *what, const ikat_argument_info *list, uint32_t num,
-                                  ikati_tensor_use *uses) {
-    const char *mechanism = request->mechanism->info.name;
+static ikat_status place_argument(ikati_request *request, const ikat_argument *argument,
+                                  bool input) {
+    const ikat_mechanism_info *info = &request->mechanism->info;
+    const char *what = input ? "input" : "output";
     if (!argument->name) {
         return ikati_fail(request->host, IKAT_INVALID, IKAT_MESSAGE_NULL_ARGUMENT,
-                          "an %s of %s has no name", what, mechanism);
+                          "an %s of %s has no name", what, info->name);
     }
-    uint32_t index = find_argument(list, num, argument->name);
-    if (index == num) {
+    const uint32_t index =
+        input ? ikati_find_input(info, argument->name) : find_output(info, argument->name);
+    if (index == UINT32_MAX) {
         return ikati_fail(request->host, IKAT_INVALID, IKAT_MESSAGE_UNKNOWN_NAME,
-                          "%s has no %s '%s'", mechanism, what, argument->name);
+                          "%s has no %s '%s'", info->name, what, argument->name);
     }
-    if (uses[index].present) {
+    ikati_tensor_use *use = input ? &request->inputs[index] : &request->outputs[index];
+    if (use->present) {
         return ikati_fail(request->host, IKAT_INVALID, IKAT_MESSAGE_TWICE, "%s %s is given twice",
                           what, argument->name);
     }
-    uses[index].present = true;
-    uses[index].tensor = argument->tensor;
-    uses[index].values = argument->values;
-    return check_place(request, &list[index], argument);
+    *use = (ikati_tensor_use){true, argument->tensor, argument->values};
+    return check_place(request, input ? ikat_mechanism_input(info, index) : &info->outputs[index],
+                       argument);
 }
 
 static bool is_main_type(ikat_dtype dtype) {
@@ -161,10 +162,9 @@ static ikat_status check_structure(const ikati_request *request, const ikat_argu
 }
 
 static ikat_status check_inputs(ikati_request *request) {
-    const ikat_mechanism_info *info = &request->mechanism->info;
-    for (uint32_t i = 0; i < info->num_inputs; i++) {
+    const ikat_argument_info *argument;
+    for (uint32_t i = 0; (argument = ikat_mechanism_input(&request->mechanism->info, i)); i++) {
         ikati_tensor_use *use = &request->inputs[i];
-        const ikat_argument_info *argument = &info->inputs[i];
         if (!use->present) {
             if (!argument->optional) {
                 return ikati_fail(request->host, IKAT_INVALID, IKAT_MESSAGE_MISSING,
@@ -261,7 +261,7 @@ static ikat_status check_tensors(ikati_request *request) {
 // Copies what requests own: values, lists and rows that `request` still borrows. After a failure it
 // forgets those instead, so that what is left can be cleared.
 static ikat_status own_values(ikati_request *request, ikat_status status) {
-    for (uint32_t i = 0; i < request->mechanism->info.num_inputs; i++) {
+    for (uint32_t i = 0; i < IKATI_MAX_INPUTS; i++) {
         ikati_tensor_use *use = &request->inputs[i];
         const void *borrowed = use->values;
         use->values = NULL;
@@ -327,15 +327,12 @@ static ikat_status finish(ikati_request *request, ikat_status status) {
 }
 
 static ikat_status place_arguments(ikati_request *request, const ikat_plan_params *params) {
-    const ikat_mechanism_info *info = &request->mechanism->info;
     ikat_status status = IKAT_OK;
     for (uint32_t i = 0; i < params->num_inputs && !status; i++) {
-        status = place_argument(request, &params->inputs[i], "input", info->inputs,
-                                info->num_inputs, request->inputs);
+        status = place_argument(request, &params->inputs[i], true);
     }
     for (uint32_t i = 0; i < params->num_outputs && !status; i++) {
-        status = place_argument(request, &params->outputs[i], "output", info->outputs,
-                                info->num_outputs, request->outputs);
+        status = place_argument(request, &params->outputs[i], false);
     }
     if (params->num_outputs == 0) {
         request->outputs[0].present = true;
@@ -373,19 +370,16 @@ static ikat_status change_arguments(ikati_request *request, const ikat_argument 
     const ikat_mechanism_info *info = &request->mechanism->info;
     for (uint32_t i = 0; i < num_changed; i++) {
         const char *name = changed[i].name ? changed[i].name : "(null)";
-        uint32_t input = find_argument(info->inputs, info->num_inputs, name);
-        uint32_t output = find_argument(info->outputs, info->num_outputs, name);
-        ikati_tensor_use *use = input < info->num_inputs     ? &request->inputs[input]
-                                : output < info->num_outputs ? &request->outputs[output]
-                                                             : NULL;
-        if (!use || !use->present) {
+        const uint32_t input = ikati_find_input(info, name), output = find_output(info, name);
+        const bool is_input = input != UINT32_MAX && request->inputs[input].present;
+        if (!is_input && (output == UINT32_MAX || !request->outputs[output].present)) {
             return ikati_fail(request->host, IKAT_INVALID, IKAT_MESSAGE_UNKNOWN_NAME,
                               "the plan has no tensor '%s' to change", name);
         }
-        use->tensor = changed[i].tensor;
-        use->values = changed[i].values;
+        *(is_input ? &request->inputs[input] : &request->outputs[output]) =
+            (ikati_tensor_use){true, changed[i].tensor, changed[i].values};
         const ikat_argument_info *argument =
-            input < info->num_inputs ? &info->inputs[input] : &info->outputs[output];
+            is_input ? ikat_mechanism_input(info, input) : &info->outputs[output];
         ikat_status status = check_place(request, argument, &changed[i]);
         if (status) {
             return status;

@@ -54,6 +54,7 @@ typedef struct ikat_setting_info {
     uint32_t max_count;
 } ikat_setting_info;
 
+// inputs  the mechanism's own; ikat_mechanism_input tells those that the library adds
 typedef struct ikat_mechanism_info {
     const char *name;
     const char *title;
@@ -78,6 +79,15 @@ IKAT_API const ikat_mechanism_info *ikat_mechanism_at(uint32_t index);
 
 // Finds a mechanism by name; NULL if there is none.
 IKAT_API const ikat_mechanism_info *ikat_mechanism_find(const char *name);
+
+// Returns input `index` of a mechanism: its own inputs first, then what the library takes for every
+// mechanism of its kind (head_mask, where the main output is [B,H,N,Dv]). NULL past the last.
+IKAT_API const ikat_argument_info *ikat_mechanism_input(const ikat_mechanism_info *info,
+                                                        uint32_t index);
+
+// Finds an input, own or added, by name; NULL if there is none.
+IKAT_API const ikat_argument_info *ikat_mechanism_find_input(const ikat_mechanism_info *info,
+                                                             const char *name);
 
 // An example call of a mechanism, from its own list: what `check`, tests and benches run.
 //

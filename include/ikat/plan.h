@@ -158,14 +158,21 @@ IKAT_API const char *ikat_plan_output_name(const ikat_plan *plan, uint32_t index
 // bytes            read and written at the least
 // visible_pairs    (query, key) pairs that the mask leaves; 0 where that has no meaning. Lengths
 //                  are taken as full
-// workspace_bytes  scratch that bindings need (0: none)
+// computed_pairs   pairs that kernels compute: whole tiles. 0 on the `cpu` device, and where that has
+//                  no meaning
+// num_tiles        tiles of queries, over batches, heads and steps
+// workspace_bytes  scratch that bindings need (0: none); table_bytes: constant tables that the plan
+//                  keeps on the device
 // create_time_ns   how long ikat_plan_create took; compile_time_ns of it in the driver's compiler
 typedef struct ikat_plan_info {
     const char *mechanism;
     double flops;
     double bytes;
     double visible_pairs;
+    double computed_pairs;
+    uint64_t num_tiles;
     uint64_t workspace_bytes;
+    uint64_t table_bytes;
     uint32_t num_steps;
     uint32_t num_slices;
     uint64_t create_time_ns;

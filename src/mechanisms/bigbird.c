@@ -121,6 +121,8 @@ static const ikat_mechanism_case cases[] = {
      "global_blocks_right=2 num_global_tokens=4 seed=11 scale=0.2",
      "all options at once"},
     {"no_positions", QKV("1,2,0,16", "1,2,0,16"), "", "N = 0"},
+    {"head_mask", QKV("1,4,40,16", "1,4,40,16") " head_mask=4@1,0,1,1", "block_size=6",
+     "a pruned head"},
     {"no_batch", QKV("0,2,20,16", "0,2,20,16"), "block_size=4", "B = 0"},
 };
 

@@ -206,7 +206,11 @@ static double count_visible_pairs(const ikati_request *request) {
         int64_t end = right >= 0 && own + right + 1 < num_keys ? own + right + 1 : num_keys;
         pairs += end > first ? (double)(end - first) : 0;
     }
-    return pairs * (double)ikati_extent(request, "B") * (double)ikati_extent(request, "H");
+    int64_t num_kept = 0;
+    for (int64_t h = 0; h < ikati_extent(request, "H"); h++) {
+        num_kept += ikati_keeps_head(request, h);
+    }
+    return pairs * (double)ikati_extent(request, "B") * (double)num_kept;
 }
 
 static ikati_cost cost(const ikati_request *request) {

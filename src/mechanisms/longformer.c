@@ -97,6 +97,8 @@ static const ikat_mechanism_case cases[] = {
      "window=20 dilation=1,2,1,7 causal=1 scale=0.2", "all options at once"},
     {"one_position", QKV("1,1,1,8", "1,1,1,8") " global_mask=1,1@1", "", ""},
     {"no_positions", QKV("1,2,0,16", "1,2,0,16"), "", "N = 0"},
+    {"head_mask", QKV("1,4,40,16", "1,4,40,16") " head_mask=4@1,0,1,1", "window=4",
+     "a pruned head"},
     {"no_batch", QKV("0,2,20,16", "0,2,20,16") " global_mask=0,20", "", "B = 0"},
     {"large_global", QKV("1,1,20000,64", "1,1,20000,64") " global_mask=1,20000@1,0*4999",
      "window=128", "where N x N would not do"},

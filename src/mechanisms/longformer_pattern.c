@@ -275,7 +275,7 @@ double ikati_longformer_pairs(const ikati_request *request) {
             const bool same = h && memcmp(&band, &c.band, sizeof(band)) == 0;
             c.band = band;
             of_head = same ? of_head : count_head(&c);
-            pairs += of_head;
+            pairs += ikati_keeps_head(request, h) ? of_head : 0;
         }
     }
     return pairs;

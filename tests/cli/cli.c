@@ -412,10 +412,14 @@ static void test_known_answers(void **state) {
     check_known("dense/plain");
     check_known("dense/sinks-lengths");
     check_known("dense/window-right-only");
+    check_known("pruned/heads");
     check_known("longformer/global-own-projection");
     check_known("longformer/lengths-global");
     check_known("bigbird/itc");
     check_known("sparse/fixed-default-c");
+    check_known("blockwise/lengths");
+    check_known("local/2d-lengths");
+    check_known("axial/lengths-shift");
 }
 
 int main(int argc, char **argv) {

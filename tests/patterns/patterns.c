@@ -103,6 +103,7 @@ static double compare_head(const patterned *mechanism, const ikati_request *requ
 static void check_request(const patterned *mechanism, const ikati_request *request) {
     const int64_t n = ikati_extent(request, "N");
     uint8_t *seen = calloc((size_t)(n * n) + 1, 1);
+    const int32_t *kept = ikati_structure(request, "head_mask");
     ikati_patterns patterns;
     double pairs = 0;
     assert_non_null(seen);
@@ -116,7 +117,9 @@ static void check_request(const patterned *mechanism, const ikati_request *reque
                 assert_true(index < pattern->num_classes);
                 expand(pattern, index, patterns.merged, seen);
             }
-            pairs += compare_head(mechanism, request, b, h, seen);
+            // A pruned head has its pattern as well, which nobody computes.
+            const double of_head = compare_head(mechanism, request, b, h, seen);
+            pairs += !kept || kept[h] ? of_head : 0;
         }
     }
     const ikati_cost cost = request->mechanism->cost(request);

@@ -174,12 +174,8 @@ static ikat_buffer *make_buffer(ikat_device *device, uint64_t size_bytes) {
 
 static bool is_structure(const oracle *call, const char *name) {
     const ikat_mechanism_info *info = ikat_mechanism_find(call->mechanism);
-    for (uint32_t i = 0; info && i < info->num_inputs; i++) {
-        if (strcmp(info->inputs[i].name, name) == 0) {
-            return info->inputs[i].structure;
-        }
-    }
-    return false;
+    const ikat_argument_info *input = info ? ikat_mechanism_find_input(info, name) : NULL;
+    return input && input->structure;
 }
 
 static void run_plan(oracle *call, ikat_device *device, ikat_plan *plan, const char *const *outputs,

@@ -78,7 +78,7 @@ static bool parse_input(const char *text, size_t length, cli_drawing *out, const
         return false;
     }
     memcpy(input->name, text, name_length);
-    input->info = load_find(out->info->inputs, out->info->num_inputs, input->name);
+    input->info = ikat_mechanism_find_input(out->info, input->name);
     const char *end = text + length;
     const char *at = memchr(equals, '@', (size_t)(end - equals));
     *values = at ? at + 1 : NULL;

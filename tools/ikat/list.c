@@ -9,14 +9,23 @@ static const cli_option options[] = {
     OPTION_HELP,
 };
 
-static void print_arguments(const char *title, const ikat_argument_info *list, uint32_t num) {
-    printf("\n%s\n", title);
-    for (uint32_t i = 0; i < num; i++) {
-        const char *values = list[i].values ? list[i].values : "";
-        printf("  %-14s %-10s %-24s %s%s%s%s%s%s\n", list[i].name, list[i].dtype, list[i].shape,
-               list[i].help, list[i].optional ? " (optional)" : "",
-               list[i].structure ? " (host array)" : "", *values ? " [" : "", values,
-               *values ? "]" : "");
+static void print_argument(const ikat_argument_info *argument) {
+    const char *values = argument->values ? argument->values : "";
+    printf("  %-14s %-10s %-24s %s%s%s%s%s%s\n", argument->name, argument->dtype, argument->shape,
+           argument->help, argument->optional ? " (optional)" : "",
+           argument->structure ? " (host array)" : "", *values ? " [" : "", values,
+           *values ? "]" : "");
+}
+
+static void print_arguments(const ikat_mechanism_info *info) {
+    const ikat_argument_info *input;
+    printf("\ninputs\n");
+    for (uint32_t i = 0; (input = ikat_mechanism_input(info, i)); i++) {
+        print_argument(input);
+    }
+    printf("\noutputs\n");
+    for (uint32_t i = 0; i < info->num_outputs; i++) {
+        print_argument(&info->outputs[i]);
     }
 }
 
@@ -50,8 +59,7 @@ static void print_range(const ikat_setting_info *setting, char *out, size_t capa
 static void print_mechanism(const ikat_mechanism_info *info) {
     printf("%s: %s\n%s\nfamily %s; cost %s\n", info->name, info->title, info->citation,
            info->family, info->cost);
-    print_arguments("inputs", info->inputs, info->num_inputs);
-    print_arguments("outputs", info->outputs, info->num_outputs);
+    print_arguments(info);
     printf("\nsettings\n");
     for (uint32_t i = 0; i < info->num_settings; i++) {
         const ikat_setting_info *setting = &info->settings[i];

@@ -65,6 +65,12 @@ static void print_plan(const cli_job *job) {
            " bytes, %.4g GFLOP, %.4g MB at least, %.4g visible pairs\n",
            info.num_slices, info.num_slices == 1 ? "" : "s", info.workspace_bytes,
            info.flops * 1e-9, info.bytes * 1e-6, info.visible_pairs);
+    if (info.computed_pairs > 0) {
+        printf("  %" PRIu64 " tiles compute %.4g pairs, %.1f %% of them visible; tables %" PRIu64
+               " bytes\n",
+               info.num_tiles, info.computed_pairs, 100 * info.visible_pairs / info.computed_pairs,
+               info.table_bytes);
+    }
     printf("  made in %.2f ms, of which %.2f ms compiling %" PRIu32 " programs\n",
            1e-6 * (double)info.create_time_ns, 1e-6 * (double)info.compile_time_ns,
            info.programs_compiled);
