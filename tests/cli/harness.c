@@ -207,6 +207,8 @@ static void test_sampled_rows(void **state) {
     check_sampled(&harness, "dense", "q=1,2,50,8 k=1,1,300,8 v=1,1,300,8", "causal=1");
     check_sampled(&harness, "longformer", self, "window=20 dilation=1,2");
     check_sampled(&harness, "longformer", padded, "window=20 causal=1");
+    check_sampled(&harness, "bigbird", padded, "block_size=16");
+    check_sampled(&harness, "sparse", padded, "stride=8");
     harness_close(&harness);
     tool_close(&tool);
 }
