@@ -98,8 +98,8 @@ IKAT_API const ikat_argument_info *ikat_mechanism_find_input(const ikat_mechanis
 //           mechanism's inputs. A last word "!lse" names an output that the call does not make
 // settings  "causal=1 softcap=5"
 // notes     what makes this case worth having
-// name      begins with "large_" where only sampled rows can be compared with the reference; such a
-//           case has no lengths
+// name      begins with "large_" where only sampled rows, or heads where no shape has M, can be
+//           compared with the reference; such a case has no lengths
 typedef struct ikat_mechanism_case {
     const char *name;
     const char *inputs;

@@ -144,13 +144,13 @@ static void test_poison(void **state) {
 }
 
 // Sampled rows of a whole call agree with it under every kind of mask, and one wrong row is seen.
-static void check_sampled(cli_tool *tool, cli_harness *harness, const char *inputs,
-                          const char *settings) {
+static void check_sampled(cli_tool *tool, cli_harness *harness, const char *mechanism,
+                          const char *inputs, const char *settings) {
     cli_drawing drawing;
     cli_job job;
     cli_sampled sampled;
     char message[256];
-    const ikat_mechanism_info *info = ikat_mechanism_find("dense");
+    const ikat_mechanism_info *info = ikat_mechanism_find(mechanism);
     assert_true(drawing_make(info, inputs, settings, IKAT_FLOAT32, FILL_RANDOM, 1, &drawing,
                              message, sizeof(message)));
     layout_inputs(&drawing, LAYOUT_PACKED, &job);
@@ -178,15 +178,20 @@ static void test_sampled_rows(void **state) {
     const char *self = "q=1,2,300,8 k=1,1,300,8 v=1,1,300,8";
     assert_int_equal(tool_open(&tool, false, NULL), IKAT_OK);
     assert_int_equal(harness_open(&harness, &tool), IKAT_OK);
-    check_sampled(&tool, &harness, self, "");
-    check_sampled(&tool, &harness, self, "causal=1");
-    check_sampled(&tool, &harness, self, "causal=1 window_left=20");
-    check_sampled(&tool, &harness, self, "window_left=20 window_right=7");
-    check_sampled(&tool, &harness, self, "window_right=7 alibi=1");
-    check_sampled(&tool, &harness, self, "window_left=20");
-    check_sampled(&tool, &harness, self, "alibi=1 softcap=2");
-    check_sampled(&tool, &harness, "q=1,2,50,8 k=1,1,300,8 v=1,1,300,8", "causal=1");
-    check_sampled(&tool, &harness, "q=1,2,300,8 k=1,1,50,8 v=1,1,50,8", "causal=1");
+    check_sampled(&tool, &harness, "dense", self, "");
+    check_sampled(&tool, &harness, "dense", self, "causal=1");
+    check_sampled(&tool, &harness, "dense", self, "causal=1 window_left=20");
+    check_sampled(&tool, &harness, "dense", self, "window_left=20 window_right=7");
+    check_sampled(&tool, &harness, "dense", self, "window_right=7 alibi=1");
+    check_sampled(&tool, &harness, "dense", self, "window_left=20");
+    check_sampled(&tool, &harness, "dense", self, "alibi=1 softcap=2");
+    check_sampled(&tool, &harness, "dense", "q=1,2,50,8 k=1,1,300,8 v=1,1,300,8", "causal=1");
+    check_sampled(&tool, &harness, "dense", "q=1,2,300,8 k=1,1,50,8 v=1,1,50,8", "causal=1");
+    check_sampled(&tool, &harness, "longformer", "q=2,3,70,8 k=2,1,70,8 v=2,1,70,8",
+                  "window=5 dilation=1,2,3");
+    check_sampled(&tool, &harness, "longformer",
+                  "q=2,2,70,8 k=2,2,70,8 v=2,2,70,8 global_mask=2,70@0..1", "window=5");
+    check_sampled(&tool, &harness, "blockwise", "q=1,3,70,8 k=1,1,70,8 v=1,1,70,8", "");
     harness_close(&harness);
     tool_close(&tool);
 }

@@ -200,6 +200,98 @@ static uint32_t pick_rows(const cli_sampling *sampling, uint32_t num_blocks, int
     return num;
 }
 
+// Takes batch entry `batch` of every input, and prunes all heads but one: a call of the reference
+// that costs one head.
+static void restrict_call(cli_sampling *sampling, int64_t batch, int64_t head) {
+    const cli_drawing *drawing = sampling->drawing;
+    cli_job *call = &sampling->call;
+    for (uint32_t i = 0; i < drawing->num_inputs; i++) {
+        const cli_drawn *input = &drawing->inputs[i];
+        cli_pattern shape;
+        ikat_tensor *view = &call->tensors[i].tensor;
+        if (pattern_read(input->info->shape, view->rank, &shape) && view->shape[0] > 1 &&
+            pattern_axis(&shape, "B") == 0) {
+            tensor_strides(&input->tensor, view->strides);
+            view->offset = batch * view->strides[0];
+            view->shape[0] = 1;
+        }
+    }
+    int64_t num_heads = 0;
+    letters_get(&drawing->letters, "H", &num_heads);
+    const ikat_tensor shape = ikat_tensor_packed(IKAT_INT32, 1, num_heads, 0, 0, 0);
+    const uint32_t image = job_add_image(call, (uint64_t)num_heads * sizeof(int32_t), 0);
+    ((int32_t *)call->images[image].bytes)[head] = 1;
+    job_add_tensor(call, "head_mask", shape, image, false);
+    job_add_tensor(call, drawing->info->outputs[0].name, (ikat_tensor){0}, JOB_NO_IMAGE, true);
+}
+
+// The rows of one head of a batch entry, packed.
+static void *extract_head(const cli_job *job, const job_tensor *output, int64_t batch, int64_t head,
+                          ikat_tensor *out_view) {
+    job_tensor view = *output;
+    tensor_strides(&output->tensor, view.tensor.strides);
+    view.tensor.offset += batch * view.tensor.strides[0] + head * view.tensor.strides[1];
+    view.tensor.shape[0] = view.tensor.shape[1] = 1;
+    *out_view = view.tensor;
+    return job_extract(job, &view);
+}
+
+static bool check_head(cli_sampling *sampling, int64_t batch, int64_t head, double tolerance) {
+    cli_job *call = &sampling->call;
+    cli_sampled *out = sampling->out;
+    layout_inputs(sampling->drawing, LAYOUT_PACKED, call);
+    restrict_call(sampling, batch, head);
+    tool_forget(sampling->tool);
+    ikat_status status = job_plan(call, sampling->reference);
+    status = status ? status : job_bind(call);
+    status = status ? status : job_run(call);
+    status = status ? status : job_fetch(call);
+    if (status) {
+        snprintf(out->text, sizeof(out->text), "the reference of a head fails: %.400s",
+                 tool_reason(sampling->tool, status));
+    } else {
+        cli_comparison result;
+        ikat_tensor view, other;
+        const job_tensor *got = &sampling->job->tensors[sampling->job->num_tensors - 1];
+        void *a = extract_head(sampling->job, got, batch, head, &view);
+        void *b = extract_head(call, &call->tensors[call->num_tensors - 1], 0, head, &other);
+        compare_arrays(&view, a, other.dtype, b, tolerance, &result);
+        out->error = fmax(out->error, result.error);
+        out->num_rows += (uint64_t)view.shape[2];
+        if (!result.passed) {
+            tool_append(out->text, sizeof(out->text),
+                        "batch entry %" PRId64 ", head %" PRId64
+                        " is off by %.3g, expected at most %.3g; ",
+                        batch, head, result.error, tolerance);
+            compare_describe(&result, view.rank, out->text, sizeof(out->text));
+        }
+        free(a);
+        free(b);
+    }
+    job_free(call);
+    return out->text[0] == '\0';
+}
+
+// First and last head, in the first and the last batch entry. False if the mechanism prunes no heads
+// or the call does already.
+static bool check_heads(cli_sampling *sampling, double tolerance, bool *out_good) {
+    const cli_drawing *drawing = sampling->drawing;
+    int64_t num_batches = 0, num_heads = 0;
+    bool prunes = ikat_mechanism_find_input(drawing->info, "head_mask") &&
+                  letters_get(&drawing->letters, "B", &num_batches) &&
+                  letters_get(&drawing->letters, "H", &num_heads);
+    for (uint32_t i = 0; i < drawing->num_inputs; i++) {
+        prunes = prunes && strcmp(drawing->inputs[i].name, "head_mask") != 0;
+    }
+    if (!prunes || num_batches == 0 || num_heads == 0) {
+        return false;
+    }
+    *out_good = check_head(sampling, 0, 0, tolerance) &&
+                (num_batches * num_heads == 1 ||
+                 check_head(sampling, num_batches - 1, num_heads - 1, tolerance));
+    return true;
+}
+
 bool sample_check(cli_tool *tool, ikat_device *reference, const cli_drawing *drawing,
                   const cli_job *job, uint32_t num_blocks, cli_sampled *out) {
     cli_drawing wide;
@@ -214,14 +306,25 @@ bool sample_check(cli_tool *tool, ikat_device *reference, const cli_drawing *dra
         .out = out,
     };
     const ikat_argument_info *main = &drawing->info->outputs[0];
+    double tolerance = ikat_plan_tolerance(job->plan, main->name);
+    if (!letters_get(&drawing->letters, "M", &sampling.num_keys)) {
+        bool good = false;
+        drawing_widen(drawing, &wide);
+        sampling.drawing = &wide;
+        if (!check_heads(&sampling, tolerance, &good)) {
+            snprintf(out->text, sizeof(out->text), "%s cannot be checked by heads",
+                     drawing->info->name);
+        }
+        drawing_free(&wide);
+        return good;
+    }
     bool sampled = letters_get(&drawing->letters, "N", &sampling.num_queries) && !drawing->padded;
-    if (!sampled || !letters_get(&drawing->letters, "M", &sampling.num_keys)) {
+    if (!sampled) {
         snprintf(out->text, sizeof(out->text), "%s cannot be checked by rows", drawing->info->name);
         return false;
     }
     drawing_widen(drawing, &wide);
     layout_inputs(&wide, LAYOUT_PACKED, &sampling.call);
-    double tolerance = ikat_plan_tolerance(job->plan, main->name);
     bool good = true;
     int64_t rows[MAX_BLOCKS];
     num_blocks = pick_rows(&sampling, num_blocks, rows);

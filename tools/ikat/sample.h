@@ -4,6 +4,9 @@
 // them, and, where the mask has a right edge, with keys up to that edge only, so that the diagonal
 // (bottom-right aligned) stays where it was. True of mechanisms whose rows depend on the queries of
 // no other row, and of calls without lengths.
+//
+// Where queries and keys are the same positions (no shape has M), rows are no calls of their own.
+// There whole heads are sampled: all others are pruned.
 
 #ifndef SAMPLE_H
 #define SAMPLE_H
