@@ -100,6 +100,8 @@ static const ikat_mechanism_case cases[] = {
     {"head_mask", QKV("1,4,40,16", "1,4,40,16") " head_mask=4@1,0,1,1", "window=4",
      "a pruned head"},
     {"no_batch", QKV("0,2,20,16", "0,2,20,16") " global_mask=0,20", "", "B = 0"},
+    {"large_dilation", QKV("1,2,20000,64", "1,2,20000,64"), "window=200 dilation=1,4",
+     "many tiles"},
 };
 
 static ikat_status check(ikati_request *request) {
