@@ -143,6 +143,39 @@ static void test_poison(void **state) {
                               message, sizeof(message)));
 }
 
+// Where queries and keys are the same positions, lengths poison both; ranges are drawn from, and
+// outputs can be left out.
+static void test_examples(void **state) {
+    (void)state;
+    cli_drawing drawing;
+    char message[256];
+    const ikat_mechanism_info *info = ikat_mechanism_find("longformer");
+    assert_true(
+        drawing_make(info, "q=2,1,3,2 k=2,1,3,2 v=2,1,3,2 global_mask=2,3@0..1 lengths=2@3,1 !lse",
+                     "", IKAT_FLOAT32, FILL_POISONED, 1, &drawing, message, sizeof(message)));
+    for (uint32_t i = 0; i < 3; i++) {
+        for (uint64_t element = 0; element < 12; element++) {
+            double value = value_load(IKAT_FLOAT32, drawing.inputs[i].data, element);
+            assert_int_equal(isnan(value), element >= 8);
+        }
+    }
+    assert_false(drawing_makes(&drawing, "lse"));
+    assert_true(drawing_makes(&drawing, "out"));
+    assert_int_equal(drawing.num_inputs, 5);
+    drawing_free(&drawing);
+
+    bool drawn[4] = {false};
+    assert_true(drawing_make(info, "global_mask=10,10@1..3", "", IKAT_FLOAT32, FILL_RANDOM, 1,
+                             &drawing, message, sizeof(message)));
+    for (int i = 0; i < 100; i++) {
+        drawn[((const int32_t *)drawing.inputs[0].data)[i]] = true;
+    }
+    assert_true(!drawn[0] && drawn[1] && drawn[2] && drawn[3]);
+    drawing_free(&drawing);
+    assert_false(drawing_make(info, "global_mask=1,5@3..1", "", IKAT_FLOAT32, FILL_RANDOM, 1,
+                              &drawing, message, sizeof(message)));
+}
+
 // Sampled rows of a whole call agree with it under every kind of mask, and one wrong row is seen.
 static void check_sampled(cli_tool *tool, cli_harness *harness, const char *mechanism,
                           const char *inputs, const char *settings) {
@@ -198,10 +231,10 @@ static void test_sampled_rows(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_compare),      cmocka_unit_test(test_guards),
-        cmocka_unit_test(test_pairs),        cmocka_unit_test(test_variant_names),
-        cmocka_unit_test(test_letters),      cmocka_unit_test(test_poison),
-        cmocka_unit_test(test_sampled_rows),
+        cmocka_unit_test(test_compare),  cmocka_unit_test(test_guards),
+        cmocka_unit_test(test_pairs),    cmocka_unit_test(test_variant_names),
+        cmocka_unit_test(test_letters),  cmocka_unit_test(test_poison),
+        cmocka_unit_test(test_examples), cmocka_unit_test(test_sampled_rows),
     };
     return cmocka_run_group_tests_name("harness", tests, NULL, NULL);
 }
