@@ -234,6 +234,15 @@ static void test_memory(void **state) {
     }
     assert_int_equal(status, IKAT_OK);
     memory.num_left = INT64_MAX;
+    const double pairs = request.mechanism->cost(&request).visible_pairs;
+    double counted = -1;
+    for (int64_t number = 0; counted < 0; number++) {
+        memory.num_left = number;
+        counted = request.mechanism->cost(&request).visible_pairs;
+        assert_int_equal(memory.num_live, num_live);
+    }
+    assert_true(counted == pairs);
+    memory.num_left = INT64_MAX;
     ikati_request_clear(&request);
     assert_int_equal(memory.num_live, 0);
 }
