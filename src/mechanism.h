@@ -57,7 +57,7 @@ typedef struct ikati_lowering ikati_lowering;
 
 // check      what shapes and ranges cannot say: contradictions, divisibility. Shapes of inputs and
 //            values of structure are checked already. Binds letters that only outputs have
-// cost       for benches and slices
+// cost       for benches and slices; visible_pairs below 0 if memory ran out
 // lower      emits steps (lowering.h)
 // tolerance  largest relative L2 error of an output, by the page
 struct ikati_mechanism {

@@ -94,7 +94,8 @@ static ikat_status build(ikat_device *device, ikati_request *request, const char
         (ikati_lowering){.host = host, .device = device, .forced_variant = plan->variant};
     plan->cost = request->mechanism->cost(&plan->request);
     plan->num_slices = 1;
-    ikat_status status = variant && !plan->variant ? IKAT_NO_MEMORY : IKAT_OK;
+    const bool complete = (!variant || plan->variant) && plan->cost.visible_pairs >= 0;
+    ikat_status status = complete ? IKAT_OK : IKAT_NO_MEMORY;
     if (!status && !device->backend->run_call) {
         status = build_steps(plan);
     }

@@ -81,6 +81,8 @@ static const ikat_mechanism_case cases[] = {
     {"head_mask", QKV("1,4,40,16", "1,4,40,16") " head_mask=4@1,0,1,1", "grid=5,8 axis=0",
      "a pruned head"},
     {"no_batch", QKV("0,2,20,16", "0,2,20,16"), "grid=4,5", "B = 0"},
+    {"large_columns", QKV("1,2,20000,64", "1,2,20000,64"),
+     "grid=100,200 axis=0 causal=1 shift_axis=0", "many tiles"},
 };
 
 // stride, extent  of the axis; a line is its positions of equal other coordinates

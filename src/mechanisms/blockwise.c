@@ -76,6 +76,7 @@ static const ikat_mechanism_case cases[] = {
     {"head_mask", QKV("1,4,40,16", "1,4,40,16") " head_mask=4@1,0,1,1", "num_blocks=3",
      "a pruned head"},
     {"no_batch", QKV("0,2,20,16", "0,2,20,16"), "", "B = 0"},
+    {"large_blocks", QKV("1,2,20000,64", "1,2,20000,64"), "num_blocks=30", "many tiles"},
 };
 
 // class_of_head  heads of one class share a permutation

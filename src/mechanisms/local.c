@@ -83,6 +83,9 @@ static const ikat_mechanism_case cases[] = {
     {"head_mask", QKV("1,4,40,16", "1,4,40,16") " head_mask=4@1,0,1,1", "query_block=7 memory=3",
      "a pruned head"},
     {"no_batch", QKV("0,2,20,16", "0,2,20,16"), "query_block=4", "B = 0"},
+    {"large_blocks", QKV("1,2,20000,64", "1,2,20000,64"), "causal=1", "many tiles"},
+    {"large_grid", QKV("1,2,20000,64", "1,2,20000,64"), "query_block=8,16 memory=8,8 grid=100,200",
+     "many tiles"},
 };
 
 // A sequence is a grid of one row. Extents and reaches are cut at the grid's.

@@ -55,6 +55,8 @@ static const ikat_setting_info settings[] = {
     IKATI_SCALE_SETTING,
 };
 
+#define ZEROS \
+    ",0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0"
 #define QKV(shape, value_shape) "q=" shape " k=" shape " v=" value_shape
 #define GLOBAL(shape, value_shape) " q_global=" shape " k_global=" shape " v_global=" value_shape
 
@@ -81,6 +83,13 @@ static const ikat_mechanism_case cases[] = {
      "window=5 causal=1", ""},
     {"global_dilation", QKV("1,3,90,16", "1,3,90,16") " global_mask=1,90@1,1,0,0,0,0,0,0,0,0,0,0,0",
      "window=5 dilation=1,2,3", "globals in some windows and not in others"},
+    {"global_spread", QKV("1,2,500,8", "1,2,500,8") " global_mask=1,500@1,0,0,0,0,0,0,0,0,0,0",
+     "window=20 dilation=1,2", "many globals, near and far of most rows"},
+    {"global_spread_causal",
+     QKV("1,2,500,8", "1,2,500,8") " global_mask=1,500@1,0,0,0,0,0,0,0,0,0,0",
+     "window=20 dilation=1,2 causal=1", ""},
+    {"global_clusters", QKV("1,2,400,8", "1,2,400,8") " global_mask=1,400@1,1,1" ZEROS ZEROS ZEROS,
+     "window=20", "some groups of rows are near no global"},
     {"global_projections",
      QKV("2,2,60,16", "2,2,60,24") GLOBAL("2,2,60,16", "2,2,60,24") " global_mask=2,60@0..1",
      "window=6", ""},

@@ -402,6 +402,12 @@ static void test_structure(void **state) {
     assert_int_equal(shell_run("list longformer"), 0);
     assert_non_null(strstr(shell_output(), "(host array) [0..1]"));
     assert_non_null(strstr(shell_output(), "ints >= 1"));
+    assert_non_null(strstr(shell_output(), "head_mask"));
+    assert_int_equal(shell_run("list sparse"), 0);
+    assert_non_null(strstr(shell_output(), "strided|fixed"));
+    assert_int_equal(shell_run("bench longformer --device cpu --n 64 --set dilation=1,2 --heads 2"),
+                     0);
+    assert_non_null(strstr(shell_output(), "correct"));
 }
 
 static void test_known_answers(void **state) {

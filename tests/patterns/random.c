@@ -21,7 +21,7 @@ static void draw_tensors(uint32_t heads, uint32_t n, char *inputs, size_t capaci
 
 void longformer_draw(uint32_t seed, char *inputs, char *settings, size_t capacity) {
     uint32_t s = seed;
-    const uint32_t n = 1 + next(&s, 150);
+    const uint32_t n = 1 + next(&s, 300);
     char mask[64] = "";
     draw_tensors(3, n, inputs, capacity);
     if (next(&s, 3)) {

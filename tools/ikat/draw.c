@@ -112,7 +112,7 @@ static bool fill_given(cli_drawn *input, const char *text, uint64_t seed) {
     for (uint64_t i = 0; i < count;) {
         char *end;
         double value = strtod(at, &end);
-        if (end == at) {
+        if (end == at || !strchr(", ", *end)) { // the end of the text is found as well
             return false;
         }
         uint64_t times = *end == '*' ? strtoull(end + 1, &end, 10) : 1;

@@ -26,7 +26,9 @@ static void mark(const void *user, const cpu_row *row, uint8_t *seen) {
         wanted = (own + shift) % s->num_blocks;
     }
     const int64_t last = s->causal ? row->i : row->num_positions - 1;
-    for (int64_t j = 0; j <= last; j++) {
+    // Any block is near its share of the positions.
+    int64_t j = wanted * row->num_positions / s->num_blocks;
+    for (; j <= last && block_of(s, row, j) <= wanted; j++) {
         if (block_of(s, row, j) == wanted) {
             cpu_mark_range(row, j, j, 1, seen);
         }

@@ -33,10 +33,14 @@ static bool sees_2d(const local *l, int64_t y, int64_t x, int64_t ky, int64_t kx
 
 static void mark_2d(const void *user, const cpu_row *row, uint8_t *seen) {
     const local *l = user;
-    const int64_t columns = l->grid[1];
-    for (int64_t j = 0; j < row->num_positions; j++) {
-        if (sees_2d(l, row->i / columns, row->i % columns, j / columns, j % columns)) {
-            cpu_mark_range(row, j, j, 1, seen);
+    const int64_t columns = l->grid[1], y = row->i / columns, x = row->i % columns;
+    // No memory reaches further than a block and the memory beyond it.
+    const int64_t height = l->block[0] + l->memory[0], width = l->block[1] + l->memory[1];
+    for (int64_t ky = y > height ? y - height : 0; ky < l->grid[0] && ky <= y + height; ky++) {
+        for (int64_t kx = x > width ? x - width : 0; kx < columns && kx <= x + width; kx++) {
+            if (sees_2d(l, y, x, ky, kx)) {
+                cpu_mark_range(row, ky * columns + kx, ky * columns + kx, 1, seen);
+            }
         }
     }
 }

@@ -3,7 +3,10 @@
 #include <math.h>
 #include <string.h>
 
-enum { MULTIPLIES_PER_THREAD = 1 << 18 };
+enum {
+    LANES = 8,                       // partial sums of a dot product
+    MULTIPLIES_PER_THREAD = 1 << 18, // less work is not worth a thread
+};
 
 // The tensors that a row's scores and values come from, and the key/value head being worked on in
 // double.
@@ -16,7 +19,7 @@ typedef struct visible_call {
     const cpu_call *call;
     const cpu_visible *visible;
     projections local, global;
-    const ikati_call_tensor *lengths, *out, *lse;
+    const ikati_call_tensor *lengths, *head_mask, *out, *lse;
     int64_t num_heads, num_kv_heads, num_positions, head_size, value_size;
     int64_t num_rows; // positions to compute
     double scale;
@@ -43,11 +46,24 @@ static int64_t next_seen(const uint8_t *seen, int64_t from, int64_t end) {
 }
 
 static double score(const visible_call *c, const double *q, const double *key) {
-    double sum = 0;
-    for (int64_t d = 0; d < c->head_size; d++) {
+    double sums[LANES] = {0}, sum = 0;
+    int64_t d = 0;
+    for (; d + LANES <= c->head_size; d += LANES) {
+        for (int lane = 0; lane < LANES; lane++) {
+            sums[lane] += q[d + lane] * key[d + lane];
+        }
+    }
+    for (; d < c->head_size; d++) {
         sum += q[d] * key[d];
     }
+    for (int lane = 0; lane < LANES; lane++) {
+        sum += sums[lane];
+    }
     return c->scale * sum;
+}
+
+static bool keeps_head(const visible_call *c, int64_t head) {
+    return !c->head_mask || cpu_load(c->head_mask, cpu_index(c->head_mask, head, 0, 0, 0)) != 0;
 }
 
 // Leaves the row's result in the accumulator and returns its lse.
@@ -84,7 +100,7 @@ static void attend_row(const visible_call *c, int64_t head, int64_t i, const wor
     const int64_t source = visible->source ? visible->source(visible->user, i) : i;
     double lse = -INFINITY;
     memset(room->accumulator, 0, (size_t)c->value_size * sizeof(double));
-    if (i < c->num_valid && source >= 0 && source < c->num_valid) {
+    if (i < c->num_valid && source >= 0 && source < c->num_valid && keeps_head(c, head)) {
         const cpu_row row = {c->b, head, source, c->num_positions};
         const bool global = visible->is_global && visible->is_global(visible->user, &row);
         const projections *from = global ? &c->global : &c->local;
@@ -144,6 +160,7 @@ static void read_call(visible_call *c, const cpu_call *call) {
                                   .v = cpu_input(call, "v_global")};
     }
     c->lengths = cpu_input(call, "lengths");
+    c->head_mask = cpu_input(call, "head_mask");
     c->out = cpu_output(call, "out");
     c->lse = cpu_output(call, "lse");
     const int64_t *shape = c->local.q->tensor.shape;
