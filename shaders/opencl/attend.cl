@@ -70,19 +70,19 @@ static inline uint swizzle(uint key, uint d) { return d ^ (key & 15u); }
 
 // Columns d to d + SLICE - 1 of the rows of K or V of keys j to j + keys - 1. Rows past them repeat
 // the last one: nobody uses them.
-static inline void load_slice(const Params *p, const Tile *t, __local float4 *tile,
+static inline void load_slice(const Params *p, const Tile *t, const Run *run, __local float4 *tile,
                               __global const Storage *from, uint base, uint stride, int j, int keys,
                               uint d, uint size, bool swizzled, uint lane) {
     const uint vector = lane % SLICE_VECTORS;
     for (uint key = lane / SLICE_VECTORS; key < TILE_KEYS; key += GROUP_SIZE / SLICE_VECTORS) {
-        const uint row = key_position(p, t, j + min((int)key, keys - 1));
+        const uint row = key_position(p, t, run, j + min((int)key, keys - 1));
         const float4 value = load_columns(from, base + row * stride, d + 4u * vector, size);
         tile[key * SLICE_VECTORS + (swizzled ? swizzle(key, vector) : vector)] = value;
     }
 }
 
-static inline void compute_scores(const Params *p, const Tile *t, __local float4 *tile,
-                                  __global const Storage *q, __global const Storage *k,
+static inline void compute_scores(const Params *p, const Tile *t, const Run *run,
+                                  __local float4 *tile, __global const Storage *q, __global const Storage *k,
                                   uint k_base, int j, int keys, uint lane,
                                   float scores[ROWS][KEYS]) {
     const __local float4 *key_rows = tile + column_of(lane) * SLICE_VECTORS;
@@ -94,7 +94,7 @@ static inline void compute_scores(const Params *p, const Tile *t, __local float4
     }
     for (uint d = 0; d < p->head_size; d += SLICE) {
         barrier(CLK_LOCAL_MEM_FENCE);
-        load_slice(p, t, tile, k, k_base, p->k_row, j, keys, d, p->head_size, true, lane);
+        load_slice(p, t, run, tile, k, k_base, p->k_row, j, keys, d, p->head_size, true, lane);
         barrier(CLK_LOCAL_MEM_FENCE);
         const uint vectors = min((p->head_size - d + 3u) / 4u, (uint)SLICE_VECTORS);
         for (uint i = 0; i < vectors; i++) {
@@ -113,28 +113,41 @@ static inline void compute_scores(const Params *p, const Tile *t, __local float4
     }
 }
 
+// Positions of the tile's row and of a key of the run; past its end its last one, for keys that are
+// looked up.
+static inline int query_at(const Params *p, const Tile *t, int row) {
+    return has(OPTION_SCHEDULE) ? (int)row_position(p, t, row) : t->query + row;
+}
+static inline int key_at(const Params *p, const Tile *t, const Run *run, int place) {
+    const int last = has(OPTION_BIAS | OPTION_SCHEDULE) ? min(place, run->end - 1) : place;
+    return has(OPTION_SCHEDULE) ? (int)key_position(p, t, run, last) : last;
+}
+
+// Whether a row does not see a key of a cut tile.
+static inline bool hides(const Params *p, const Tile *t, const Run *run, int row, int place, int i,
+                         int key) {
+    if (has(OPTION_WINDOW | OPTION_SCHEDULE) && !visible(p, t, i, key)) return true;
+    return has(OPTION_SCHEDULE) && run->mask != ATTEND_NO_MASK &&
+           !(*mask_words(p, t, run, place, row, TILE_ROWS) >> (place & 31) & 1u);
+}
+
 // Scales the scores or applies their modifiers; on a cut tile removes what a row does not see. j:
 // the tile's first key.
-static inline void modify_scores(const Params *p, const Tile *t, __global const Bias *bias, int j,
+static inline void modify_scores(const Params *p, const Tile *t, const Run *run,
+                                 __global const Bias *bias, int j,
                                  bool cut, uint lane, float scores[ROWS][KEYS]) {
     EACH_ROW EACH_KEY {
         const int row = min((int)row_of(lane) + r, t->rows - 1);
         const int place = j + (int)column_of(lane) + 16 * x;
-        const int i = (int)(p->query_begin + row_position(p, t, row));
-        const int key = (int)(p->key_begin + key_position(p, t, min(place, t->end - 1)));
+        const int i = query_at(p, t, row), key = key_at(p, t, run, place);
         float s = scores[r][x];
         if (has_modifiers()) {
-            const float b =
-                has(OPTION_BIAS) ? load_bias(p, t, bias, i, key) : 0.0f;
+            const float b = has(OPTION_BIAS) ? load_bias(p, t, bias, i, key) : 0.0f;
             s = modify_score(p, t, s, i, key, b);
         } else {
             s *= p->scale * LOG2_E;
         }
-        if (cut && (place >= t->end || (has(OPTION_WINDOW | OPTION_SCHEDULE) && !visible(p, t, i, key))))
-            s = -INFINITY;
-        if (cut && has(OPTION_SCHEDULE) && t->mask != ATTEND_NO_MASK &&
-            !(*mask_words(p, t, place, row, TILE_ROWS) >> (place & 31) & 1u))
-            s = -INFINITY;
+        if (cut && (place >= run->end || hides(p, t, run, row, place, i, key))) s = -INFINITY;
         scores[r][x] = s;
     }
 }
@@ -183,14 +196,14 @@ static inline void add_value(float weight, const float4 value[VECTORS], bool cut
     }
 }
 
-static inline void add_values(const Params *p, const Tile *t, __local float4 *tile,
+static inline void add_values(const Params *p, const Tile *t, const Run *run, __local float4 *tile,
                               const __local float *weights, __global const Storage *v, uint v_base,
                               int j, int keys, uint column, bool cut, uint lane, State *state) {
     const __local float4 *columns = tile + column_of(lane);
     const __local float *rows = weights + row_of(lane) * TILE_KEYS;
     EACH_SLICE {
         if (s > 0) barrier(CLK_LOCAL_MEM_FENCE);
-        load_slice(p, t, tile, v, v_base, p->v_row, j, keys, column + s * SLICE, p->value_size,
+        load_slice(p, t, run, tile, v, v_base, p->v_row, j, keys, column + s * SLICE, p->value_size,
                    false, lane);
         barrier(CLK_LOCAL_MEM_FENCE);
         for (int key = 0; key < keys; key++) {
@@ -226,20 +239,22 @@ static inline void end_rows(const Params *p, const Tile *t, __local float *weigh
     barrier(CLK_LOCAL_MEM_FENCE);
     EACH_ROW {
         const int row = (int)row_of(lane) + r;
-        const bool valid = is_valid_row(p, t, min(row, t->rows - 1));
+        const uint position = row_position(p, t, min(row, t->rows - 1));
+        const bool valid = is_valid_row(p, t, position);
         const float4 part = load_part(parts + r * 16) + load_part(parts + r * 16 + 4) +
                             load_part(parts + r * 16 + 8) + load_part(parts + r * 16 + 12);
         const float total = part.x + part.y + part.z + part.w;
         const float factor = total == 0.0f ? 0.0f : 1.0f / total;
         if (row < t->rows) {
-            const uint e = out_offset(p, t, out_row(p, t, row));
+            const uint to = out_row(p, t, row, position);
+            const uint e = out_offset(p, t, to);
             const uint d = column + 4u * column_of(lane);
             EACH_SLICE EACH_VECTOR {
                 const float4 value = valid ? state->sums[s][r][x] * factor : (float4)(0.0f);
                 store_columns(out, e, d + s * SLICE + 64 * x, p->value_size, value);
             }
             if (has(OPTION_LSE) && column_of(lane) == 0u && column == 0u)
-                lse[lse_offset(p, t, out_row(p, t, row))] =
+                lse[lse_offset(p, t, to)] =
                     valid && total != 0.0f ? state->maximum[r] * LN_2 + log(total) : -INFINITY;
         }
     }
@@ -252,7 +267,7 @@ attend(__global const Storage *q, __global const Storage *k, __global const Stor
     __local float4 tile[TILE_KEYS * SLICE_VECTORS];
     __local float weights[TILE_ROWS * TILE_KEYS];
     const Params *p = &params;
-    Tile t = tile_of_group(p, heads, schedule, group_index(first_group), TILE_ROWS);
+    const Tile t = tile_of_group(p, heads, schedule, group_index(first_group), TILE_ROWS);
     if (has(OPTION_SCHEDULE) && t.rows == 0) return;
     const uint k_base = p->base_k + t.batch * p->k_batch + t.kv_head * p->k_head;
     const uint v_base = p->base_v + t.batch * p->v_batch + t.kv_head * p->v_head;
@@ -260,21 +275,20 @@ attend(__global const Storage *q, __global const Storage *k, __global const Stor
     for (uint column = 0; column < p->value_size; column += COLUMNS) {
         State state;
         begin_rows(p, &t, lane_in(p, column), &state);
-        // Without a schedule there is one range of keys; a tile's own is in t already.
         uint entry = has(OPTION_SCHEDULE) ? t.first_entry : 0u;
         const uint end_entry = has(OPTION_SCHEDULE) ? t.end_entry : 1u;
         for (; entry < end_entry; entry++) {
-            if (has(OPTION_SCHEDULE)) take_entry(p, &t, entry);
-            for (int j = t.first; j < t.end; j += TILE_KEYS) {
+            const Run run = has(OPTION_SCHEDULE) ? run_of_entry(p, &t, entry) : whole_run(p, &t);
+            for (int j = run.first; j < run.end; j += TILE_KEYS) {
                 const uint lane = lane_in(p, (uint)j);
-                const int keys = min(t.end - j, TILE_KEYS);
-                const bool cut = keys < TILE_KEYS || j < t.full_first || j + keys > t.full_end;
+                const int keys = min(run.end - j, TILE_KEYS);
+                const bool cut = keys < TILE_KEYS || j < run.full_first || j + keys > run.full_end;
                 float scores[ROWS][KEYS];
-                compute_scores(p, &t, tile, q, k, k_base, j, keys, lane, scores);
-                modify_scores(p, &t, bias, j, cut, lane, scores);
+                compute_scores(p, &t, &run, tile, q, k, k_base, j, keys, lane, scores);
+                modify_scores(p, &t, &run, bias, j, cut, lane, scores);
                 barrier(CLK_LOCAL_MEM_FENCE);
                 compute_weights(weights, scores, lane, &state);
-                add_values(p, &t, tile, weights, v, v_base, j, keys, column, cut, lane, &state);
+                add_values(p, &t, &run, tile, weights, v, v_base, j, keys, column, cut, lane, &state);
             }
         }
         end_rows(p, &t, weights, out, lse, column, lane_in(p, column), &state);

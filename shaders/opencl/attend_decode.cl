@@ -187,8 +187,9 @@ attend(__global const Storage *q, __global const Storage *k, __global const Stor
     State state;
     begin_rows(p, &t, q, &state);
 
-    for (int j = t.first; j < t.end; j += TILE_KEYS) {
-        const int keys = min(t.end - j, TILE_KEYS);
+    const Run run = whole_run(p, &t);
+    for (int j = run.first; j < run.end; j += TILE_KEYS) {
+        const int keys = min(run.end - j, TILE_KEYS);
         const uint row = (uint)j - p->key_begin;
         compute_scores(p, &state, k, k_base + row * p->k_row, keys);
         bool removed = false;

@@ -144,8 +144,8 @@ static inline int key_at(const State *state, int j, int x) {
 
 #if OPTIONS & OPTION_SCHEDULE
 // Whether the rows of vector r see the key at place j of a masked run.
-static inline Ints mask_bits(const Params *p, const Tile *t, int j, int r) {
-    return (as_int16(vload16(r, mask_words(p, t, j, 0, TILE_ROWS))) << (31 - (j & 31))) < 0;
+static inline Ints mask_bits(const Params *p, const Tile *t, const Run *run, int j, int r) {
+    return (as_int16(vload16(r, mask_words(p, t, run, j, 0, TILE_ROWS))) << (31 - (j & 31))) < 0;
 }
 #endif
 
@@ -168,7 +168,8 @@ static inline Ints lane_rows(const Tile *t, const State *state, int r) {
 
 // Applies the score modifiers and, on a cut tile, removes what a row does not see. Returns true if
 // a key was removed.
-static inline bool modify_scores(const Params *p, const Tile *t, State *state, int j, int keys,
+static inline bool modify_scores(const Params *p, const Tile *t, const Run *run, State *state,
+                                 int j, int keys,
                                  bool cut) {
     Ints removed = 0;
     for (int x = 0; x < keys; x++) {
@@ -184,7 +185,8 @@ static inline bool modify_scores(const Params *p, const Tile *t, State *state, i
             if (has(OPTION_WINDOW | OPTION_SCHEDULE) && cut)
                 s = visible(p, t, lane_rows(t, state, r), key) ? s : (Reals)(-INFINITY);
 #if OPTIONS & OPTION_SCHEDULE
-            if (t->mask != ATTEND_NO_MASK) s = mask_bits(p, t, j + x, r) ? s : (Reals)(-INFINITY);
+            if (run->mask != ATTEND_NO_MASK)
+                s = mask_bits(p, t, run, j + x, r) ? s : (Reals)(-INFINITY);
 #endif
             removed |= is_negative_infinity(s);
             state->scores[x][r] = s;
@@ -250,26 +252,29 @@ static inline void end_rows(const Params *p, const Tile *t, __global Output *out
     const float *maximum = (const float *)state->maximum;
     const float *normaliser = (const float *)state->normaliser;
     for (int r = 0; r < t->rows; r++) {
-        const bool valid = is_valid_row(p, t, r);
+        const uint position = row_position(p, t, r);
+        const bool valid = is_valid_row(p, t, position);
         const float total = normaliser[r];
         const float factor = total == 0.0f ? 0.0f : 1.0f / total;
-        const uint e = out_offset(p, t, out_row(p, t, r));
+        const uint to = out_row(p, t, r, position);
+        const uint e = out_offset(p, t, to);
         for (uint d = 0; d < p->value_size; d++)
             store_output(out, e + d, valid ? ((const float *)state->sums[d])[r] * factor : 0.0f);
         if (has(OPTION_LSE))
-            lse[lse_offset(p, t, out_row(p, t, r))] =
+            lse[lse_offset(p, t, to)] =
                 valid && total != 0.0f ? maximum[r] * LN_2 + log(total) : -INFINITY;
     }
 }
 
-static inline void walk_range(const Params *p, const Tile *t, __global const Storage *k, uint k_base,
+static inline void walk_run(const Params *p, const Tile *t, const Run *run,
+                            __global const Storage *k, uint k_base,
                               __global const Storage *v, uint v_base, __global const Bias *bias,
                               State *state) {
-    for (int j = t->first; j < t->end; j += TILE_KEYS) {
-        const int keys = min(t->end - j, TILE_KEYS);
-        const bool cut = j < t->full_first || j + keys > t->full_end;
+    for (int j = run->first; j < run->end; j += TILE_KEYS) {
+        const int keys = min(run->end - j, TILE_KEYS);
+        const bool cut = j < run->full_first || j + keys > run->full_end;
 #if OPTIONS & OPTION_SCHEDULE
-        for (int x = 0; x < keys; x++) state->positions[x] = key_position(p, t, j + x);
+        for (int x = 0; x < keys; x++) state->positions[x] = key_position(p, t, run, j + x);
         const uint k_first = k_base, v_first = v_base;
 #else
         const uint k_first = k_base + ((uint)j - p->key_begin) * p->k_row;
@@ -286,7 +291,7 @@ static inline void walk_range(const Params *p, const Tile *t, __global const Sto
         load_bias_tile(p, t, bias, state, j, keys);
 #endif
         bool removed = false;
-        if (cut || has_modifiers()) removed = modify_scores(p, t, state, j, keys, cut);
+        if (cut || has_modifiers()) removed = modify_scores(p, t, run, state, j, keys, cut);
         compute_weights(state, keys);
         if (removed) {
             add_values(p, state, values, v_first, keys, true);
@@ -301,19 +306,17 @@ attend(__global const Storage *q, __global const Storage *k, __global const Stor
        __global const Bias *bias, __global const uint *heads, __global Output *out,
        __global float *lse, __global const uint *schedule, const Params params, uint first_group) {
     const Params *p = &params;
-    Tile t = tile_of_group(p, heads, schedule, group_index(first_group), TILE_ROWS);
+    const Tile t = tile_of_group(p, heads, schedule, group_index(first_group), TILE_ROWS);
     const uint k_base = p->base_k + t.batch * p->k_batch + t.kv_head * p->k_head;
     const uint v_base = p->base_v + t.batch * p->v_batch + t.kv_head * p->v_head;
     State state;
     begin_rows(p, &t, q, &state);
 
-#if OPTIONS & OPTION_SCHEDULE
-    for (uint entry = t.first_entry; entry < t.end_entry; entry++) {
-        take_entry(p, &t, entry);
-        walk_range(p, &t, k, k_base, v, v_base, bias, &state);
+    uint entry = has(OPTION_SCHEDULE) ? t.first_entry : 0u;
+    const uint end_entry = has(OPTION_SCHEDULE) ? t.end_entry : 1u;
+    for (; entry < end_entry; entry++) {
+        const Run run = has(OPTION_SCHEDULE) ? run_of_entry(p, &t, entry) : whole_run(p, &t);
+        walk_run(p, &t, &run, k, k_base, v, v_base, bias, &state);
     }
-#else
-    walk_range(p, &t, k, k_base, v, v_base, bias, &state);
-#endif
     end_rows(p, &t, out, lse, &state);
 }

@@ -2,13 +2,10 @@
 // keys its rows see, and what happens to a score before softmax. Positions `i` and `j` are global
 // (query_begin, key_begin added).
 //
-// A tile of rows meets three ranges of keys: [first, full_first) cut by an edge, [full_first,
-// full_end) seen by all rows, [full_end, end) cut again. Only cut ranges test elements. Rows past
-// the last valid query are computed like their neighbours and written as 0 at the end: they cut
-// nothing.
-//
-// With OPTION_SCHEDULE a tile walks runs of keys, one after the other (take_entry); `first` to `end`
-// then count the keys of the run that was taken last. Without, there is one run: all keys.
+// A tile walks runs of keys: with OPTION_SCHEDULE those of its entries, without one, all keys. It
+// meets three ranges of a run: [first, full_first) cut by an edge, [full_first, full_end) seen by all
+// rows, [full_end, end) cut again. Only cut ranges test elements. Rows past the last valid query are
+// computed like their neighbours and written as 0 at the end: they cut nothing.
 typedef struct Tile {
     uint batch;
     uint head;    // query head within the step
@@ -19,15 +16,18 @@ typedef struct Tile {
     __global const uint *schedule;
     uint row_base, row_stride;       // of a schedule
     uint first_entry, end_entry;     // of a schedule
-    uint run_base, run_stride, mask; // of the entry that was taken last
     int query; // first row, global position
     int valid_queries;
     int valid_keys;
     int diagonal; // valid_keys - valid_queries: row i's own key is i + diagonal
     float slope;
     float sink;
-    int first, full_first, full_end, end; // keys: global positions, or places in a run
 } Tile;
+
+typedef struct Run {
+    uint base, stride, mask;              // of a schedule
+    int first, full_first, full_end, end; // keys: places in the run, or global positions
+} Run;
 
 // The position that is at place `at` of a run of a schedule.
 static inline uint run_position(const Params *p, const Tile *t, uint base, uint stride, uint at) {
@@ -39,8 +39,8 @@ static inline uint row_position(const Params *p, const Tile *t, int r) {
     return has(OPTION_SCHEDULE) ? run_position(p, t, t->row_base, t->row_stride, (uint)r)
                                 : t->row + (uint)r;
 }
-static inline uint key_position(const Params *p, const Tile *t, int j) {
-    return has(OPTION_SCHEDULE) ? run_position(p, t, t->run_base, t->run_stride, (uint)j)
+static inline uint key_position(const Params *p, const Tile *t, const Run *run, int j) {
+    return has(OPTION_SCHEDULE) ? run_position(p, t, run->base, run->stride, (uint)j)
                                 : (uint)j - p->key_begin;
 }
 
@@ -49,65 +49,72 @@ static inline int divide_up(int n, int d) { return n > 0 ? (n - 1) / d + 1 : 0; 
 
 // What the window leaves of keys that are `step` positions apart and begin at `base`, for a tile
 // whose rows' own keys are low to high. Keys are counted from base on.
-static inline void clip_to_window(const Params *p, Tile *t, int low, int high, int base, int step) {
+static inline void clip_to_window(const Params *p, Run *run, int low, int high, int base,
+                                  int step) {
     if (p->window_left >= 0) {
-        t->first = max(t->first, divide_up(sub_sat(low - base, p->window_left), step));
-        t->full_first = max(t->full_first, divide_up(sub_sat(high - base, p->window_left), step));
+        run->first = max(run->first, divide_up(sub_sat(low - base, p->window_left), step));
+        run->full_first =
+            max(run->full_first, divide_up(sub_sat(high - base, p->window_left), step));
     }
     if (p->window_right >= 0) {
-        t->end = min(t->end, divide_up(add_sat(high + 1 - base, p->window_right), step));
-        t->full_end = min(t->full_end, divide_up(add_sat(low + 1 - base, p->window_right), step));
+        run->end = min(run->end, divide_up(add_sat(high + 1 - base, p->window_right), step));
+        run->full_end =
+            min(run->full_end, divide_up(add_sat(low + 1 - base, p->window_right), step));
     }
 }
 
-// Brings the four edges of the range into order.
-static inline void order_edges(Tile *t) {
-    t->end = max(t->end, t->first);
-    t->full_first = clamp(t->full_first, t->first, t->end);
-    t->full_end = clamp(t->full_end, t->full_first, t->end);
-    if (has(OPTION_BIAS)) t->full_end = t->full_first; // a bias may remove any key
+// Brings the four edges into order.
+static inline void order_edges(Run *run) {
+    run->end = max(run->end, run->first);
+    run->full_first = clamp(run->full_first, run->first, run->end);
+    run->full_end = clamp(run->full_end, run->full_first, run->end);
+    if (has(OPTION_BIAS)) run->full_end = run->full_first; // a bias may remove any key
 }
 
-// The keys of this split that are bound and valid, then what the window leaves of them.
-static inline void take_range(const Params *p, Tile *t) {
+// The keys of the tile's split that are bound and valid, then what the window leaves of them.
+static inline Run whole_run(const Params *p, const Tile *t) {
     const uint split_end = min((t->split + 1u) * p->keys_per_split, p->num_keys);
-    t->first = (int)(p->key_begin + t->split * p->keys_per_split);
-    t->end = min((int)(p->key_begin + split_end), t->valid_keys);
-    t->full_first = t->first;
-    t->full_end = t->end;
+    Run run;
+    run.base = run.stride = run.mask = 0u;
+    run.first = (int)(p->key_begin + t->split * p->keys_per_split);
+    run.end = min((int)(p->key_begin + split_end), t->valid_keys);
+    run.full_first = run.first;
+    run.full_end = run.end;
     if (has(OPTION_WINDOW)) {
         const int own = t->query + t->diagonal;
-        clip_to_window(p, t, own, own + t->rows - 1, 0, 1);
+        clip_to_window(p, &run, own, own + t->rows - 1, 0, 1);
     }
-    if (t->query >= t->valid_queries) t->end = t->first;
-    order_edges(t);
+    if (t->query >= t->valid_queries) run.end = run.first;
+    order_edges(&run);
+    return run;
 }
 
 // The keys of entry e that are valid, then what the window leaves of them. Runs of a table are not
 // looked into: one that may hold invisible keys is cut all over.
-static inline void take_entry(const Params *p, Tile *t, uint e) {
+static inline Run run_of_entry(const Params *p, const Tile *t, uint e) {
     __global const uint *entry = t->schedule + p->entries_at + e * ATTEND_ENTRY_WORDS;
     const int base = (int)entry[0], step = (int)entry[1];
-    t->run_base = entry[0];
-    t->run_stride = entry[1];
-    t->mask = entry[3];
-    t->first = 0;
-    t->end = (int)entry[2];
-    t->full_first = 0;
-    t->full_end = t->end;
+    Run run;
+    run.base = entry[0];
+    run.stride = entry[1];
+    run.mask = entry[3];
+    run.first = run.full_first = 0;
+    run.end = run.full_end = (int)entry[2];
     if (step != 0) {
-        if (has(OPTION_LENGTHS)) t->end = min(t->end, divide_up(t->valid_keys - base, step));
+        if (has(OPTION_LENGTHS)) run.end = min(run.end, divide_up(t->valid_keys - base, step));
         if (has(OPTION_WINDOW)) {
             const int low = (int)row_position(p, t, 0) + t->diagonal;
             const int high = (int)row_position(p, t, t->rows - 1) + t->diagonal;
-            clip_to_window(p, t, low, high, base, step);
+            clip_to_window(p, &run, low, high, base, step);
         }
     } else if (has(OPTION_WINDOW) ||
-               (has(OPTION_LENGTHS) && (int)key_position(p, t, t->end - 1) >= t->valid_keys)) {
-        t->full_end = 0;
+               (has(OPTION_LENGTHS) &&
+                (int)key_position(p, t, &run, run.end - 1) >= t->valid_keys)) {
+        run.full_end = 0;
     }
-    if (t->mask != ATTEND_NO_MASK) t->full_end = 0;
-    order_edges(t);
+    if (run.mask != ATTEND_NO_MASK) run.full_end = 0;
+    order_edges(&run);
+    return run;
 }
 
 static inline void take_record(const Params *p, Tile *t, uint tile) {
@@ -154,28 +161,27 @@ static inline Tile tile_of_group(const Params *p, __global const uint *heads,
     } else {
         t.rows = (int)min(tile_rows, p->num_queries - t.row);
         t.query = (int)(p->query_begin + t.row);
-        take_range(p, &t);
     }
     return t;
 }
 
-// Row of out and lse of row r of the tile.
-static inline uint out_row(const Params *p, const Tile *t, int r) {
+// Row of out and lse of row r of the tile, whose position is `position`.
+static inline uint out_row(const Params *p, const Tile *t, int r, uint position) {
     if (!has(OPTION_SCHEDULE) || p->rows_packed != 0u) return t->row + (uint)r;
-    return (uint)((int)row_position(p, t, r) + p->out_shift);
+    return (uint)((int)position + p->out_shift);
 }
 
-// Whether row r of the tile is one of the valid queries, and its result goes to one too.
-static inline bool is_valid_row(const Params *p, const Tile *t, int r) {
-    int i = (int)(p->query_begin + row_position(p, t, r));
+// Whether the row at a position is one of the valid queries, and its result goes to one too.
+static inline bool is_valid_row(const Params *p, const Tile *t, uint position) {
+    int i = (int)(p->query_begin + position);
     if (has(OPTION_SCHEDULE)) i = max(i, i + p->out_shift);
     return i < t->valid_queries;
 }
 
-// Bits of the mask of 32 keys from j / 32 * 32 on, for the tile's rows from row r on.
-static inline __global const uint *mask_words(const Params *p, const Tile *t, int j, int r,
-                                              int tile_rows) {
-    return t->schedule + p->masks_at + t->mask + j / 32 * tile_rows + r;
+// Bits of the run's mask for 32 keys from j / 32 * 32 on, for the tile's rows from row r on.
+static inline __global const uint *mask_words(const Params *p, const Tile *t, const Run *run, int j,
+                                              int r, int tile_rows) {
+    return t->schedule + p->masks_at + run->mask + j / 32 * tile_rows + r;
 }
 
 // Whether rows i see keys j, by window and, of a schedule, length. Either may be one position in all
