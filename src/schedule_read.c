@@ -76,7 +76,7 @@ static void note_pair(row_reading *row, uint32_t key, bool visible, uint32_t til
     if (row->keys[key] != IKAT_PAIR_VISIBLE) {
         row->keys[key] = visible ? IKAT_PAIR_VISIBLE : IKAT_PAIR_MASKED;
     }
-    row->tiles[key] = tile;
+    row->tiles[key] = row->tiles[key] ? row->tiles[key] : tile;
 }
 
 static uint32_t position_of(const step_view *view, uint32_t base, uint32_t stride, uint32_t index) {

@@ -219,9 +219,9 @@ IKAT_API ikat_status ikat_plan_get_pairs(const ikat_plan *plan, ikat_plan_pairs 
 // are taken as full. Takes time in the number of tiles: for pictures and tests.
 //
 // out_keys   num_keys elements, of ikat_pair each
-// out_tiles  num_keys elements: the number of the tile that computes the pair, counted from 1 within
-//            the batch entry and head, 0 where it is not computed. Rows and keys of a tile need not
-//            be neighbours; runs of neighbours are one tile. NULL: not wanted
+// out_tiles  num_keys elements: the number of the first tile that computes the pair, counted from 1
+//            within the batch entry and head, 0 where it is not computed. Rows and keys of a tile
+//            need not be neighbours; runs of neighbours are one tile. NULL: not wanted
 //
 // IKAT_INVALID     batch, head or query is out of bounds
 // IKAT_UNSUPPORTED as ikat_plan_get_pairs

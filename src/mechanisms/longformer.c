@@ -95,6 +95,8 @@ static const ikat_mechanism_case cases[] = {
      "q=2,4,140,24 k=2,2,140,24 v=2,2,140,40 q_global=2,4,140,24 k_global=2,2,140,24 "
      "v_global=2,2,140,40 global_mask=2,140@1,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0 lengths=2@140,81",
      "window=20 dilation=1,2,1,7 causal=1 scale=0.2", "all options at once"},
+    {"picture", QKV("1,2,64,16", "1,2,64,16") " global_mask=1,64@0,0,0,1,0,0,0,0,0,0,0,0,0,0,0,0",
+     "window=5 dilation=1,2", "what ikat show draws"},
     {"one_position", QKV("1,1,1,8", "1,1,1,8") " global_mask=1,1@1", "", ""},
     {"no_positions", QKV("1,2,0,16", "1,2,0,16"), "", "N = 0"},
     {"no_batch", QKV("0,2,20,16", "0,2,20,16") " global_mask=0,20", "", "B = 0"},
