@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-enum { NUM_RANDOM = 40 };
+enum { NUM_RANDOM = 20 };
 
 static char current[1024];
 static ikat_device *device;
