@@ -101,6 +101,8 @@ typedef struct ikati_call_setting {
 } ikati_call_setting;
 
 // A whole call of a mechanism, for a backend that computes it at once.
+//
+// rows  of axis N of the outputs, ascending: all that need be computed. None: all
 typedef struct ikati_call {
     const char *mechanism;
     const ikati_call_tensor *inputs;
@@ -109,6 +111,8 @@ typedef struct ikati_call {
     uint32_t num_outputs;
     const ikati_call_setting *settings;
     uint32_t num_settings;
+    const int64_t *rows;
+    uint32_t num_rows;
 } ikati_call;
 
 struct ikati_backend {

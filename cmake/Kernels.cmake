@@ -26,7 +26,7 @@ function(ikat_compile_glsl kernel name source defines)
         set(flags --depfile ${base}.spv.d)
         set(depends DEPFILE ${base}.spv.d)
     else()
-        file(GLOB_RECURSE lib CONFIGURE_DEPENDS shaders/glsl/lib/* shaders/params/*)
+        file(GLOB_RECURSE lib CONFIGURE_DEPENDS shaders/glsl/lib/* shaders/lib/* shaders/params/*)
         set(depends DEPENDS ${lib})
     endif()
     add_custom_command(
@@ -94,7 +94,7 @@ endif()
 
 if(IKAT_OPENCL)
     file(GLOB opencl_sources CONFIGURE_DEPENDS shaders/opencl/*.cl)
-    file(GLOB_RECURSE opencl_included CONFIGURE_DEPENDS shaders/opencl/lib/* shaders/params/*)
+    file(GLOB_RECURSE opencl_included CONFIGURE_DEPENDS shaders/opencl/lib/* shaders/lib/* shaders/params/*)
     add_custom_command(
         OUTPUT ${IKAT_OPENCL_TABLE}
         COMMAND ${CMAKE_COMMAND} -DSHADERS=${PROJECT_SOURCE_DIR}/shaders -DOUTPUT=${IKAT_OPENCL_TABLE}

@@ -1,7 +1,7 @@
 # The library: compiled once, as position-independent objects with hidden visibility, and put into a shared and a
 # static library. `ikat` (ikat::ikat) is the one that BUILD_SHARED_LIBS asks for, `ikat_static` (ikat::static) is always static.
 
-file(GLOB core_sources CONFIGURE_DEPENDS src/*.c src/mechanisms/*.c backends/null/*.c)
+file(GLOB core_sources CONFIGURE_DEPENDS src/*.c src/expression/*.c src/mechanisms/*.c backends/null/*.c)
 add_library(ikat_objects OBJECT ${core_sources})
 target_link_libraries(ikat_objects PRIVATE ikat_compiler)
 target_include_directories(ikat_objects PUBLIC ${PROJECT_SOURCE_DIR}/include)

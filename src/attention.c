@@ -70,10 +70,9 @@ ikati_cost ikati_attention_cost(const ikati_request *request, double visible_pai
 
 ikati_cost ikati_attention_cost_of(const ikati_request *request, ikat_status status,
                                    ikati_patterns *patterns) {
-    double pairs = 0;
+    double pairs = -1;
     if (!status) {
-        pairs =
-            ikati_patterns_count(patterns, ikati_extent(request, "B"), ikati_extent(request, "H"));
+        pairs = ikati_patterns_count(patterns, request);
         ikati_patterns_free(patterns);
     }
     return ikati_attention_cost(request, pairs);

@@ -46,8 +46,8 @@ ikat_status ikati_attention_refuse(const ikati_request *request, const char *nam
 
 // flops and least traffic of `visible_pairs` (over all batch entries and heads).
 ikati_cost ikati_attention_cost(const ikati_request *request, double visible_pairs);
-// The same where the pairs are those of patterns; takes and frees them. 0 pairs if `status` says
-// that memory ran out.
+// The same where the pairs are those of patterns; takes and frees them. Fewer than 0 pairs if
+// `status` says that memory ran out.
 ikati_cost ikati_attention_cost_of(const ikati_request *request, ikat_status status,
                                    ikati_patterns *patterns);
 

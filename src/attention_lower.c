@@ -65,6 +65,7 @@ static void describe_first(const ikati_pattern *pattern, uint32_t class_index,
 static ikati_attention describe_call(const ikati_request *request) {
     const ikati_call_setting *scale = ikati_setting(request, "scale");
     return (ikati_attention){
+        .head_mask = ikati_head_mask(request),
         .lengths = ikati_input_view(request, "lengths"),
         .out = ikati_output_view(request, 0),
         .lse = ikati_output_view(request, 1),

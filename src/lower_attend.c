@@ -16,6 +16,14 @@ ikati_view ikati_output_view(const ikati_request *request, uint32_t index) {
     return (ikati_view){use->present ? IKATI_SLOT_OUTPUT : IKATI_SLOT_NONE, index, &use->tensor};
 }
 
+const int32_t *ikati_head_mask(const ikati_request *request) {
+    int64_t head = 0, num_heads = ikati_extent(request, "H");
+    while (head < num_heads && ikati_keeps_head(request, head)) {
+        head++;
+    }
+    return head < num_heads ? ikati_structure(request, "head_mask") : NULL;
+}
+
 // Whether any of the block's rows may see any of its keys. Only device values know better when
 // there are lengths.
 static bool block_sees(const ikati_attend_builder *b, const ikati_attend_block *blk) {
@@ -148,7 +156,8 @@ static ikati_pick describe_call(const ikati_attend_builder *b) {
 
 // Workgroups that keep a device busy. Depends on the device alone, never on the slice budget, so
 // that results do not.
-static uint64_t busy_groups(const ikat_device_info *info) {
+uint64_t ikati_attend_busy_groups(const ikati_attend_builder *b) {
+    const ikat_device_info *info = ikati_lowering_device(b->lowering);
     uint64_t units = info->num_compute_units;
     if (info->type == IKAT_DEVICE_CPU) {
         return 8 * (units ? units : 4);
@@ -176,7 +185,7 @@ static uint32_t choose_splits(const ikati_attend_builder *b) {
     uint64_t groups = tiles * b->num_batches * b->num_heads;
     uint64_t keys = ikati_attend_keys_of_group(b, b->num_keys);
     uint64_t needed = keys > b->max_keys ? ikati_divide_up(b->num_keys, b->max_keys) : 1;
-    uint64_t busy = busy_groups(ikati_lowering_device(b->lowering));
+    uint64_t busy = ikati_attend_busy_groups(b);
     if (groups == 0 || keys < b->num_keys / 2) {
         return (uint32_t)needed; // a narrow window: most splits would be empty
     }
@@ -219,7 +228,31 @@ ikat_status ikati_attend_begin(ikati_lowering *lowering, const ikati_attention *
     return status;
 }
 
+static void describe_all(const ikati_pattern *pattern, uint32_t class_index,
+                         ikati_pattern_sink *sink) {
+    const ikati_positions queries = ikati_span(0, 1, pattern->num_queries);
+    const ikati_key_set keys = {ikati_span(0, 1, pattern->num_keys), IKATI_NO_LEFT, IKATI_NO_RIGHT,
+                                false};
+    (void)class_index;
+    sink->group(sink, &queries);
+    sink->keys(sink, &keys);
+}
+
+// Heads are skipped by the schedule.
+static ikat_status lower_pruned(ikati_lowering *lowering, const ikati_attention *attention) {
+    const ikati_pattern all = {.num_queries = (uint32_t)attention->q.tensor->shape[2],
+                               .num_keys = (uint32_t)attention->k.tensor->shape[2],
+                               .num_classes = 1,
+                               .describe = describe_all};
+    ikati_attention scheduled = *attention;
+    scheduled.pattern = &all;
+    return ikati_lower_patterns(lowering, &scheduled, 1, false);
+}
+
 ikat_status ikati_lower_attention(ikati_lowering *lowering, const ikati_attention *attention) {
+    if (attention->head_mask) {
+        return lower_pruned(lowering, attention);
+    }
     ikati_attend_builder b;
     uint32_t num_rows = (uint32_t)attention->q.tensor->shape[2];
     ikat_status status = ikati_attend_begin(lowering, attention, num_rows, IKATI_NEED_DENSE, &b);

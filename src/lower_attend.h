@@ -19,12 +19,16 @@ typedef struct ikati_view {
 ikati_view ikati_input_view(const ikati_request *request, const char *name);
 ikati_view ikati_output_view(const ikati_request *request, uint32_t index);
 
+// The call's head_mask; NULL if it has none, or one that keeps all heads.
+const int32_t *ikati_head_mask(const ikati_request *request);
+
 // One attention over tensors in the layout of the spec, [B,H,N,D].
 //
 // window_left, window_right  -1: open
 // softcap                    0: off
 // alibi                      slopes from `slopes`, whatever that is (input or table); its tensor is
 //                            [H] or [B,H]
+// head_mask                  [H], 0: the head is pruned: out 0, lse -inf, nothing read; NULL: none is
 // pattern                    who sees whom, besides window and lengths; NULL: all. Only for
 //                            ikati_lower_patterns
 // out_shift                  with a pattern: results of the query at position i go to i + out_shift
@@ -35,6 +39,7 @@ typedef struct ikati_attention {
     double scale;
     double softcap;
     int64_t window_left, window_right;
+    const int32_t *head_mask;
     const ikati_pattern *pattern;
     int32_t out_shift;
 } ikati_attention;

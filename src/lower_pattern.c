@@ -4,6 +4,55 @@
 
 #include <string.h>
 
+// A pattern of which some heads are pruned: their class comes after the others and sees nothing.
+typedef struct pruned_pattern {
+    ikati_pattern pattern; // its user is this
+    const ikati_pattern *original;
+    const int32_t *head_mask;
+} pruned_pattern;
+
+static uint32_t pruned_class(const ikati_pattern *pattern, uint32_t batch, uint32_t head) {
+    const pruned_pattern *self = pattern->user;
+    const ikati_pattern *original = self->original;
+    if (!self->head_mask[head]) {
+        return original->num_classes;
+    }
+    return original->class_of ? original->class_of(original, batch, head) : 0;
+}
+
+static void describe_pruned(const ikati_pattern *pattern, uint32_t class_index,
+                            ikati_pattern_sink *sink) {
+    const pruned_pattern *self = pattern->user;
+    const ikati_positions all = ikati_span(0, 1, pattern->num_queries);
+    if (class_index < self->original->num_classes) {
+        self->original->describe(self->original, class_index, sink);
+    } else if (!pattern->is_partial) {
+        sink->group(sink, &all);
+    }
+}
+
+static bool sees_pruned(const ikati_pattern *pattern, uint32_t class_index, uint32_t query,
+                        uint32_t key) {
+    const ikati_pattern *original = ((const pruned_pattern *)pattern->user)->original;
+    return original->sees(original, class_index, query, key);
+}
+
+// The attention's pattern without the heads that are pruned; `out` stays where it is.
+static const ikati_pattern *prune(const ikati_attention *attention, pruned_pattern *out) {
+    if (!attention->head_mask) {
+        return attention->pattern;
+    }
+    out->original = attention->pattern;
+    out->head_mask = attention->head_mask;
+    out->pattern = *attention->pattern;
+    out->pattern.user = out;
+    out->pattern.num_classes++;
+    out->pattern.class_of = pruned_class;
+    out->pattern.describe = describe_pruned;
+    out->pattern.sees = sees_pruned;
+    return &out->pattern;
+}
+
 // Patterns of a call under way. One builder each; they agree but for q, k, v and the variant.
 typedef struct pattern_lowering {
     ikati_lowering *lowering;
@@ -27,8 +76,10 @@ static ikat_status make_schedule(pattern_lowering *self, uint32_t i) {
     const ikati_attention *attention = &self->attentions[i];
     const ikati_host *host = self->lowering->host;
     ikati_attend_builder *b = &self->builders[i];
-    ikat_status status = ikati_attend_begin(self->lowering, attention,
-                                            ikati_pattern_largest_group(attention->pattern), 0, b);
+    pruned_pattern pruned;
+    const ikati_pattern *pattern = prune(attention, &pruned);
+    ikat_status status =
+        ikati_attend_begin(self->lowering, attention, ikati_pattern_largest_group(pattern), 0, b);
     if (status) {
         return status;
     }
@@ -38,9 +89,10 @@ static ikat_status make_schedule(pattern_lowering *self, uint32_t i) {
         .num_heads = b->num_heads,
         .tile_rows = b->attend.variant->tile_rows,
         .max_keys = b->max_keys / 2,
+        .num_groups = ikati_attend_busy_groups(b),
     };
     ikati_schedule *schedule = &self->schedules[i];
-    status = ikati_schedule_build(host, attention->pattern, &params, schedule);
+    status = ikati_schedule_build(host, pattern, &params, schedule);
     if (status) {
         return status;
     }

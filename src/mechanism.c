@@ -49,13 +49,42 @@ double ikati_tolerance_default(ikat_dtype dtype, double num_terms) {
     return fmin(2e-5, fmax(2e-6, 2e-6 * sqrt(num_terms / 64.0)));
 }
 
-uint32_t ikati_input_index(const ikati_request *request, const char *name) {
-    const ikat_mechanism_info *info = &request->mechanism->info;
+// Michel, Levy, Neubig, Are Sixteen Heads Really Better than One?, arXiv:1905.10650.
+static const ikat_argument_info head_mask = {
+    .name = "head_mask",
+    .shape = "[H]",
+    .dtype = "int32",
+    .optional = true,
+    .structure = true,
+    .values = "0..1",
+    .help = "0: the head is pruned, its out is 0 and its lse -inf",
+};
+
+const ikat_argument_info *ikat_mechanism_input(const ikat_mechanism_info *info, uint32_t index) {
+    if (index < info->num_inputs) {
+        return &info->inputs[index];
+    }
+    const bool has_heads = strcmp(info->outputs[0].shape, "[B,H,N,Dv]") == 0;
+    return has_heads && index == info->num_inputs ? &head_mask : NULL;
+}
+
+uint32_t ikati_find_input(const ikat_mechanism_info *info, const char *name) {
+    const ikat_argument_info *input;
     uint32_t index = 0;
-    while (index < info->num_inputs && strcmp(info->inputs[index].name, name) != 0) {
+    while ((input = ikat_mechanism_input(info, index)) && strcmp(input->name, name) != 0) {
         index++;
     }
-    assert(index < info->num_inputs);
+    return input ? index : UINT32_MAX;
+}
+
+const ikat_argument_info *ikat_mechanism_find_input(const ikat_mechanism_info *info,
+                                                    const char *name) {
+    return ikat_mechanism_input(info, ikati_find_input(info, name));
+}
+
+uint32_t ikati_input_index(const ikati_request *request, const char *name) {
+    const uint32_t index = ikati_find_input(&request->mechanism->info, name);
+    assert(index < IKATI_MAX_INPUTS);
     return index;
 }
 
@@ -84,4 +113,10 @@ const int32_t *ikati_structure(const ikati_request *request, const char *name) {
 
 int64_t ikati_setting_item(const ikati_call_setting *setting, int64_t index) {
     return setting->integers[setting->num_integers == 1 ? 0 : index];
+}
+
+bool ikati_keeps_head(const ikati_request *request, int64_t head) {
+    const uint32_t index = ikati_find_input(&request->mechanism->info, head_mask.name);
+    const int32_t *mask = index < IKATI_MAX_INPUTS ? request->inputs[index].values : NULL;
+    return !mask || mask[head];
 }

@@ -30,8 +30,9 @@ typedef struct ikati_letter {
     int64_t extent;
 } ikati_letter;
 
-// A call: what was asked for, checked. Arrays run parallel to those of mechanism->info. It owns the
-// values of structure inputs and the elements of list settings (ikati_request_clear).
+// A call: what was asked for, checked. Arrays run parallel to those of mechanism->info, inputs to
+// ikat_mechanism_input. It owns the values of structure inputs, the elements of list settings and
+// the rows (ikati_request_clear).
 typedef struct ikati_request {
     const ikati_host *host;
     const ikati_mechanism *mechanism;
@@ -40,7 +41,9 @@ typedef struct ikati_request {
     ikati_call_setting settings[IKATI_MAX_SETTINGS];
     ikati_letter letters[IKATI_MAX_LETTERS];
     uint32_t num_letters;
-    ikat_dtype dtype; // of the main tensors
+    ikat_dtype dtype;    // of the main tensors
+    const int64_t *rows; // of the outputs, that need be computed; NULL: all
+    uint32_t num_rows;
 } ikati_request;
 
 // flops and visible pairs, see ikat_plan_info.
@@ -54,7 +57,7 @@ typedef struct ikati_lowering ikati_lowering;
 
 // check      what shapes and ranges cannot say: contradictions, divisibility. Shapes of inputs and
 //            values of structure are checked already. Binds letters that only outputs have
-// cost       for benches and slices
+// cost       for benches and slices; visible_pairs below 0 if memory ran out
 // lower      emits steps (lowering.h)
 // tolerance  largest relative L2 error of an output, by the page
 struct ikati_mechanism {
@@ -73,7 +76,10 @@ const ikati_mechanism *ikati_mechanism_find(const char *name);
 // The spec's own rule: 2e-6 sqrt(terms / 64), between 2e-6 and 2e-5, for float32; 2e-3 for float16.
 double ikati_tolerance_default(ikat_dtype dtype, double num_terms);
 
-// Index of an input, output or setting by name; the name must exist.
+// Index among ikat_mechanism_input; UINT32_MAX if there is none of that name.
+uint32_t ikati_find_input(const ikat_mechanism_info *info, const char *name);
+
+// Index of an input or setting by name; the name must exist.
 uint32_t ikati_input_index(const ikati_request *request, const char *name);
 uint32_t ikati_setting_index(const ikati_request *request, const char *name);
 
@@ -88,6 +94,8 @@ static inline const ikati_call_setting *ikati_setting(const ikati_request *reque
 int64_t ikati_extent(const ikati_request *request, const char *letter);
 // The values of a structure input of int32; NULL if it is absent.
 const int32_t *ikati_structure(const ikati_request *request, const char *name);
+// False for a pruned head (input head_mask).
+bool ikati_keeps_head(const ikati_request *request, int64_t head);
 // Element `index` of a list setting, the only one where there is one for all.
 int64_t ikati_setting_item(const ikati_call_setting *setting, int64_t index);
 

@@ -75,27 +75,24 @@ static double count_class(const ikati_pattern *pattern, uint32_t class_index) {
     return counter.pairs;
 }
 
-static double count_uses(const ikati_pattern *pattern, uint32_t class_index, int64_t num_batches,
-                         int64_t num_heads) {
-    if (!pattern->class_of) {
-        return (double)num_batches * (double)num_heads;
-    }
+static double count_uses(const ikati_pattern *pattern, uint32_t class_index,
+                         const ikati_request *request) {
+    const int64_t batches = ikati_extent(request, "B"), heads = ikati_extent(request, "H");
     double uses = 0;
-    for (uint32_t b = 0; b < num_batches; b++) {
-        for (uint32_t h = 0; h < num_heads; h++) {
-            uses += pattern->class_of(pattern, b, h) == class_index;
+    for (uint32_t h = 0; h < heads; h++) {
+        for (uint32_t b = 0; b < batches && ikati_keeps_head(request, h); b++) {
+            uses += !pattern->class_of || pattern->class_of(pattern, b, h) == class_index;
         }
     }
     return uses;
 }
 
-double ikati_patterns_count(const ikati_patterns *patterns, int64_t num_batches,
-                            int64_t num_heads) {
+double ikati_patterns_count(const ikati_patterns *patterns, const ikati_request *request) {
     double pairs = 0;
     for (uint32_t p = 0; p < patterns->num; p++) {
         const ikati_pattern *pattern = &patterns->items[p];
         for (uint32_t c = 0; c < pattern->num_classes; c++) {
-            pairs += count_class(pattern, c) * count_uses(pattern, c, num_batches, num_heads);
+            pairs += count_class(pattern, c) * count_uses(pattern, c, request);
         }
     }
     return pairs;

@@ -3,7 +3,7 @@
 #ifndef IKATI_PATTERNS_H
 #define IKATI_PATTERNS_H
 
-#include "host.h"
+#include "mechanism.h"
 #include "pattern.h"
 
 #include <stddef.h>
@@ -32,9 +32,9 @@ void ikati_patterns_free(ikati_patterns *patterns);
 // Ends the making of patterns: frees them after a failure, and returns the status.
 ikat_status ikati_patterns_finish(ikati_patterns *patterns, bool good);
 
-// Counts (query, key) pairs over all batch entries and heads. Asks for every pair of an irregular
-// key set.
-double ikati_patterns_count(const ikati_patterns *patterns, int64_t num_batches, int64_t num_heads);
+// Counts (query, key) pairs over all batch entries and heads of the call, pruned ones apart. Asks
+// for every pair of an irregular key set.
+double ikati_patterns_count(const ikati_patterns *patterns, const ikati_request *request);
 
 // Numbers `num` rows of row_bytes each so that equal rows have equal numbers, 0, 1, ... in the order
 // of first occurrence; out_first gets the first row of each number. Returns how many there are.

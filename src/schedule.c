@@ -6,8 +6,9 @@
 #include "../shaders/params/merge.h"
 
 // A tile is split if it is FAR_LONGER times the mean's work and more than SPLIT_WORK; then each
-// workgroup gets about that much.
-enum { FAR_LONGER = 8, SPLIT_WORK = 4096 };
+// workgroup gets about that much. Where there are few tiles, a workgroup gets its share of all work,
+// but LEAST_WORK.
+enum { FAR_LONGER = 8, SPLIT_WORK = 4096, LEAST_WORK = 256 };
 
 // What is known of all tiles before they are laid out.
 typedef struct layout {
@@ -35,12 +36,21 @@ static double *count_copies(const ikati_host *host, const ikati_pattern *pattern
 static void choose_split(layout *self) {
     const ikati_tile_builder *tiles = self->tiles;
     uint64_t most = self->params->max_keys, sum = 0;
-    for (uint64_t i = 0; i < tiles->num_tiles; i++) {
-        sum += ikati_tile_work(&tiles->tiles[i]);
+    double all_tiles = 0, all_work = 0; // of all batches and heads
+    for (uint32_t c = 0; c < tiles->pattern->num_classes; c++) {
+        for (uint64_t i = tiles->class_starts[c]; i < tiles->class_starts[c + 1]; i++) {
+            sum += ikati_tile_work(&tiles->tiles[i]);
+            all_tiles += self->class_copies[c];
+            all_work += (double)ikati_tile_work(&tiles->tiles[i]) * self->class_copies[c];
+        }
     }
     uint64_t mean = tiles->num_tiles ? sum / tiles->num_tiles : 0;
     uint64_t far = FAR_LONGER * mean > SPLIT_WORK ? FAR_LONGER * mean : SPLIT_WORK;
     uint64_t wanted = SPLIT_WORK > mean ? SPLIT_WORK : mean;
+    if (all_tiles < (double)self->params->num_groups) {
+        wanted = (uint64_t)(all_work / (double)self->params->num_groups) + 1;
+        wanted = far = wanted > LEAST_WORK ? wanted : LEAST_WORK;
+    }
     self->split_from = far < most ? far : most;
     self->work_per_split = wanted < most ? wanted : most;
 }

@@ -13,10 +13,12 @@
 // tile_rows   rows of a tile of the variant that will walk it
 // max_keys    keys that one workgroup may visit (an entry counts as some keys besides); tiles with
 //             more, or with far more than the others, are split over several workgroups
+// num_groups  workgroups that there should be: of fewer, long tiles are split
 typedef struct ikati_schedule_params {
     uint32_t num_batches, num_heads;
     uint32_t tile_rows;
     uint64_t max_keys;
+    uint64_t num_groups;
 } ikati_schedule_params;
 
 // Tiles that one dispatch owns: `num_tiles` a class, each `num_splits` workgroups.

@@ -116,10 +116,20 @@ static bool continues(const uint32_t *entry) {
     return entry[1] == before[1] && entry[0] == before[0] + before[2] * step;
 }
 
+// A window clips what a schedule shows, too.
+static bool in_window(const step_view *view, int64_t query, int64_t key) {
+    const attend_params *p = &view->params;
+    const int64_t own = query + p->total_keys - p->total_queries;
+    const bool windowed = view->step->specialisation[0] & OPTION_WINDOW;
+    return !windowed || ((p->window_left < 0 || key >= own - p->window_left) &&
+                         (p->window_right < 0 || key <= own + p->window_right));
+}
+
 static void read_record(row_reading *row, step_view *view, const uint32_t *record) {
     const attend_params *p = &view->params;
     uint32_t at, tile = 0;
-    if (!find_row(view, record, (int64_t)row->query - p->out_shift, &at)) {
+    const int64_t query = (int64_t)row->query - p->out_shift;
+    if (!find_row(view, record, query, &at)) {
         return;
     }
     start_row(row, view, p->total_keys);
@@ -129,7 +139,8 @@ static void read_record(row_reading *row, step_view *view, const uint32_t *recor
             tile = row->first_tile + e + 1;
         }
         for (uint32_t c = 0; c < entry[2]; c++) {
-            note_pair(row, position_of(view, entry[0], entry[1], c), !is_masked(view, entry, at, c),
+            const uint32_t key = position_of(view, entry[0], entry[1], c);
+            note_pair(row, key, in_window(view, query, key) && !is_masked(view, entry, at, c),
                       tile);
         }
     }
@@ -150,22 +161,21 @@ static void read_scheduled(row_reading *row, step_view *view) {
     row->first_tile += (uint32_t)((num_words - p->entries_at) / ATTEND_ENTRY_WORDS);
 }
 
-// A tile without a schedule computes the keys that any of its rows sees.
+// A tile without a schedule computes the keys that its first row, its last or one between them sees.
 static void read_dense(row_reading *row, step_view *view) {
     const attend_params *p = &view->params;
     const uint32_t rows = view->step->variant->tile_rows, at = row->query - p->query_begin;
     if (row->query >= p->query_begin && at < p->num_queries) {
-        const bool windowed = view->step->specialisation[0] & OPTION_WINDOW;
-        const int64_t left = windowed && p->window_left >= 0 ? p->window_left : INT32_MAX;
-        const int64_t right = windowed && p->window_right >= 0 ? p->window_right : INT32_MAX;
-        const int64_t diagonal = (int64_t)p->total_keys - p->total_queries;
-        const int64_t own = row->query + diagonal, first = own - at % rows;
-        const uint32_t end = at - at % rows + rows;
-        const int64_t last = first + (end < p->num_queries ? rows : p->num_queries - (end - rows));
+        const uint32_t first = at - at % rows;
+        const uint32_t count = p->num_queries - first < rows ? p->num_queries - first : rows;
         start_row(row, view, p->total_keys);
-        for (int64_t key = p->key_begin; key < (int64_t)p->key_begin + p->num_keys; key++) {
-            if (key >= first - left && key < last + right) {
-                note_pair(row, (uint32_t)key, key >= own - left && key <= own + right,
+        for (uint32_t key = p->key_begin; key < p->key_begin + p->num_keys; key++) {
+            bool computed = false;
+            for (uint32_t r = 0; r < count && !computed; r++) {
+                computed = in_window(view, (int64_t)p->query_begin + first + r, key);
+            }
+            if (computed) {
+                note_pair(row, key, in_window(view, row->query, key),
                           row->first_tile + at / rows + 1);
             }
         }

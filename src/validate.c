@@ -12,13 +12,13 @@
 // Positions and their sums fit 32-bit arithmetic in kernels.
 enum { MAX_EXTENT = 1 << 28 };
 
-// Index of `name` in a list of arguments; `num` if it is not there.
-static uint32_t find_argument(const ikat_argument_info *list, uint32_t num, const char *name) {
+// Index of an output; UINT32_MAX if there is none of that name.
+static uint32_t find_output(const ikat_mechanism_info *info, const char *name) {
     uint32_t index = 0;
-    while (index < num && strcmp(list[index].name, name) != 0) {
+    while (index < info->num_outputs && strcmp(info->outputs[index].name, name) != 0) {
         index++;
     }
-    return index;
+    return index < info->num_outputs ? index : UINT32_MAX;
 }
 
 // Structure has its values with it, everything else has none.
@@ -31,27 +31,28 @@ static ikat_status check_place(const ikati_request *request, const ikat_argument
                       "%s has host values, expected none: it is bound to a buffer", info->name);
 }
 
-static ikat_status place_argument(const ikati_request *request, const ikat_argument *argument,
-                                  const char *what, const ikat_argument_info *list, uint32_t num,
-                                  ikati_tensor_use *uses) {
-    const char *mechanism = request->mechanism->info.name;
+static ikat_status place_argument(ikati_request *request, const ikat_argument *argument,
+                                  bool input) {
+    const ikat_mechanism_info *info = &request->mechanism->info;
+    const char *what = input ? "input" : "output";
     if (!argument->name) {
         return ikati_fail(request->host, IKAT_INVALID, IKAT_MESSAGE_NULL_ARGUMENT,
-                          "an %s of %s has no name", what, mechanism);
+                          "an %s of %s has no name", what, info->name);
     }
-    uint32_t index = find_argument(list, num, argument->name);
-    if (index == num) {
+    const uint32_t index =
+        input ? ikati_find_input(info, argument->name) : find_output(info, argument->name);
+    if (index == UINT32_MAX) {
         return ikati_fail(request->host, IKAT_INVALID, IKAT_MESSAGE_UNKNOWN_NAME,
-                          "%s has no %s '%s'", mechanism, what, argument->name);
+                          "%s has no %s '%s'", info->name, what, argument->name);
     }
-    if (uses[index].present) {
+    ikati_tensor_use *use = input ? &request->inputs[index] : &request->outputs[index];
+    if (use->present) {
         return ikati_fail(request->host, IKAT_INVALID, IKAT_MESSAGE_TWICE, "%s %s is given twice",
                           what, argument->name);
     }
-    uses[index].present = true;
-    uses[index].tensor = argument->tensor;
-    uses[index].values = argument->values;
-    return check_place(request, &list[index], argument);
+    *use = (ikati_tensor_use){true, argument->tensor, argument->values};
+    return check_place(request, input ? ikat_mechanism_input(info, index) : &info->outputs[index],
+                       argument);
 }
 
 static bool is_main_type(ikat_dtype dtype) {
@@ -161,10 +162,9 @@ static ikat_status check_structure(const ikati_request *request, const ikat_argu
 }
 
 static ikat_status check_inputs(ikati_request *request) {
-    const ikat_mechanism_info *info = &request->mechanism->info;
-    for (uint32_t i = 0; i < info->num_inputs; i++) {
+    const ikat_argument_info *argument;
+    for (uint32_t i = 0; (argument = ikat_mechanism_input(&request->mechanism->info, i)); i++) {
         ikati_tensor_use *use = &request->inputs[i];
-        const ikat_argument_info *argument = &info->inputs[i];
         if (!use->present) {
             if (!argument->optional) {
                 return ikati_fail(request->host, IKAT_INVALID, IKAT_MESSAGE_MISSING,
@@ -232,18 +232,36 @@ static ikat_status check_outputs(ikati_request *request) {
     return IKAT_OK;
 }
 
+// A mechanism without axis N has no rows to name.
+static ikat_status check_rows(const ikati_request *request) {
+    const int64_t num_positions = ikati_extent(request, "N");
+    int64_t least = 0;
+    for (uint32_t i = 0; i < request->num_rows; i++) {
+        const int64_t row = request->rows[i];
+        if (row < least || row >= num_positions) {
+            return ikati_fail(request->host, IKAT_INVALID, IKAT_MESSAGE_RANGE,
+                              "rows has %" PRId64 " at place %" PRIu32
+                              ", expected rows of axis N = %" PRId64 ", ascending, each once",
+                              row, i, num_positions);
+        }
+        least = row + 1;
+    }
+    return IKAT_OK;
+}
+
 static ikat_status check_tensors(ikati_request *request) {
     ikat_status status = check_inputs(request);
     if (!status) {
         status = request->mechanism->check(request);
     }
-    return status ? status : check_outputs(request);
+    status = status ? status : check_outputs(request);
+    return status ? status : check_rows(request);
 }
 
-// Copies what requests own: values and lists that `request` still borrows. After a failure it
+// Copies what requests own: values, lists and rows that `request` still borrows. After a failure it
 // forgets those instead, so that what is left can be cleared.
 static ikat_status own_values(ikati_request *request, ikat_status status) {
-    for (uint32_t i = 0; i < request->mechanism->info.num_inputs; i++) {
+    for (uint32_t i = 0; i < IKATI_MAX_INPUTS; i++) {
         ikati_tensor_use *use = &request->inputs[i];
         const void *borrowed = use->values;
         use->values = NULL;
@@ -274,7 +292,20 @@ static ikat_status own_lists(ikati_request *request) {
     return status;
 }
 
+static ikat_status own_rows(ikati_request *request, ikat_status status) {
+    const int64_t *borrowed = request->rows;
+    request->rows = NULL;
+    if (borrowed && !status) {
+        int64_t *own = ikati_alloc(request->host, request->num_rows, sizeof(*own));
+        status = own ? IKAT_OK : IKAT_NO_MEMORY;
+        request->rows = own ? memcpy(own, borrowed, request->num_rows * sizeof(*own)) : NULL;
+    }
+    return status;
+}
+
 void ikati_request_clear(ikati_request *request) {
+    ikati_free(request->host, (void *)(uintptr_t)request->rows);
+    request->rows = NULL;
     for (uint32_t i = 0; i < IKATI_MAX_INPUTS; i++) {
         ikati_free(request->host, (void *)(uintptr_t)request->inputs[i].values);
         request->inputs[i].values = NULL;
@@ -288,6 +319,7 @@ void ikati_request_clear(ikati_request *request) {
 // A request's last act in the making.
 static ikat_status finish(ikati_request *request, ikat_status status) {
     status = own_values(request, status);
+    status = own_rows(request, status);
     if (status) {
         ikati_request_clear(request);
     }
@@ -295,15 +327,12 @@ static ikat_status finish(ikati_request *request, ikat_status status) {
 }
 
 static ikat_status place_arguments(ikati_request *request, const ikat_plan_params *params) {
-    const ikat_mechanism_info *info = &request->mechanism->info;
     ikat_status status = IKAT_OK;
     for (uint32_t i = 0; i < params->num_inputs && !status; i++) {
-        status = place_argument(request, &params->inputs[i], "input", info->inputs,
-                                info->num_inputs, request->inputs);
+        status = place_argument(request, &params->inputs[i], true);
     }
     for (uint32_t i = 0; i < params->num_outputs && !status; i++) {
-        status = place_argument(request, &params->outputs[i], "output", info->outputs,
-                                info->num_outputs, request->outputs);
+        status = place_argument(request, &params->outputs[i], false);
     }
     if (params->num_outputs == 0) {
         request->outputs[0].present = true;
@@ -321,11 +350,13 @@ ikat_status ikati_request_create(const ikati_host *host, const ikat_plan_params 
                           params->mechanism ? params->mechanism : "(null)");
     }
     if ((params->num_inputs && !params->inputs) || (params->num_settings && !params->settings) ||
-        (params->num_outputs && !params->outputs)) {
+        (params->num_outputs && !params->outputs) || (params->num_rows && !params->rows)) {
         return ikati_fail(host, IKAT_INVALID, IKAT_MESSAGE_NULL_ARGUMENT,
-                          "a list of inputs, settings or outputs is NULL, expected as many entries "
-                          "as its count says");
+                          "a list of inputs, settings, outputs or rows is NULL, expected as many "
+                          "entries as its count says");
     }
+    out_request->rows = params->num_rows ? params->rows : NULL;
+    out_request->num_rows = params->num_rows;
     ikat_status status = place_arguments(out_request, params);
     if (!status) {
         status = ikati_settings_resolve(out_request, params->settings, params->num_settings);
@@ -339,19 +370,16 @@ static ikat_status change_arguments(ikati_request *request, const ikat_argument 
     const ikat_mechanism_info *info = &request->mechanism->info;
     for (uint32_t i = 0; i < num_changed; i++) {
         const char *name = changed[i].name ? changed[i].name : "(null)";
-        uint32_t input = find_argument(info->inputs, info->num_inputs, name);
-        uint32_t output = find_argument(info->outputs, info->num_outputs, name);
-        ikati_tensor_use *use = input < info->num_inputs     ? &request->inputs[input]
-                                : output < info->num_outputs ? &request->outputs[output]
-                                                             : NULL;
-        if (!use || !use->present) {
+        const uint32_t input = ikati_find_input(info, name), output = find_output(info, name);
+        const bool is_input = input != UINT32_MAX && request->inputs[input].present;
+        if (!is_input && (output == UINT32_MAX || !request->outputs[output].present)) {
             return ikati_fail(request->host, IKAT_INVALID, IKAT_MESSAGE_UNKNOWN_NAME,
                               "the plan has no tensor '%s' to change", name);
         }
-        use->tensor = changed[i].tensor;
-        use->values = changed[i].values;
+        *(is_input ? &request->inputs[input] : &request->outputs[output]) =
+            (ikati_tensor_use){true, changed[i].tensor, changed[i].values};
         const ikat_argument_info *argument =
-            input < info->num_inputs ? &info->inputs[input] : &info->outputs[output];
+            is_input ? ikat_mechanism_input(info, input) : &info->outputs[output];
         ikat_status status = check_place(request, argument, &changed[i]);
         if (status) {
             return status;

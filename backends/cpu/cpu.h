@@ -35,7 +35,8 @@ typedef struct cpu_memory {
     uint64_t size_bytes;
 } cpu_memory;
 
-// What a reference gets: a call whose tensors' `data` are filled.
+// What a reference gets: a call whose tensors' `data` are filled, and the rows to compute (see
+// cpu_row_at).
 typedef struct cpu_call {
     const ikati_host *host;
     uint32_t num_threads;
@@ -45,6 +46,8 @@ typedef struct cpu_call {
     uint32_t num_outputs;
     const ikati_call_setting *settings;
     uint32_t num_settings;
+    const int64_t *rows;
+    uint32_t num_rows;
 } cpu_call;
 
 // The references: ikati_reference_<mechanism>.

@@ -1,6 +1,6 @@
 // Calls, tickets, times.
 
-#include "cpu.h"
+#include "reference/reference.h"
 
 #include <string.h>
 
@@ -64,11 +64,14 @@ ikat_status cpu_run_call(ikati_port *handle, const ikati_call *call, ikat_ticket
         .num_outputs = call->num_outputs,
         .settings = call->settings,
         .num_settings = call->num_settings,
+        .rows = call->rows,
+        .num_rows = call->num_rows,
     };
 
     ikati_mutex_lock(port->queue);
     const uint64_t start_ns = ikati_now_ns();
     const ikat_status status = found->compute(&resolved);
+    cpu_prune_heads(&resolved);
     if (status == IKAT_OK) {
         const ikat_ticket ticket = record_time(port, ikati_now_ns() - start_ns);
         if (out_ticket) {

@@ -233,9 +233,12 @@ static ikat_status check_kernel(const build *self, cl_program program) {
                           (unsigned)kernel->num_bindings);
     }
     // rusticl, up to 22.3 at least, answers the first question with the answer to the second, which
-    // says nothing.
-    const bool too_small = group_size < self->params->variant->group_size && group_size != multiple;
-    if (too_small || shared_bytes > port->limits.shared_memory_bytes) {
+    // says nothing, and the third with twice the kernel's shared memory.
+    const ikati_variant *variant = self->params->variant;
+    const bool too_small = group_size < variant->group_size && group_size != multiple;
+    const bool too_large = shared_bytes > port->limits.shared_memory_bytes &&
+                           (group_size != multiple || shared_bytes != 2 * variant->shared_bytes);
+    if (too_small || too_large) {
         ikati_log(port->host, IKAT_LOG_WARNING, IKAT_MESSAGE_COMPILE,
                   "%s: compiled for workgroups of %llu and %llu bytes of shared memory; wanted %u, "
                   "and at most %u",

@@ -54,6 +54,7 @@ typedef struct ikat_setting_info {
     uint32_t max_count;
 } ikat_setting_info;
 
+// inputs  the mechanism's own; ikat_mechanism_input tells those that the library adds
 typedef struct ikat_mechanism_info {
     const char *name;
     const char *title;
@@ -79,17 +80,26 @@ IKAT_API const ikat_mechanism_info *ikat_mechanism_at(uint32_t index);
 // Finds a mechanism by name; NULL if there is none.
 IKAT_API const ikat_mechanism_info *ikat_mechanism_find(const char *name);
 
+// Returns input `index` of a mechanism: its own inputs first, then what the library takes for every
+// mechanism of its kind (head_mask, where the main output is [B,H,N,Dv]). NULL past the last.
+IKAT_API const ikat_argument_info *ikat_mechanism_input(const ikat_mechanism_info *info,
+                                                        uint32_t index);
+
+// Finds an input, own or added, by name; NULL if there is none.
+IKAT_API const ikat_argument_info *ikat_mechanism_find_input(const ikat_mechanism_info *info,
+                                                             const char *name);
+
 // An example call of a mechanism, from its own list: what `check`, tests and benches run.
 //
 // inputs    shapes as numbers, "q=2,3,5,8 k=2,3,7,8 lengths=2@5,0"; values are drawn by the harness
 //           from N(0,1), whole numbers from the range that the input's `values` name; or they follow
 //           the shape after `@`: a range "0..3" of whole numbers to draw from, or a list that is
-//           repeated as often as needed ("inf", "-inf" and "nan" too). dtypes as in the
-//           mechanism's inputs. A last word "!lse" names an output that the call does not make
+//           repeated as often as needed ("inf", "-inf" and "nan" too; "0*9" is nine zeros). dtypes
+//           as in the mechanism's inputs. A last word "!lse" names an output that the call does not
+//           make
 // settings  "causal=1 softcap=5"
 // notes     what makes this case worth having
-// name      begins with "large_" where only sampled rows can be compared with the reference; such a
-//           case has no lengths
+// name      begins with "large_" where only sampled rows can be compared with the reference
 typedef struct ikat_mechanism_case {
     const char *name;
     const char *inputs;

@@ -95,6 +95,10 @@ typedef struct ikat_argument {
 //              such; a full name as ikat_variant_at returns it takes that very one, and leaves
 //              other kernels alone; NULL: the best
 // slice_flops  work budget of one slice; 0: the device's default. Never changes results
+// rows         only these positions of axis N of the outputs need be computed: ascending, each once,
+//              below N; what the others then hold is undefined. A hint, so that a few rows of a
+//              large result can be checked: the `cpu` device honours it, others compute all. None:
+//              all
 typedef struct ikat_plan_params {
     const char *mechanism;
     const ikat_argument *inputs;
@@ -105,6 +109,8 @@ typedef struct ikat_plan_params {
     uint32_t num_outputs;
     const char *variant;
     double slice_flops;
+    const int64_t *rows;
+    uint32_t num_rows;
 } ikat_plan_params;
 
 // A prepared call. Immutable.
@@ -125,7 +131,7 @@ IKAT_API ikat_status ikat_plan_create(ikat_device *device, const ikat_plan_param
                                       ikat_plan **out_plan);
 
 // Prepares the same call for other shapes or other structure: same mechanism, settings, outputs,
-// input names and types. Shares every compiled program, so that nothing is compiled unless another
+// rows, input names and types. Shares every compiled program, so that nothing is compiled unless another
 // variant suits the new shapes better. The old plan stays valid.
 //
 // inputs  those whose tensor or values change; the others stay

@@ -123,7 +123,10 @@ static const ikat_mechanism_case cases[] = {
     {"picture", QKV("1,1,64,16", "1,1,64,16"), "block_size=4 num_random_blocks=2 seed=5",
      "what ikat show draws"},
     {"no_positions", QKV("1,2,0,16", "1,2,0,16"), "", "N = 0"},
+    {"head_mask", QKV("1,4,40,16", "1,4,40,16") " head_mask=4@1,0,1,1", "block_size=6",
+     "a pruned head"},
     {"no_batch", QKV("0,2,20,16", "0,2,20,16"), "block_size=4", "B = 0"},
+    {"large_blocks", QKV("1,2,20000,64", "1,2,20000,64"), "", "many tiles"},
 };
 
 int64_t ikati_bigbird_num_random(const ikati_request *request) {

@@ -163,6 +163,8 @@ static const ikat_mechanism_case cases[] = {
     {"large_causal", "q=1,1,20000,64 k=1,1,20000,64 v=1,1,20000,64", "causal=1", ""},
     {"large_window", "q=1,1,20000,64 k=1,1,20000,64 v=1,1,20000,64",
      "window_left=300 window_right=40", ""},
+    {"large_lengths", "q=2,1,20000,64 k=2,1,20000,64 v=2,1,20000,64 lengths=2@16385,256",
+     "causal=1", ""},
     {"large_decode", "q=1,4,1,64 k=1,1,200000,64 v=1,1,200000,64", "causal=1", "a long cache"},
     {"large_head", "q=1,2,3,64 k=1,1,530000,64 v=1,1,530000,64", "",
      "a head past a storage range of 128 MiB"},
@@ -206,7 +208,11 @@ static double count_visible_pairs(const ikati_request *request) {
         int64_t end = right >= 0 && own + right + 1 < num_keys ? own + right + 1 : num_keys;
         pairs += end > first ? (double)(end - first) : 0;
     }
-    return pairs * (double)ikati_extent(request, "B") * (double)ikati_extent(request, "H");
+    int64_t num_kept = 0;
+    for (int64_t h = 0; h < ikati_extent(request, "H"); h++) {
+        num_kept += ikati_keeps_head(request, h);
+    }
+    return pairs * (double)ikati_extent(request, "B") * (double)num_kept;
 }
 
 static ikati_cost cost(const ikati_request *request) {
@@ -250,6 +256,7 @@ static ikat_status lower(const ikati_request *request, ikati_lowering *lowering)
         .query_lengths = ikati_input_view(request, "query_lengths"),
         .slopes = ikati_input_view(request, "alibi_slopes"),
         .sinks = ikati_input_view(request, "sinks"),
+        .head_mask = ikati_head_mask(request),
         .out = ikati_output_view(request, 0),
         .lse = ikati_output_view(request, 1),
         .alibi = uses_alibi(request),

@@ -55,6 +55,8 @@ static const ikat_setting_info settings[] = {
     IKATI_SCALE_SETTING,
 };
 
+#define ZEROS \
+    ",0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0"
 #define QKV(shape, value_shape) "q=" shape " k=" shape " v=" value_shape
 #define GLOBAL(shape, value_shape) " q_global=" shape " k_global=" shape " v_global=" value_shape
 
@@ -81,6 +83,13 @@ static const ikat_mechanism_case cases[] = {
      "window=5 causal=1", ""},
     {"global_dilation", QKV("1,3,90,16", "1,3,90,16") " global_mask=1,90@1,1,0,0,0,0,0,0,0,0,0,0,0",
      "window=5 dilation=1,2,3", "globals in some windows and not in others"},
+    {"global_spread", QKV("1,2,500,8", "1,2,500,8") " global_mask=1,500@1,0,0,0,0,0,0,0,0,0,0",
+     "window=20 dilation=1,2", "many globals, near and far of most rows"},
+    {"global_spread_causal",
+     QKV("1,2,500,8", "1,2,500,8") " global_mask=1,500@1,0,0,0,0,0,0,0,0,0,0",
+     "window=20 dilation=1,2 causal=1", ""},
+    {"global_clusters", QKV("1,2,400,8", "1,2,400,8") " global_mask=1,400@1,1,1" ZEROS ZEROS ZEROS,
+     "window=20", "some groups of rows are near no global"},
     {"global_projections",
      QKV("2,2,60,16", "2,2,60,24") GLOBAL("2,2,60,16", "2,2,60,24") " global_mask=2,60@0..1",
      "window=6", ""},
@@ -99,7 +108,14 @@ static const ikat_mechanism_case cases[] = {
      "window=5 dilation=1,2", "what ikat show draws"},
     {"one_position", QKV("1,1,1,8", "1,1,1,8") " global_mask=1,1@1", "", ""},
     {"no_positions", QKV("1,2,0,16", "1,2,0,16"), "", "N = 0"},
+    {"head_mask", QKV("1,4,40,16", "1,4,40,16") " head_mask=4@1,0,1,1", "window=4",
+     "a pruned head"},
     {"no_batch", QKV("0,2,20,16", "0,2,20,16") " global_mask=0,20", "", "B = 0"},
+    {"large_global", QKV("1,1,20000,64", "1,1,20000,64") " global_mask=1,20000@1,0*4999",
+     "window=128", "where N x N would not do"},
+    {"large_dilation",
+     QKV("1,2,20000,32", "1,2,20000,32") " global_mask=1,20000@0*63,1,0*9936 lengths=1@19000",
+     "window=128 dilation=3,1", ""},
 };
 
 static ikat_status check(ikati_request *request) {

@@ -1,12 +1,14 @@
 // Who sees whom in longformer. Positions of one residue modulo the dilation form a plain band; the
-// global positions are a table of keys that every query sees besides; global rows see all keys.
+// global positions are a table of keys that every query sees besides, without those in its window;
+// global rows see all keys.
 
 #include "longformer.h"
 
 #include <string.h>
 
-// Causal global rows go in groups: within one, few keys lie between the first and the last row.
-enum { CAUSAL_ROWS = 64 };
+// Where there are global keys, rows go in groups: few of the keys are near the windows of one.
+// Causal global rows likewise: within a group few keys lie between the first and the last row.
+enum { GLOBAL_ROWS = 128, FEW_GLOBALS = 32, CAUSAL_ROWS = 64 };
 
 // The band of a head: dilation 1 and window 0 where a wider one shows no other position.
 typedef struct head_band {
@@ -60,27 +62,98 @@ static uint32_t global_class(const ikati_pattern *pattern, uint32_t batch, uint3
     return l->mask_of_batch[batch];
 }
 
+// Rows [first, end) of one residue: query a is at residue + a * dilation.
+typedef struct row_range {
+    int64_t residue, first, end;
+    int64_t num_rows; // of the residue
+} row_range;
+
+static void emit_keys(const ikati_positions *keys, bool irregular, ikati_pattern_sink *sink) {
+    if (keys->count) {
+        sink->keys(sink, &(ikati_key_set){.keys = *keys,
+                                          .left = IKATI_NO_LEFT,
+                                          .right = IKATI_NO_RIGHT,
+                                          .irregular = irregular});
+    }
+}
+
+static void emit_band(const longformer *l, const head_band *band, const row_range *rows,
+                      ikati_pattern_sink *sink) {
+    const int64_t step = band->dilation, after = l->causal ? 0 : band->window;
+    const int64_t start = rows->first > band->window ? rows->first - band->window : 0;
+    const int64_t end = rows->end + after < rows->num_rows ? rows->end + after : rows->num_rows;
+    const ikati_positions queries = ikati_span((uint32_t)(rows->residue + rows->first * step),
+                                               (uint32_t)step, (uint32_t)(rows->end - rows->first));
+    sink->group(sink, &queries);
+    sink->keys(sink, &(ikati_key_set){
+                         .keys = ikati_span((uint32_t)(rows->residue + start * step),
+                                            (uint32_t)step, (uint32_t)(end - start)),
+                         .left = rows->first - start - band->window,
+                         .right = rows->first - start + after,
+                     });
+}
+
+// First of `count` ascending positions that is not below `position`.
+static uint32_t find_position(const uint32_t *positions, uint32_t count, int64_t position) {
+    uint32_t low = 0, high = count;
+    while (low < high) {
+        const uint32_t middle = low + (high - low) / 2;
+        if (positions[middle] < position) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
+// Global keys before every window of the rows and, unless causal, behind all of them are seen by
+// every row. Those in between need asking for each pair.
+static void emit_globals(const longformer *l, const head_band *band, const row_range *rows,
+                         const ikati_positions *globals, ikati_pattern_sink *sink) {
+    const int64_t step = band->dilation, reach = band->window * step;
+    const int64_t first = rows->residue + rows->first * step;
+    const int64_t last = rows->residue + (rows->end - 1) * step;
+    const uint32_t begin = find_position(globals->table, globals->count, first - reach);
+    const uint32_t end =
+        find_position(globals->table, globals->count, last + (l->causal ? 0 : reach) + 1);
+    ikati_positions part = *globals;
+    if (begin == end) {
+        part.count = l->causal ? begin : globals->count;
+        emit_keys(&part, false, sink);
+    } else if (globals->count <= FEW_GLOBALS) {
+        emit_keys(globals, true, sink); // one tile with a mask beats three
+    } else {
+        part.count = begin;
+        emit_keys(&part, false, sink);
+        part.table = globals->table + begin;
+        part.count = end - begin;
+        emit_keys(&part, true, sink);
+        part.table = globals->table + end;
+        part.count = l->causal ? 0 : globals->count - end;
+        emit_keys(&part, false, sink);
+    }
+}
+
 static void describe_local(const ikati_pattern *pattern, uint32_t class_index,
                            ikati_pattern_sink *sink) {
     const longformer *l = pattern->user;
     const head_band *band = &l->bands[class_index % l->num_bands];
-    const uint32_t mask = class_index / l->num_bands, count = num_globals(l, mask);
-    const uint32_t stride = (uint32_t)band->dilation;
-    const bool hidden = stride == 1 && band->window + 1 >= l->num_positions;
-    for (uint32_t r = 0; r < stride && r < l->num_positions; r++) {
-        const ikati_positions own =
-            ikati_span(r, stride, (l->num_positions - r + stride - 1) / stride);
-        sink->group(sink, &own);
-        sink->keys(sink, &(ikati_key_set){.keys = own,
-                                          .left = -band->window,
-                                          .right = l->causal ? 0 : band->window});
-        if (count && !hidden) {
-            sink->keys(sink, &(ikati_key_set){.keys = {.stride = 1,
-                                                       .count = count,
-                                                       .table = l->globals + l->starts[mask]},
-                                              .left = IKATI_NO_LEFT,
-                                              .right = IKATI_NO_RIGHT,
-                                              .irregular = true});
+    const uint32_t mask = class_index / l->num_bands;
+    const bool hidden = band->dilation == 1 && band->window + 1 >= l->num_positions;
+    const ikati_positions globals = {.stride = 1,
+                                     .count = hidden ? 0 : num_globals(l, mask),
+                                     .table = l->num_masks ? l->globals + l->starts[mask] : NULL};
+    for (int64_t r = 0; r < band->dilation && r < l->num_positions; r++) {
+        row_range rows = {.residue = r,
+                          .num_rows = (l->num_positions - r + band->dilation - 1) / band->dilation};
+        const int64_t step = globals.count ? GLOBAL_ROWS : rows.num_rows;
+        for (; rows.first < rows.num_rows; rows.first = rows.end) {
+            rows.end = rows.first + step < rows.num_rows ? rows.first + step : rows.num_rows;
+            emit_band(l, band, &rows, sink);
+            if (globals.count) {
+                emit_globals(l, band, &rows, &globals, sink);
+            }
         }
     }
 }
@@ -275,7 +348,7 @@ double ikati_longformer_pairs(const ikati_request *request) {
             const bool same = h && memcmp(&band, &c.band, sizeof(band)) == 0;
             c.band = band;
             of_head = same ? of_head : count_head(&c);
-            pairs += of_head;
+            pairs += ikati_keeps_head(request, h) ? of_head : 0;
         }
     }
     return pairs;

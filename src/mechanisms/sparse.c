@@ -97,7 +97,12 @@ static const ikat_mechanism_case cases[] = {
      "pattern=fixed stride=13 c=3 distinct=4 causal=0 scale=0.2", "all options at once"},
     {"picture", QKV("1,2,64,16", "1,2,64,16"), "stride=8 head_mode=split", "what ikat show draws"},
     {"no_positions", QKV("1,2,0,16", "1,2,0,16"), "", "N = 0"},
+    {"head_mask", QKV("1,4,40,16", "1,4,40,16") " head_mask=4@1,0,1,1", "stride=6",
+     "a pruned head"},
     {"no_batch", QKV("0,2,20,16", "0,2,20,16"), "stride=4", "B = 0"},
+    {"large_strided", QKV("1,2,20000,64", "1,2,20000,64"), "stride=141", "many tiles"},
+    {"large_fixed", QKV("1,2,20000,64", "1,2,20000,64"), "pattern=fixed stride=128 c=8",
+     "many tiles"},
 };
 
 int64_t ikati_sparse_columns(const ikati_request *request) {

@@ -403,6 +403,12 @@ static void test_structure(void **state) {
     assert_int_equal(shell_run("list longformer"), 0);
     assert_non_null(strstr(shell_output(), "(host array) [0..1]"));
     assert_non_null(strstr(shell_output(), "ints >= 1"));
+    assert_non_null(strstr(shell_output(), "head_mask"));
+    assert_int_equal(shell_run("list sparse"), 0);
+    assert_non_null(strstr(shell_output(), "strided|fixed"));
+    assert_int_equal(shell_run("bench longformer --device cpu --n 64 --set dilation=1,2 --heads 2"),
+                     0);
+    assert_non_null(strstr(shell_output(), "correct"));
 }
 
 static void test_known_answers(void **state) {
@@ -413,10 +419,14 @@ static void test_known_answers(void **state) {
     check_known("dense/plain");
     check_known("dense/sinks-lengths");
     check_known("dense/window-right-only");
+    check_known("pruned/heads");
     check_known("longformer/global-own-projection");
     check_known("longformer/lengths-global");
     check_known("bigbird/itc");
     check_known("sparse/fixed-default-c");
+    check_known("blockwise/lengths");
+    check_known("local/2d-lengths");
+    check_known("axial/lengths-shift");
 }
 
 int main(int argc, char **argv) {

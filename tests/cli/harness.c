@@ -143,30 +143,53 @@ static void test_poison(void **state) {
                               message, sizeof(message)));
 }
 
+static void test_given_values(void **state) {
+    (void)state;
+    static const char *const bad[] = {"lengths=4@1*", "lengths=4@2*0", "lengths=4@*2"};
+    cli_drawing drawing;
+    char message[256];
+    const ikat_mechanism_info *info = ikat_mechanism_find("dense");
+    assert_true(drawing_make(info, "lengths=8@5,0*3,1", "", IKAT_FLOAT32, FILL_RANDOM, 1, &drawing,
+                             message, sizeof(message)));
+    assert_memory_equal(drawing.inputs[0].data, ((int32_t[]){5, 0, 0, 0, 1, 5, 0, 0}), 32);
+    drawing_free(&drawing);
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        assert_false(drawing_make(info, bad[i], "", IKAT_FLOAT32, FILL_RANDOM, 1, &drawing, message,
+                                  sizeof(message)));
+    }
+}
+
+// Changes the last element of an output: it is in the last row, which is always sampled.
+static void spoil(cli_job *job, const char *output, float by) {
+    const job_tensor *tensor = job_output(job, output);
+    ((float *)job->images[tensor->image].bytes)[tensor_count(&tensor->tensor) - 1] += by;
+}
+
 // Sampled rows of a whole call agree with it under every kind of mask, and one wrong row is seen.
-static void check_sampled(cli_tool *tool, cli_harness *harness, const char *inputs,
+static void check_sampled(const cli_harness *harness, const char *name, const char *inputs,
                           const char *settings) {
     cli_drawing drawing;
     cli_job job;
     cli_sampled sampled;
     char message[256];
-    const ikat_mechanism_info *info = ikat_mechanism_find("dense");
+    const ikat_mechanism_info *info = ikat_mechanism_find(name);
     assert_true(drawing_make(info, inputs, settings, IKAT_FLOAT32, FILL_RANDOM, 1, &drawing,
                              message, sizeof(message)));
     layout_inputs(&drawing, LAYOUT_PACKED, &job);
     job_add_tensor(&job, "out", (ikat_tensor){0}, JOB_NO_IMAGE, true);
-    assert_int_equal(job_plan(&job, harness->reference), IKAT_OK);
-    assert_int_equal(job_bind(&job), IKAT_OK);
-    assert_int_equal(job_run(&job), IKAT_OK);
-    assert_int_equal(job_fetch(&job), IKAT_OK);
-    if (!sample_check(tool, harness->reference, &drawing, &job, 8, &sampled)) {
+    job_add_tensor(&job, "lse", (ikat_tensor){0}, JOB_NO_IMAGE, true);
+    assert_int_equal(job_compute(&job, harness->reference), IKAT_OK);
+    if (!sample_check(harness->tool, harness->reference, &drawing, &job, 1, &sampled)) {
         fail_msg("%s: %s", settings, sampled.text);
     }
-    assert_true(sampled.num_rows >= 4);
-    // The last row is always among the sampled ones.
-    job_tensor *out = job_output(&job, "out");
-    ((float *)job.images[out->image].bytes)[tensor_count(&out->tensor) - 1] += 0.5f;
-    assert_false(sample_check(tool, harness->reference, &drawing, &job, 8, &sampled));
+    assert_true(sampled.num_rows >= 10);
+    for (int i = 0; i < 2; i++) {
+        const char *output = i ? "lse" : "out";
+        spoil(&job, output, 0.5f);
+        assert_false(sample_check(harness->tool, harness->reference, &drawing, &job, 1, &sampled));
+        assert_non_null(strstr(sampled.text, output));
+        spoil(&job, output, -0.5f);
+    }
     job_free(&job);
     drawing_free(&drawing);
 }
@@ -175,18 +198,17 @@ static void test_sampled_rows(void **state) {
     (void)state;
     cli_tool tool;
     cli_harness harness;
-    const char *self = "q=1,2,300,8 k=1,1,300,8 v=1,1,300,8";
+    const char *self = "q=2,2,300,8 k=2,1,300,8 v=2,1,300,8";
+    const char *padded = "q=2,2,300,8 k=2,1,300,8 v=2,1,300,8 lengths=2@64,300";
     assert_int_equal(tool_open(&tool, false, NULL), IKAT_OK);
     assert_int_equal(harness_open(&harness, &tool), IKAT_OK);
-    check_sampled(&tool, &harness, self, "");
-    check_sampled(&tool, &harness, self, "causal=1");
-    check_sampled(&tool, &harness, self, "causal=1 window_left=20");
-    check_sampled(&tool, &harness, self, "window_left=20 window_right=7");
-    check_sampled(&tool, &harness, self, "window_right=7 alibi=1");
-    check_sampled(&tool, &harness, self, "window_left=20");
-    check_sampled(&tool, &harness, self, "alibi=1 softcap=2");
-    check_sampled(&tool, &harness, "q=1,2,50,8 k=1,1,300,8 v=1,1,300,8", "causal=1");
-    check_sampled(&tool, &harness, "q=1,2,300,8 k=1,1,50,8 v=1,1,50,8", "causal=1");
+    check_sampled(&harness, "dense", self, "causal=1 window_left=20");
+    check_sampled(&harness, "dense", padded, "window_right=7 alibi=1");
+    check_sampled(&harness, "dense", "q=1,2,50,8 k=1,1,300,8 v=1,1,300,8", "causal=1");
+    check_sampled(&harness, "longformer", self, "window=20 dilation=1,2");
+    check_sampled(&harness, "longformer", padded, "window=20 causal=1");
+    check_sampled(&harness, "bigbird", padded, "block_size=16");
+    check_sampled(&harness, "sparse", padded, "stride=8");
     harness_close(&harness);
     tool_close(&tool);
 }
@@ -196,7 +218,7 @@ int main(void) {
         cmocka_unit_test(test_compare),      cmocka_unit_test(test_guards),
         cmocka_unit_test(test_pairs),        cmocka_unit_test(test_variant_names),
         cmocka_unit_test(test_letters),      cmocka_unit_test(test_poison),
-        cmocka_unit_test(test_sampled_rows),
+        cmocka_unit_test(test_given_values), cmocka_unit_test(test_sampled_rows),
     };
     return cmocka_run_group_tests_name("harness", tests, NULL, NULL);
 }

@@ -67,7 +67,7 @@ rows() {
 # shaders/params/<kernel>.h.
 options_of() {
     case $1 in
-        attend) echo "0 1 506 511" ;;
+        attend) echo "0 1 506 511 1344" ;;
         heads) echo "0 127" ;;
         merge) echo "0 3" ;;
         *) echo 0 ;;

@@ -49,9 +49,11 @@ list_rows() {
 # Values of OPTIONS that a row is compiled with: nothing but lse, and everything at once (params/<kernel>.h).
 options_of() {
     case $1:$2 in
-        attend:*NEED_HALF*) echo 0x101 0x1ff ;;
-        attend:*NEED_FLOAT*) echo 0x100 0x1fa ;;
-        attend:*) echo 0x100 0x1ff 0x1fa ;;
+        attend:*NEED_DENSE*NEED_HALF*) echo 0x101 0x1ff ;;
+        attend:*NEED_DENSE*NEED_FLOAT*) echo 0x100 0x1fa ;;
+        attend:*NEED_HALF*) echo 0x101 0x1ff 0x541 ;;
+        attend:*NEED_FLOAT*) echo 0x100 0x1fa 0x540 0x5fa ;;
+        attend:*) echo 0x100 0x1ff 0x1fa 0x540 ;;
         heads:*) echo 0 0x7f ;;
         merge:*) echo 2 3 ;;
         *) echo 0 ;;

@@ -540,6 +540,16 @@ static double halves(void) {
     return oracle_run_and_expect(call, (float[]){2}, (float[]){logf(3)});
 }
 
+static double rows_of_the_whole(void) {
+    static const int64_t rows[] = {0, 2, 3, 5};
+    oracle *call = begin(&square);
+    oracle_set(call, "causal", "1");
+    int32_t *lengths = oracle_ints(call, "lengths", EXTENTS(2));
+    lengths[0] = 6;
+    lengths[1] = 3;
+    return oracle_run_rows(call, 6, rows, 4);
+}
+
 static const oracle_identity identities[] = {
     {"scale_zero", scale_zero, true},
     {"window_is_bias", window_is_bias, true},
@@ -570,6 +580,7 @@ static const oracle_identity identities[] = {
     {"no_keys", no_keys, false},
     {"packed_views", packed_views, false},
     {"halves", halves, false},
+    {"rows_of_the_whole", rows_of_the_whole, false},
 };
 
 int main(void) {

@@ -160,6 +160,16 @@ static double unused_values(void) {
     return oracle_run_and_compare(a, b);
 }
 
+static double rows_of_the_whole(void) {
+    static const int64_t rows[] = {2, 3, 8, 12}; // 2 and 12 are global
+    oracle *call = begin("2", "1,2,3,1", "0");
+    add_globals(call);
+    int32_t *lengths = oracle_ints(call, "lengths", EXTENTS(2));
+    lengths[0] = 9;
+    lengths[1] = 13;
+    return oracle_run_rows(call, usual.n, rows, 4);
+}
+
 static double refused(void) {
     double worst = 0;
     oracle *call = begin("2", "1", "0");
@@ -191,6 +201,7 @@ static const oracle_identity identities[] = {
     {"by_mask_causal", by_mask_causal, true},
     {"by_mask_padded", by_mask_padded, true},
     {"unused_values", unused_values, false},
+    {"rows_of_the_whole", rows_of_the_whole, false},
     {"refused", refused, false},
 };
 

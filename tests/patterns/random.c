@@ -21,7 +21,7 @@ static void draw_tensors(uint32_t heads, uint32_t n, char *inputs, size_t capaci
 
 void longformer_draw(uint32_t seed, char *inputs, char *settings, size_t capacity) {
     uint32_t s = seed;
-    const uint32_t n = 1 + next(&s, 150);
+    const uint32_t n = 1 + next(&s, 300);
     char mask[64] = "";
     draw_tensors(3, n, inputs, capacity);
     if (next(&s, 3)) {
@@ -61,4 +61,42 @@ void sparse_draw(uint32_t seed, char *inputs, char *settings, size_t capacity) {
     }
     snprintf(settings, capacity, "stride=%u head_mode=%s causal=%u%s",
              next(&s, 10) ? stride : stride * 50 + c, modes[next(&s, 4)], next(&s, 2), fixed);
+}
+
+void blockwise_draw(uint32_t seed, char *inputs, char *settings, size_t capacity) {
+    static const char *const tables[] = {"@0,1,2,2,0,1,1,0,2", "@1,2,0", "@2,1,0,0,1,2,2,1,0"};
+    uint32_t s = seed;
+    const uint32_t n = 3 + next(&s, 100), blocks = 1 + next(&s, n);
+    draw_tensors(3, n, inputs, capacity);
+    if (next(&s, 2)) {
+        append(inputs, capacity, " permutations=3,3");
+        append(inputs, capacity, tables[next(&s, 3)]);
+        snprintf(settings, capacity, "num_blocks=3 causal=%u", next(&s, 2));
+    } else {
+        snprintf(settings, capacity, "num_blocks=%u shift=%u,%u,%u causal=%u", blocks,
+                 next(&s, blocks), next(&s, blocks), next(&s, blocks), next(&s, 2));
+    }
+}
+
+void local_draw(uint32_t seed, char *inputs, char *settings, size_t capacity) {
+    uint32_t s = seed;
+    const uint32_t rows = 1 + next(&s, 12), columns = 1 + next(&s, 12);
+    draw_tensors(1, rows * columns, inputs, capacity);
+    if (next(&s, 3)) {
+        snprintf(settings, capacity, "query_block=%u,%u memory=%u,%u grid=%u,%u causal=%u",
+                 1 + next(&s, 14), 1 + next(&s, 14), next(&s, 6), next(&s, 14), rows, columns,
+                 next(&s, 2));
+    } else {
+        snprintf(settings, capacity, "query_block=%u memory=%u causal=%u", 1 + next(&s, 30),
+                 next(&s, 40), next(&s, 2));
+    }
+}
+
+void axial_draw(uint32_t seed, char *inputs, char *settings, size_t capacity) {
+    uint32_t s = seed;
+    const uint32_t a = 1 + next(&s, 6), b = 1 + next(&s, 6), c = 1 + next(&s, 6);
+    const uint32_t causal = next(&s, 2);
+    draw_tensors(1, a * b * c, inputs, capacity);
+    snprintf(settings, capacity, "grid=%u,%u,%u axis=%u causal=%u strict=%u", a, b, c, next(&s, 3),
+             causal, causal && next(&s, 2));
 }

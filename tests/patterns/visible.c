@@ -1,6 +1,9 @@
 #include "visible.h"
 
+#include "src/mechanisms/axial.h"
 #include "src/mechanisms/bigbird.h"
+#include "src/mechanisms/blockwise.h"
+#include "src/mechanisms/local.h"
 #include "src/mechanisms/longformer.h"
 #include "src/mechanisms/sparse.h"
 #include "src/philox.h"
@@ -112,10 +115,73 @@ bool sparse_sees(const ikati_request *request, int64_t b, int64_t h, int64_t i, 
     }
 }
 
+bool blockwise_sees(const ikati_request *request, int64_t b, int64_t h, int64_t i, int64_t j) {
+    const int32_t *table = ikati_structure(request, "permutations");
+    const int64_t n = ikati_extent(request, "N"), blocks = integer(request, "num_blocks");
+    const int64_t own = i * blocks / n;
+    (void)b;
+    const int64_t shift =
+        ikati_setting(request, "shift")->given ? item(request, "shift", h) : h % blocks;
+    const int64_t wanted = table ? table[h * blocks + own] : (own + shift) % blocks;
+    return j * blocks / n == wanted && (!integer(request, "causal") || j <= i);
+}
+
+static bool local_sees_flat(const ikati_request *request, int64_t i, int64_t j) {
+    const int64_t block = item(request, "query_block", 0), start = i / block * block;
+    const int64_t memory =
+        ikati_setting(request, "memory")->given ? item(request, "memory", 0) : 256;
+    return integer(request, "causal") ? start - memory <= j && j <= i
+                                      : start - memory <= j && j < start + block + memory;
+}
+
+bool local_sees(const ikati_request *request, int64_t b, int64_t head, int64_t i, int64_t j) {
+    (void)b;
+    (void)head;
+    if (ikati_setting(request, "query_block")->num_integers == 1) {
+        return local_sees_flat(request, i, j);
+    }
+    const int64_t *block = ikati_setting(request, "query_block")->integers;
+    const int64_t *memory = ikati_setting(request, "memory")->integers;
+    const int64_t columns = ikati_setting(request, "grid")->integers[1];
+    const int64_t h = block[0], w = block[1], hm = memory[0], wm = memory[1];
+    const int64_t y = i / columns, x = i % columns, ky = j / columns, kx = j % columns;
+    const int64_t y0 = y / h * h, x0 = x / w * w;
+    if (!integer(request, "causal")) {
+        return y0 - hm <= ky && ky < y0 + h + hm && x0 - wm <= kx && kx < x0 + w + wm;
+    }
+    const bool above = y0 - hm <= ky && ky < y0 && x0 - wm <= kx && kx < x0 + w + wm;
+    const bool left = y0 <= ky && ky < y0 + h && x0 - wm <= kx && kx < x0;
+    const bool inside = y0 <= ky && ky < y0 + h && x0 <= kx && kx < x0 + w;
+    return above || left || (inside && (ky < y || (ky == y && kx <= x)));
+}
+
+// The result's shift is not the pattern's.
+bool axial_sees(const ikati_request *request, int64_t b, int64_t h, int64_t i, int64_t j) {
+    const ikati_call_setting *grid = ikati_setting(request, "grid");
+    const ikati_call_setting *given = ikati_setting(request, "axis");
+    const int64_t axis = given->given ? given->integer : (int64_t)grid->num_integers - 1;
+    (void)b;
+    (void)h;
+    for (int64_t a = grid->num_integers; a-- > 0;) {
+        const int64_t mine = i % grid->integers[a], other = j % grid->integers[a];
+        i /= grid->integers[a];
+        j /= grid->integers[a];
+        if (a != axis ? mine != other
+                      : (integer(request, "causal") && other > mine) ||
+                            (integer(request, "strict") && other == mine)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 const patterned patterned_mechanisms[] = {
     {"longformer", ikati_longformer_patterns, longformer_sees, longformer_draw},
     {"bigbird", ikati_bigbird_patterns, bigbird_sees, bigbird_draw},
     {"sparse", ikati_sparse_patterns, sparse_sees, sparse_draw},
+    {"blockwise", ikati_blockwise_patterns, blockwise_sees, blockwise_draw},
+    {"local", ikati_local_patterns, local_sees, local_draw},
+    {"axial", ikati_axial_patterns, axial_sees, axial_draw},
 };
 const uint32_t num_patterned_mechanisms =
     sizeof(patterned_mechanisms) / sizeof(patterned_mechanisms[0]);

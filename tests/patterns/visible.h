@@ -30,6 +30,9 @@ extern const uint32_t num_patterned_mechanisms;
 PATTERNED(longformer)
 PATTERNED(bigbird)
 PATTERNED(sparse)
+PATTERNED(blockwise)
+PATTERNED(local)
+PATTERNED(axial)
 #undef PATTERNED
 
 #endif

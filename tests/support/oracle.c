@@ -31,6 +31,8 @@ struct oracle {
     uint32_t num_inputs;
     ikat_setting settings[MAX_SETTINGS];
     uint32_t num_settings;
+    const int64_t *rows; // borrowed
+    uint32_t num_rows;
     struct {
         const char *name;
         float *values;
@@ -172,12 +174,8 @@ static ikat_buffer *make_buffer(ikat_device *device, uint64_t size_bytes) {
 
 static bool is_structure(const oracle *call, const char *name) {
     const ikat_mechanism_info *info = ikat_mechanism_find(call->mechanism);
-    for (uint32_t i = 0; info && i < info->num_inputs; i++) {
-        if (strcmp(info->inputs[i].name, name) == 0) {
-            return info->inputs[i].structure;
-        }
-    }
-    return false;
+    const ikat_argument_info *input = info ? ikat_mechanism_find_input(info, name) : NULL;
+    return input && input->structure;
 }
 
 static void run_plan(oracle *call, ikat_device *device, ikat_plan *plan, const char *const *outputs,
@@ -239,6 +237,8 @@ static ikat_status plan_call(oracle *call, const char *const *outputs, uint32_t 
         .num_settings = call->num_settings,
         .outputs = wanted,
         .num_outputs = num_outputs,
+        .rows = call->rows,
+        .num_rows = call->num_rows,
     };
     const ikat_context_params context_params = {.log = print_message_line};
     const ikat_device_params device_params = {.name = "cpu"};
@@ -337,6 +337,47 @@ double oracle_run_and_expect(oracle *call, const float *out, const float *lse) {
     const float *got_lse = oracle_result(call, "lse", &num_lse);
     const double worst = oracle_larger(oracle_deviation(got_out, out, num_out),
                                        oracle_deviation(got_lse, lse, num_lse));
+    oracle_end(call);
+    return worst;
+}
+
+// Takes the results out of a call that has run.
+static float *take_result(oracle *call, uint32_t index) {
+    float *values = call->results[index].values;
+    call->results[index].values = NULL;
+    return values;
+}
+
+// Between the wanted rows of an output [..., positions, size] and the whole's; infinite if another
+// row does not hold make_buffer's NaN any more.
+static double compare_rows(const oracle *call, uint32_t index, const float *whole,
+                           int64_t num_positions, size_t size) {
+    const float *values = call->results[index].values;
+    double worst = 0;
+    uint32_t next = 0; // of the wanted rows
+    for (size_t row = 0; row * size < call->results[index].count; row++) {
+        const bool wanted = call->rows[next] == (int64_t)row % num_positions;
+        next = (next + wanted) % call->num_rows;
+        for (size_t i = row * size; i < (row + 1) * size; i++) {
+            const double off = oracle_deviation(values + i, whole + i, 1);
+            worst = oracle_larger(worst, wanted ? off : isnan(values[i]) ? 0 : INFINITY);
+        }
+    }
+    return worst;
+}
+
+double oracle_run_rows(oracle *call, int64_t num_positions, const int64_t *rows,
+                       uint32_t num_rows) {
+    oracle_run_both(call);
+    float *out = take_result(call, 0), *lse = take_result(call, 1);
+    call->rows = rows;
+    call->num_rows = num_rows;
+    oracle_run_both(call);
+    const size_t size = call->results[0].count / call->results[1].count;
+    const double worst = oracle_larger(compare_rows(call, 0, out, num_positions, size),
+                                       compare_rows(call, 1, lse, num_positions, 1));
+    free(out);
+    free(lse);
     oracle_end(call);
     return worst;
 }

@@ -49,6 +49,10 @@ float *oracle_values(oracle *call, const char *name);
 void oracle_run(oracle *call, const char *first, const char *second);
 void oracle_run_outputs(oracle *call, const char *const *outputs, uint32_t num_outputs);
 
+// Runs the call whole, then for some rows of axis N, and ends it: how far those rows of out and lse
+// are from the whole's. The other rows must have been left alone.
+double oracle_run_rows(oracle *call, int64_t num_positions, const int64_t *rows, uint32_t num_rows);
+
 // Makes the plan of one output and nothing else; returns what that gives.
 ikat_status oracle_try(oracle *call, const char *output);
 

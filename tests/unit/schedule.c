@@ -70,7 +70,7 @@ static void check_pattern(const ikati_pattern *pattern, uint32_t num_heads, uint
     const uint32_t tiles[] = {1, 16, 64};
     reading *read = malloc(sizeof(*read));
     for (size_t t = 0; t < sizeof(tiles) / sizeof(tiles[0]); t++) {
-        ikati_schedule_params params = {1, num_heads, tiles[t], max_keys};
+        ikati_schedule_params params = {1, num_heads, tiles[t], max_keys, 1};
         ikati_schedule schedule;
         assert_int_equal(ikati_schedule_build(&host, pattern, &params, &schedule), IKAT_OK);
         double visible = 0;
@@ -211,7 +211,7 @@ static void long_tiles_are_split(void **state) {
         .num_queries = 600, .num_keys = 600, .num_classes = 1, .describe = describe_split};
     check_pattern(&pattern, 1, 128, sees_split);
 
-    ikati_schedule_params params = {1, 1, 16, 128};
+    ikati_schedule_params params = {1, 1, 16, 128, 1};
     ikati_schedule s;
     assert_int_equal(ikati_schedule_build(&host, &pattern, &params, &s), IKAT_OK);
     assert_int_equal(s.split.num_tiles, 1);
@@ -236,7 +236,7 @@ static void masks_are_few(void **state) {
                                  .num_keys = 4096u << i,
                                  .num_classes = 1,
                                  .describe = describe_band};
-        ikati_schedule_params params = {2, 8, 16, 1 << 20};
+        ikati_schedule_params params = {2, 8, 16, 1 << 20, 1};
         ikati_schedule schedule;
         assert_int_equal(ikati_schedule_build(&host, &pattern, &params, &schedule), IKAT_OK);
         assert_true(schedule.num_masks <= 6);

@@ -1,5 +1,5 @@
-// Structure inputs and settings of list types: what is refused, who owns the values, what a derived
-// call keeps.
+// Structure inputs, among them head_mask, and settings of list and word types: what is refused.
+// Those and rows: who owns the values, what a derived call keeps.
 
 #include "recorder.h"
 
@@ -14,11 +14,12 @@
 
 enum { B = 2, H = 3, N = 5, D = 4 };
 
-// A call of longformer with a mask and a dilation a head.
+// A call of longformer with a mask and a dilation a head, of which two rows are wanted.
 typedef struct call {
     int32_t mask[B * N];
     ikat_argument inputs[8];
     ikat_setting settings[8];
+    int64_t rows[2];
     ikat_plan_params params;
 } call;
 
@@ -34,11 +35,14 @@ static void make_call(call *c) {
     c->inputs[3] =
         (ikat_argument){"global_mask", ikat_tensor_packed(IKAT_INT32, 2, B, N, 0, 0), c->mask};
     c->settings[0] = ikat_setting_integers("dilation", dilations, H);
+    c->rows[1] = N - 1;
     c->params = (ikat_plan_params){.mechanism = "longformer",
                                    .inputs = c->inputs,
                                    .num_inputs = 4,
                                    .settings = c->settings,
-                                   .num_settings = 1};
+                                   .num_settings = 1,
+                                   .rows = c->rows,
+                                   .num_rows = 2};
 }
 
 // A host that records the last error, and can run out of memory.
@@ -198,6 +202,7 @@ static void ownership(void **state) {
     make_call(&c);
     assert_int_equal(ikati_request_create(&r.host, &c.params, &first), IKAT_OK);
     c.mask[0] = 1;
+    c.rows[1] = 1;
     const ikat_argument changed = c.inputs[3];
     assert_int_equal(ikati_request_derive(&first, &changed, 1, &second), IKAT_OK);
     assert_int_equal(ikati_request_derive(&first, NULL, 0, &third), IKAT_OK);
@@ -209,6 +214,8 @@ static void ownership(void **state) {
     assert_int_equal(ikati_structure(&third, "global_mask")[1], 1);
     expect_dilations(&second, dilations);
     expect_dilations(&third, dilations);
+    assert_int_equal(third.num_rows, 2);
+    assert_int_equal(third.rows[1], N - 1);
     // A change that is refused leaves nothing behind.
     ikat_argument bad = changed;
     bad.values = NULL;
@@ -243,6 +250,78 @@ static void out_of_memory(void **state) {
         assert_int_equal(r.num_live, 0);
     }
     assert_int_equal(status, IKAT_OK);
+}
+
+// Words: typed or as text.
+static void words(void **state) {
+    (void)state;
+    const struct {
+        ikat_setting setting;
+        int64_t place; // of the word; -1: refused
+    } settings[] = {
+        {ikat_setting_word("head_mode", "merged"), 0},
+        {ikat_setting_text("head_mode", "second"), 3},
+        {ikat_setting_word("head_mode", "Merged"), -1},
+        {ikat_setting_text("head_mode", ""), -1},
+        {ikat_setting_word("head_mode", NULL), -1},
+        {ikat_setting_int("head_mode", 0), -1},
+        {ikat_setting_float("head_mode", 0), -1},
+        {ikat_setting_integers("head_mode", dilations, 1), -1},
+    };
+    for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++) {
+        call c;
+        record r;
+        ikati_request request;
+        make_call(&c);
+        open_record(&r);
+        c.params.mechanism = "sparse";
+        c.params.num_inputs = 3;
+        c.settings[0] = settings[i].setting;
+        const ikat_status status = ikati_request_create(&r.host, &c.params, &request);
+        assert_int_equal(status, settings[i].place < 0 ? IKAT_INVALID : IKAT_OK);
+        if (!status) {
+            const ikati_call_setting *setting = ikati_setting(&request, "head_mode");
+            assert_int_equal(setting->integer, settings[i].place);
+            assert_string_equal(setting->word, settings[i].setting.value.text);
+            assert_int_equal(ikati_setting(&request, "pattern")->integer, 0); // the default
+            ikati_request_clear(&request);
+        }
+        assert_int_equal(r.num_live, 0);
+    }
+}
+
+// Devices do not prune heads yet, and say so.
+static void head_mask_on_devices(void **state) {
+    (void)state;
+    static const int32_t mask[H] = {1, 0, 1};
+    recorder messages;
+    ikat_context *context;
+    ikat_device *device;
+    ikat_plan *plan;
+    call c;
+    recorder_open(&messages, "null", NULL, &context, &device);
+    make_call(&c);
+    c.params.mechanism = "dense";
+    c.params.num_settings = 0;
+    c.inputs[3] = (ikat_argument){"head_mask", ikat_tensor_packed(IKAT_INT32, 1, H, 0, 0, 0), mask};
+    assert_int_equal(ikat_plan_create(device, &c.params, &plan), IKAT_UNSUPPORTED);
+    assert_non_null(strstr(messages.last_text, "head_mask"));
+    ikat_device_destroy(&device);
+    ikat_context_destroy(&context);
+}
+
+// Inputs that the library adds come after a mechanism's own.
+static void added_inputs(void **state) {
+    (void)state;
+    const ikat_mechanism_info *dense = ikat_mechanism_find("dense");
+    const ikat_argument_info *input = ikat_mechanism_input(dense, dense->num_inputs);
+    assert_non_null(input);
+    assert_string_equal(input->name, "head_mask");
+    assert_ptr_equal(ikat_mechanism_find_input(dense, "head_mask"), input);
+    assert_ptr_equal(ikat_mechanism_find_input(dense, "k"), &dense->inputs[1]);
+    assert_null(ikat_mechanism_input(dense, dense->num_inputs + 1));
+    assert_null(ikat_mechanism_input(dense, UINT32_MAX));
+    assert_null(ikat_mechanism_find_input(dense, "keys"));
 }
 
 static bool has_cpu(void) {
@@ -291,9 +370,15 @@ static void not_bound(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(refused_inputs), cmocka_unit_test(refused_lists),
-        cmocka_unit_test(lists),          cmocka_unit_test(ownership),
-        cmocka_unit_test(out_of_memory),  cmocka_unit_test(not_bound),
+        cmocka_unit_test(refused_inputs),
+        cmocka_unit_test(refused_lists),
+        cmocka_unit_test(lists),
+        cmocka_unit_test(words),
+        cmocka_unit_test(ownership),
+        cmocka_unit_test(out_of_memory),
+        cmocka_unit_test(head_mask_on_devices),
+        cmocka_unit_test(added_inputs),
+        cmocka_unit_test(not_bound),
     };
     return cmocka_run_group_tests_name("structure", tests, NULL, NULL);
 }

@@ -206,12 +206,37 @@ static void types_and_strides(void **state) {
     expect_refused(f, &call, IKAT_MESSAGE_CONTRADICTION, "alibi");
 }
 
+static void rows(void **state) {
+    fixture *f = *state;
+    static const int64_t bad[][2] = {{-1, 2}, {2, 5}, {3, 2}, {2, 2}};
+    static const int64_t good[] = {0, 4};
+    dense_call call;
+    dense_call_init(&call, 1, 2, 5, 8);
+    call.params.num_rows = 2;
+    expect_refused(f, &call, IKAT_MESSAGE_NULL_ARGUMENT, "rows");
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        call.params.rows = bad[i];
+        expect_refused(f, &call, IKAT_MESSAGE_RANGE, "rows");
+    }
+    call.params.rows = good;
+    expect_accepted(f, &call);
+    // Those that a derived call has no more.
+    dense_call fewer;
+    ikat_plan *plan, *derived;
+    dense_call_init(&fewer, 1, 2, 4, 8);
+    assert_int_equal(ikat_plan_create(f->device, &call.params, &plan), IKAT_OK);
+    assert_int_equal(ikat_plan_derive(plan, fewer.inputs, 3, &derived), IKAT_INVALID);
+    assert_int_equal(f->messages.last_id, IKAT_MESSAGE_RANGE);
+    ikat_plan_destroy(&plan);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(names, set_up, tear_down),
         cmocka_unit_test_setup_teardown(settings, set_up, tear_down),
         cmocka_unit_test_setup_teardown(shapes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(types_and_strides, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(rows, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

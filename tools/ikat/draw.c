@@ -78,7 +78,7 @@ static bool parse_input(const char *text, size_t length, cli_drawing *out, const
         return false;
     }
     memcpy(input->name, text, name_length);
-    input->info = load_find(out->info->inputs, out->info->num_inputs, input->name);
+    input->info = ikat_mechanism_find_input(out->info, input->name);
     const char *end = text + length;
     const char *at = memchr(equals, '@', (size_t)(end - equals));
     *values = at ? at + 1 : NULL;
@@ -102,20 +102,26 @@ static bool fill_range(cli_drawn *input, const char *text, uint64_t seed) {
     return end != text && (*end == '\0' || *end == ' ') && maximum >= minimum;
 }
 
-// Values after `@`, repeated as often as needed.
+// Values after `@`, "1,0*9,inf", repeated as often as needed.
 static bool fill_given(cli_drawn *input, const char *text, uint64_t seed) {
     if (fill_range(input, text, seed)) {
         return true;
     }
     uint64_t count = tensor_count(&input->tensor);
     const char *at = text;
-    for (uint64_t i = 0; i < count; i++) {
+    for (uint64_t i = 0; i < count;) {
         char *end;
         double value = strtod(at, &end);
-        if (end == at) {
+        if (end == at || !strchr(", ", *end)) { // the end of the text is found as well
             return false;
         }
-        value_store(input->tensor.dtype, input->data, i, value);
+        uint64_t times = *end == '*' ? strtoull(end + 1, &end, 10) : 1;
+        if (times == 0) {
+            return false;
+        }
+        for (; times > 0 && i < count; times--) {
+            value_store(input->tensor.dtype, input->data, i++, value);
+        }
         at = *end == ',' ? end + 1 : text;
     }
     return true;
@@ -312,7 +318,7 @@ static bool parse_inputs(cli_drawing *out, const char *text, ikat_dtype main, cl
 bool drawing_make(const ikat_mechanism_info *info, const char *inputs, const char *settings,
                   ikat_dtype main, cli_fill fill, uint64_t seed, cli_drawing *out, char *message,
                   size_t message_size) {
-    *out = (cli_drawing){.info = info, .padded = drawing_text_is_padded(inputs)};
+    *out = (cli_drawing){.info = info};
     const char *values[JOB_MAX_TENSORS + 1] = {NULL};
     if (!parse_inputs(out, inputs, main, fill, values) || !parse_settings(out, settings)) {
         snprintf(message, message_size,
@@ -376,13 +382,4 @@ bool drawing_makes(const cli_drawing *drawing, const char *output) {
         i++;
     }
     return i == drawing->num_omitted;
-}
-
-const char *drawing_setting(const cli_drawing *drawing, const char *name) {
-    for (uint32_t i = 0; i < drawing->num_settings; i++) {
-        if (strcmp(drawing->settings[i].name, name) == 0) {
-            return drawing->settings[i].value.text;
-        }
-    }
-    return NULL;
 }

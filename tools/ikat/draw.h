@@ -38,7 +38,6 @@ typedef struct cli_drawing {
     uint32_t num_settings;
     char *settings_text; // where the settings' names and values are
     cli_letters letters;
-    bool padded;         // it has lengths
     char omitted[8][32]; // outputs that the call does not make
     uint32_t num_omitted;
 } cli_drawing;
@@ -60,8 +59,5 @@ bool drawing_text_is_padded(const char *inputs);
 
 // Whether the example's call makes this output.
 bool drawing_makes(const cli_drawing *drawing, const char *output);
-
-// A setting's text, NULL if it is not given.
-const char *drawing_setting(const cli_drawing *drawing, const char *name);
 
 #endif

@@ -77,26 +77,24 @@ static void keep_outputs(cli_job *job, cli_expected *expected) {
     }
 }
 
-static ikat_status run_job(cli_job *job, ikat_device *device) {
-    ikat_status status = job_plan(job, device);
-    status = status ? status : job_bind(job);
-    status = status ? status : job_run(job);
-    return status ? status : job_fetch(job);
+// Adds the outputs that an example makes, as inferred.
+static void add_outputs(cli_job *job, const cli_drawing *drawing, bool only_main) {
+    uint32_t num_outputs = only_main ? 1 : drawing->info->num_outputs;
+    for (uint32_t i = 0; i < num_outputs; i++) {
+        const char *name = drawing->info->outputs[i].name;
+        if (drawing_makes(drawing, name)) {
+            job_add_tensor(job, name, (ikat_tensor){0}, JOB_NO_IMAGE, true);
+        }
+    }
 }
 
 static ikat_status compute_reference(cli_harness *harness, cli_expected *expected) {
     cli_drawing wide;
     cli_job job;
-    const ikat_mechanism_info *info = expected->drawing.info;
     drawing_widen(&expected->drawing, &wide);
     layout_inputs(&wide, LAYOUT_PACKED, &job);
-    uint32_t num_outputs = expected->variation.only_main ? 1 : info->num_outputs;
-    for (uint32_t i = 0; i < num_outputs; i++) {
-        if (drawing_makes(&expected->drawing, info->outputs[i].name)) {
-            job_add_tensor(&job, info->outputs[i].name, (ikat_tensor){0}, JOB_NO_IMAGE, true);
-        }
-    }
-    ikat_status status = run_job(&job, harness->reference);
+    add_outputs(&job, &expected->drawing, expected->variation.only_main);
+    ikat_status status = job_compute(&job, harness->reference);
     if (!status) {
         keep_outputs(&job, expected);
     }
@@ -291,10 +289,11 @@ void harness_check_large(cli_harness *harness, ikat_device *device, const ikat_m
         return;
     }
     layout_inputs(&drawing, LAYOUT_PACKED, &job);
-    job_add_tensor(&job, info->outputs[0].name, (ikat_tensor){0}, JOB_NO_IMAGE, true);
+    add_outputs(&job, &drawing, false);
     if (run_measured(harness, &job, device, variant, out)) {
         cli_sampled sampled;
-        if (!sample_check(harness->tool, harness->reference, &drawing, &job, 8, &sampled)) {
+        if (!sample_check(harness->tool, harness->reference, &drawing, &job, harness->seed,
+                          &sampled)) {
             out->verdict = VERDICT_FAILED;
             snprintf(out->text, sizeof(out->text), "%s; seed %" PRIu64, sampled.text,
                      harness->seed);

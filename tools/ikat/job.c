@@ -18,12 +18,8 @@ uint32_t job_add_image(cli_job *job, uint64_t size_bytes, uint8_t fill) {
 
 static bool is_structure(const char *mechanism, const char *name) {
     const ikat_mechanism_info *info = ikat_mechanism_find(mechanism);
-    for (uint32_t i = 0; info && i < info->num_inputs; i++) {
-        if (strcmp(info->inputs[i].name, name) == 0) {
-            return info->inputs[i].structure;
-        }
-    }
-    return false;
+    const ikat_argument_info *input = info ? ikat_mechanism_find_input(info, name) : NULL;
+    return input && input->structure;
 }
 
 bool job_add_tensor(cli_job *job, const char *name, ikat_tensor tensor, uint32_t image,
@@ -76,6 +72,8 @@ ikat_status job_plan(cli_job *job, ikat_device *device) {
         .outputs = outputs,
         .num_outputs = num_outputs,
         .variant = job->variant,
+        .rows = job->rows,
+        .num_rows = job->num_rows,
     };
     job->device = device;
     ikat_status status = ikat_plan_create(device, &params, &job->plan);
@@ -142,6 +140,13 @@ ikat_status job_fetch(cli_job *job) {
         }
     }
     return status;
+}
+
+ikat_status job_compute(cli_job *job, ikat_device *device) {
+    ikat_status status = job_plan(job, device);
+    status = status ? status : job_bind(job);
+    status = status ? status : job_run(job);
+    return status ? status : job_fetch(job);
 }
 
 void job_unplan(cli_job *job) {

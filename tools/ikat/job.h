@@ -1,5 +1,6 @@
-// One call of a mechanism with its tensors in host memory, and its life on a device:
-// job_plan, job_bind, job_run, job_fetch, job_leave. A job can visit one device after another.
+// One call of a mechanism with its tensors in host memory, and its life on a device: job_plan,
+// job_bind, job_run, job_fetch (or all of these: job_compute), job_leave. A job can visit one device
+// after another.
 
 #ifndef JOB_H
 #define JOB_H
@@ -27,12 +28,14 @@ typedef struct job_tensor {
     bool structure;
 } job_tensor;
 
-// Strings and settings are borrowed.
+// Strings, settings and rows (ikat_plan_params.rows) are borrowed.
 typedef struct cli_job {
     const char *mechanism;
     const char *variant;
     const ikat_setting *settings;
     uint32_t num_settings;
+    const int64_t *rows;
+    uint32_t num_rows;
     job_tensor tensors[JOB_MAX_TENSORS];
     uint32_t num_tensors;
     job_image images[JOB_MAX_TENSORS];
@@ -61,6 +64,8 @@ ikat_status job_bind(cli_job *job);
 ikat_status job_run(cli_job *job);
 // Reads the images of the outputs back.
 ikat_status job_fetch(cli_job *job);
+// Does all of these on a device.
+ikat_status job_compute(cli_job *job, ikat_device *device);
 // Destroys plan and bindings; outputs are as inferred again.
 void job_unplan(cli_job *job);
 // Destroys all that is on the device.

@@ -10,14 +10,23 @@ static const cli_option options[] = {
     OPTION_HELP,
 };
 
-static void print_arguments(const char *title, const ikat_argument_info *list, uint32_t num) {
-    printf("\n%s\n", title);
-    for (uint32_t i = 0; i < num; i++) {
-        const char *values = list[i].values ? list[i].values : "";
-        printf("  %-14s %-10s %-24s %s%s%s%s%s%s\n", list[i].name, list[i].dtype, list[i].shape,
-               list[i].help, list[i].optional ? " (optional)" : "",
-               list[i].structure ? " (host array)" : "", *values ? " [" : "", values,
-               *values ? "]" : "");
+static void print_argument(const ikat_argument_info *argument) {
+    const char *values = argument->values ? argument->values : "";
+    printf("  %-14s %-10s %-24s %s%s%s%s%s%s\n", argument->name, argument->dtype, argument->shape,
+           argument->help, argument->optional ? " (optional)" : "",
+           argument->structure ? " (host array)" : "", *values ? " [" : "", values,
+           *values ? "]" : "");
+}
+
+static void print_arguments(const ikat_mechanism_info *info) {
+    const ikat_argument_info *input;
+    printf("\ninputs\n");
+    for (uint32_t i = 0; (input = ikat_mechanism_input(info, i)); i++) {
+        print_argument(input);
+    }
+    printf("\noutputs\n");
+    for (uint32_t i = 0; i < info->num_outputs; i++) {
+        print_argument(&info->outputs[i]);
     }
 }
 
@@ -51,8 +60,7 @@ static void print_range(const ikat_setting_info *setting, char *out, size_t capa
 static void print_mechanism(const ikat_mechanism_info *info) {
     printf("%s: %s\n%s\nfamily %s; cost %s\n", info->name, info->title, info->citation,
            info->family, info->cost);
-    print_arguments("inputs", info->inputs, info->num_inputs);
-    print_arguments("outputs", info->outputs, info->num_outputs);
+    print_arguments(info);
     printf("\nsettings\n");
     for (uint32_t i = 0; i < info->num_settings; i++) {
         const ikat_setting_info *setting = &info->settings[i];
@@ -78,23 +86,28 @@ static void print_cell(const char *text) {
     printf(" |");
 }
 
-static void print_argument_rows(const char *title, const ikat_argument_info *list, uint32_t num) {
+static void print_argument_title(const char *title) {
     printf("\n| %s | shape | type | |\n| --- | --- | --- | --- |\n", title);
-    for (uint32_t i = 0; i < num; i++) {
-        const char *values = list[i].values ? list[i].values : "";
-        char help[512] = "";
-        tool_append(help, sizeof(help), " %s%s%s%s%s", list[i].help, *values ? "; " : "", values,
-                    list[i].structure ? "; host array" : "", list[i].optional ? "; optional" : "");
-        printf("| `%s` | `%s` | %s |", list[i].name, list[i].shape, list[i].dtype);
-        print_cell(help);
-        printf("\n");
-    }
+}
+
+static void print_argument_row(const ikat_argument_info *argument) {
+    const char *values = argument->values ? argument->values : "";
+    char help[512] = "";
+    tool_append(help, sizeof(help), " %s%s%s%s%s", argument->help, *values ? "; " : "", values,
+                argument->structure ? "; host array" : "", argument->optional ? "; optional" : "");
+    printf("| `%s` | `%s` | %s |", argument->name, argument->shape, argument->dtype);
+    print_cell(help);
+    printf("\n");
 }
 
 static void print_section(const ikat_mechanism_info *info) {
     printf("## %s\n\n%s. %s.\n\nFamily: %s. Cost: %s.\n", info->name, info->title, info->citation,
            info->family, info->cost);
-    print_argument_rows("input", info->inputs, info->num_inputs);
+    print_argument_title("input");
+    const ikat_argument_info *input;
+    for (uint32_t i = 0; (input = ikat_mechanism_input(info, i)); i++) {
+        print_argument_row(input);
+    }
     if (info->num_settings) {
         printf("\n| setting | values | default | |\n| --- | --- | --- | --- |\n");
     }
@@ -107,7 +120,10 @@ static void print_section(const ikat_mechanism_info *info) {
         printf(" %s | %s |\n", setting->default_text ? setting->default_text : "none",
                setting->help);
     }
-    print_argument_rows("output", info->outputs, info->num_outputs);
+    print_argument_title("output");
+    for (uint32_t i = 0; i < info->num_outputs; i++) {
+        print_argument_row(&info->outputs[i]);
+    }
 }
 
 static int run(cli_tool *tool, const cli_args *args) {

@@ -118,7 +118,7 @@ static int load_inputs(const cli_args *args, cli_load *load) {
     int code = TOOL_OK;
     for (uint32_t i = 0; i < num && !code; i++) {
         files[i].given = args_nth(args, "in", i);
-        files[i].info = load_find(load->info->inputs, load->info->num_inputs, files[i].given->name);
+        files[i].info = ikat_mechanism_find_input(load->info, files[i].given->name);
         code = read_input(&files[i]);
     }
     ikat_dtype main = code ? IKAT_DTYPE_NONE : find_main_type(files, num);
@@ -153,8 +153,7 @@ static bool parse_shape(const char *text, ikat_tensor *tensor) {
 static int load_shapes(const cli_args *args, ikat_dtype main, cli_load *load) {
     for (uint32_t i = 0; i < args_count(args, "shape"); i++) {
         const cli_argument *given = args_nth(args, "shape", i);
-        const ikat_argument_info *info =
-            load_find(load->info->inputs, load->info->num_inputs, given->name);
+        const ikat_argument_info *info = ikat_mechanism_find_input(load->info, given->name);
         ikat_tensor tensor = {.dtype = info ? load_dtype(info, main) : main};
         if (!parse_shape(given->text, &tensor)) {
             return tool_fail("--shape %s is '%s', expected at most %d extents such as 1,8,2048,64",
@@ -231,16 +230,14 @@ int load_check_values(const cli_load *load) {
     const ikat_mechanism_info *info = load->info;
     cli_letters letters = {.num = 0};
     for (uint32_t i = 0; i < job->num_tensors; i++) {
-        const ikat_argument_info *argument =
-            load_find(info->inputs, info->num_inputs, job->tensors[i].name);
+        const ikat_argument_info *argument = ikat_mechanism_find_input(info, job->tensors[i].name);
         if (!job->tensors[i].output && argument) {
             letters_learn(&letters, argument->shape, &job->tensors[i].tensor);
         }
     }
     int code = TOOL_OK;
     for (uint32_t i = 0; i < job->num_tensors && !code; i++) {
-        const ikat_argument_info *argument =
-            load_find(info->inputs, info->num_inputs, job->tensors[i].name);
+        const ikat_argument_info *argument = ikat_mechanism_find_input(info, job->tensors[i].name);
         if (!job->tensors[i].output && argument) {
             code = check_values(job, &job->tensors[i], argument->values, &letters);
         }

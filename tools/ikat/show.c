@@ -215,8 +215,7 @@ static int read_letters(const cli_show *show, const cli_load *load, cli_letters 
     code = code ? code : args_integer(show->args, "heads", 1, 65535, &heads);
     for (uint32_t i = 0; i < load->job.num_tensors; i++) {
         const job_tensor *tensor = &load->job.tensors[i];
-        const ikat_argument_info *info =
-            load_find(load->info->inputs, load->info->num_inputs, tensor->name);
+        const ikat_argument_info *info = ikat_mechanism_find_input(load->info, tensor->name);
         if (info) {
             letters_learn(letters, info->shape, &tensor->tensor);
         }
@@ -261,8 +260,8 @@ static int show_described(cli_show *show, const ikat_mechanism_info *info) {
         return code;
     }
     code = read_letters(show, &load, &letters);
-    for (uint32_t i = 0; i < info->num_inputs && !code; i++) {
-        const ikat_argument_info *input = &info->inputs[i];
+    const ikat_argument_info *input;
+    for (uint32_t i = 0; (input = ikat_mechanism_input(info, i)) && !code; i++) {
         bool given = false;
         for (uint32_t j = 0; j < load.job.num_tensors; j++) {
             given = given || strcmp(load.job.tensors[j].name, input->name) == 0;

@@ -15,14 +15,15 @@
 
 enum {
     LANES = 8,                       // partial sums of a dot product
-    ROWS_PER_BLOCK = 16,             // rows that a thread takes at a time
     MULTIPLIES_PER_THREAD = 1 << 18, // less work is not worth a thread
 };
 
 typedef struct dense {
+    const cpu_call *call;
     const ikati_call_tensor *q, *k, *v, *bias, *slopes, *sinks, *lengths, *query_lengths;
     const ikati_call_tensor *out, *lse;
     int64_t num_batches, num_heads, num_kv_heads, num_queries, num_keys, head_size, value_size;
+    int64_t num_rows;                  // queries to compute
     int64_t window_left, window_right; // negative: open
     double scale, softcap;
     bool alibi;
@@ -177,26 +178,22 @@ static void attend_row(const dense *d, const dense_row *row) {
     store(d, row, maximum + log(sum));
 }
 
-// Rows of all query heads of the key/value head, in blocks dealt out in turn.
+// Rows of all query heads of the key/value head, dealt out in turn.
 static void attend_rows(void *user, uint32_t worker) {
     const dense *d = user;
-    const int64_t group = d->num_heads / d->num_kv_heads, num_rows = group * d->num_queries;
+    const int64_t group = d->num_heads / d->num_kv_heads, num_rows = group * d->num_rows;
     double *scratch = d->scratch + worker * (d->num_keys + d->head_size + d->value_size);
     double *q = scratch + d->num_keys;
     dense_row row = {.scores = scratch, .q = q, .accumulator = q + d->head_size};
 
-    for (int64_t begin = worker * ROWS_PER_BLOCK; begin < num_rows;
-         begin += d->num_workers * ROWS_PER_BLOCK) {
-        const int64_t end = begin + ROWS_PER_BLOCK < num_rows ? begin + ROWS_PER_BLOCK : num_rows;
-        for (int64_t i = begin; i < end; i++) {
-            row.head = d->kv_head * group + i / d->num_queries;
-            row.query = i % d->num_queries;
-            row.slope = slope_of(d, row.head);
-            row.sink =
-                d->sinks ? cpu_load(d->sinks, cpu_index(d->sinks, row.head, 0, 0, 0)) : -INFINITY;
-            cpu_load_row(d->q, cpu_index(d->q, d->b, row.head, row.query, 0), d->head_size, q);
-            attend_row(d, &row);
-        }
+    for (int64_t i = worker; i < num_rows; i += d->num_workers) {
+        row.head = d->kv_head * group + i / d->num_rows;
+        row.query = cpu_row_at(d->call, i % d->num_rows);
+        row.slope = slope_of(d, row.head);
+        row.sink =
+            d->sinks ? cpu_load(d->sinks, cpu_index(d->sinks, row.head, 0, 0, 0)) : -INFINITY;
+        cpu_load_row(d->q, cpu_index(d->q, d->b, row.head, row.query, 0), d->head_size, q);
+        attend_row(d, &row);
     }
 }
 
@@ -221,6 +218,7 @@ static void read_lengths(dense *d) {
 }
 
 static void read_call(dense *d, const cpu_call *call) {
+    d->call = call;
     d->q = cpu_input(call, "q");
     d->k = cpu_input(call, "k");
     d->v = cpu_input(call, "v");
@@ -236,6 +234,7 @@ static void read_call(dense *d, const cpu_call *call) {
     d->num_batches = q_shape[0];
     d->num_heads = q_shape[1];
     d->num_queries = q_shape[2];
+    d->num_rows = cpu_num_rows(call, d->num_queries);
     d->head_size = q_shape[3];
     d->num_kv_heads = k_shape[1];
     d->num_keys = k_shape[2];
@@ -254,7 +253,7 @@ static void read_call(dense *d, const cpu_call *call) {
 }
 
 static uint32_t choose_workers(const dense *d, uint32_t num_threads) {
-    const double rows = (double)(d->num_heads / d->num_kv_heads) * (double)d->num_queries + 1;
+    const double rows = (double)(d->num_heads / d->num_kv_heads) * (double)d->num_rows + 1;
     const double work = rows * (double)d->num_keys * (double)(d->head_size + d->value_size);
     const double wanted = work / MULTIPLIES_PER_THREAD + 1;
     return wanted < num_threads ? (uint32_t)wanted : num_threads;

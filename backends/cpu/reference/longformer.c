@@ -30,10 +30,10 @@ static void mark(const void *user, const cpu_row *row, uint8_t *seen) {
             cpu_mark_range(row, row->i + n * dilation, row->i + n * dilation, 1, seen);
         }
     }
-    for (int64_t j = 0; l->global_mask && j <= last; j++) {
-        if (is_global(user, &(cpu_row){.b = row->b, .i = j})) {
-            seen[j] = 1;
-        }
+    // Structure is packed.
+    const int32_t *mask = l->global_mask ? l->global_mask->data : NULL;
+    for (int64_t j = 0; mask && j <= last; j++) {
+        seen[j] |= mask[row->b * row->num_positions + j] != 0;
     }
 }
 

@@ -1,5 +1,6 @@
 #include "reference.h"
 
+#include <math.h>
 #include <string.h>
 
 static const ikati_call_tensor *find_tensor(const ikati_call_tensor *tensors, uint32_t num,
@@ -77,4 +78,33 @@ void cpu_store_row(const ikati_call_tensor *tensor, int64_t index, int64_t count
 int64_t cpu_load_length(const ikati_call_tensor *tensor, int64_t b, int64_t maximum) {
     const int64_t length = (int64_t)cpu_load(tensor, cpu_index(tensor, b, 0, 0, 0));
     return length < 0 ? 0 : length > maximum ? maximum : length;
+}
+
+static void fill_head(const ikati_call_tensor *tensor, int64_t head, double value) {
+    const int64_t *shape = tensor->tensor.shape;
+    const int64_t row_size = tensor->tensor.rank == 4 ? shape[3] : 1;
+    for (int64_t b = 0; b < shape[0]; b++) {
+        for (int64_t i = 0; i < shape[2]; i++) {
+            const int64_t row = cpu_index(tensor, b, head, i, 0);
+            for (int64_t d = 0; d < row_size; d++) {
+                cpu_store(tensor, row + d, value);
+            }
+        }
+    }
+}
+
+void cpu_prune_heads(const cpu_call *call) {
+    const ikati_call_tensor *mask = cpu_input(call, "head_mask");
+    const ikati_call_tensor *out = cpu_output(call, "out"), *lse = cpu_output(call, "lse");
+    for (int64_t h = 0; mask && h < mask->tensor.shape[0]; h++) {
+        if (cpu_load(mask, h) != 0) {
+            continue;
+        }
+        if (out) {
+            fill_head(out, h, 0);
+        }
+        if (lse) {
+            fill_head(lse, h, -INFINITY);
+        }
+    }
 }

@@ -29,6 +29,14 @@ int64_t cpu_num_items(const cpu_call *call, const char *name);
 // axis of extent 1 repeats: its index may be anything ("B or 1").
 int64_t cpu_index(const ikati_call_tensor *tensor, int64_t i0, int64_t i1, int64_t i2, int64_t i3);
 
+// The rows of axis N that the call wants, of `total`: their number, and the i-th of them.
+static inline int64_t cpu_num_rows(const cpu_call *call, int64_t total) {
+    return call->num_rows ? call->num_rows : total;
+}
+static inline int64_t cpu_row_at(const cpu_call *call, int64_t i) {
+    return call->num_rows ? call->rows[i] : i;
+}
+
 // One element by its index.
 static inline double cpu_load(const ikati_call_tensor *tensor, int64_t index) {
     switch (tensor->tensor.dtype) {
@@ -63,5 +71,9 @@ void cpu_store_row(const ikati_call_tensor *tensor, int64_t index, int64_t count
 
 // A value of an int32 tensor of shape [B], within 0..maximum whatever it holds.
 int64_t cpu_load_length(const ikati_call_tensor *tensor, int64_t b, int64_t maximum);
+
+// Makes the outputs `out` and `lse` of heads that input head_mask prunes, once a reference has
+// written them: 0 and -inf, whatever they were.
+void cpu_prune_heads(const cpu_call *call);
 
 #endif

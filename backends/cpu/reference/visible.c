@@ -3,7 +3,10 @@
 #include <math.h>
 #include <string.h>
 
-enum { ROWS_PER_BLOCK = 16, MULTIPLIES_PER_THREAD = 1 << 18 };
+enum {
+    LANES = 8,                       // partial sums of a dot product
+    MULTIPLIES_PER_THREAD = 1 << 18, // less work is not worth a thread
+};
 
 // The tensors that a row's scores and values come from, and the key/value head being worked on in
 // double.
@@ -13,10 +16,12 @@ typedef struct projections {
 } projections;
 
 typedef struct visible_call {
+    const cpu_call *call;
     const cpu_visible *visible;
     projections local, global;
-    const ikati_call_tensor *lengths, *out, *lse;
+    const ikati_call_tensor *lengths, *head_mask, *out, *lse;
     int64_t num_heads, num_kv_heads, num_positions, head_size, value_size;
+    int64_t num_rows; // positions to compute
     double scale;
     uint32_t num_workers;
     int64_t b, kv_head;
@@ -41,11 +46,24 @@ static int64_t next_seen(const uint8_t *seen, int64_t from, int64_t end) {
 }
 
 static double score(const visible_call *c, const double *q, const double *key) {
-    double sum = 0;
-    for (int64_t d = 0; d < c->head_size; d++) {
+    double sums[LANES] = {0}, sum = 0;
+    int64_t d = 0;
+    for (; d + LANES <= c->head_size; d += LANES) {
+        for (int lane = 0; lane < LANES; lane++) {
+            sums[lane] += q[d + lane] * key[d + lane];
+        }
+    }
+    for (; d < c->head_size; d++) {
         sum += q[d] * key[d];
     }
+    for (int lane = 0; lane < LANES; lane++) {
+        sum += sums[lane];
+    }
     return c->scale * sum;
+}
+
+static bool keeps_head(const visible_call *c, int64_t head) {
+    return !c->head_mask || cpu_load(c->head_mask, cpu_index(c->head_mask, head, 0, 0, 0)) != 0;
 }
 
 // Leaves the row's result in the accumulator and returns its lse.
@@ -82,7 +100,7 @@ static void attend_row(const visible_call *c, int64_t head, int64_t i, const wor
     const int64_t source = visible->source ? visible->source(visible->user, i) : i;
     double lse = -INFINITY;
     memset(room->accumulator, 0, (size_t)c->value_size * sizeof(double));
-    if (i < c->num_valid && source >= 0 && source < c->num_valid) {
+    if (i < c->num_valid && source >= 0 && source < c->num_valid && keeps_head(c, head)) {
         const cpu_row row = {c->b, head, source, c->num_positions};
         const bool global = visible->is_global && visible->is_global(visible->user, &row);
         const projections *from = global ? &c->global : &c->local;
@@ -100,21 +118,17 @@ static void attend_row(const visible_call *c, int64_t head, int64_t i, const wor
     }
 }
 
-// Rows of all query heads of the key/value head, in blocks dealt out in turn.
+// Rows of all query heads of the key/value head, dealt out in turn.
 static void attend_rows(void *user, uint32_t worker) {
     const visible_call *c = user;
-    const int64_t group = c->num_heads / c->num_kv_heads, num_rows = group * c->num_positions;
+    const int64_t group = c->num_heads / c->num_kv_heads, num_rows = group * c->num_rows;
     worker_room room = {.q = c->scratch + worker * scratch_size(c),
                         .seen = c->seen + worker * c->num_positions};
     room.accumulator = room.q + c->head_size;
     room.scores = room.accumulator + c->value_size;
-    for (int64_t begin = worker * ROWS_PER_BLOCK; begin < num_rows;
-         begin += c->num_workers * ROWS_PER_BLOCK) {
-        const int64_t end = begin + ROWS_PER_BLOCK < num_rows ? begin + ROWS_PER_BLOCK : num_rows;
-        for (int64_t row = begin; row < end; row++) {
-            attend_row(c, c->kv_head * group + row / c->num_positions, row % c->num_positions,
-                       &room);
-        }
+    for (int64_t i = worker; i < num_rows; i += c->num_workers) {
+        attend_row(c, c->kv_head * group + i / c->num_rows, cpu_row_at(c->call, i % c->num_rows),
+                   &room);
     }
 }
 
@@ -136,6 +150,7 @@ static void convert_keys(void *user, uint32_t worker) {
 }
 
 static void read_call(visible_call *c, const cpu_call *call) {
+    c->call = call;
     c->local = (projections){
         .q = cpu_input(call, "q"), .k = cpu_input(call, "k"), .v = cpu_input(call, "v")};
     c->global = c->local;
@@ -145,16 +160,18 @@ static void read_call(visible_call *c, const cpu_call *call) {
                                   .v = cpu_input(call, "v_global")};
     }
     c->lengths = cpu_input(call, "lengths");
+    c->head_mask = cpu_input(call, "head_mask");
     c->out = cpu_output(call, "out");
     c->lse = cpu_output(call, "lse");
     const int64_t *shape = c->local.q->tensor.shape;
     c->num_heads = shape[1];
     c->num_positions = shape[2];
+    c->num_rows = cpu_num_rows(call, c->num_positions);
     c->head_size = shape[3];
     c->num_kv_heads = c->local.k->tensor.shape[1];
     c->value_size = c->local.v->tensor.shape[3];
     c->scale = cpu_number(call, "scale", 1.0 / sqrt((double)c->head_size));
-    const double work = (double)(c->num_heads / c->num_kv_heads) * (double)c->num_positions *
+    const double work = (double)(c->num_heads / c->num_kv_heads) * (double)c->num_rows *
                         (double)c->num_positions * (double)(c->head_size + c->value_size);
     const double wanted = work / MULTIPLIES_PER_THREAD + 1;
     c->num_workers = wanted < call->num_threads ? (uint32_t)wanted : call->num_threads;
