@@ -26,7 +26,8 @@ static int check_repeated(const cli_args *args, const cli_option *option, const 
             return tool_fail("--%s %s is given twice, expected each name once", option->name, name);
         }
         if (option->value && !option->pair && !option->repeatable) {
-            return tool_fail("--%s is given twice, expected at most once", option->name);
+            return tool_fail("%s%s is given twice, expected at most once",
+                             option->name[0] == '-' ? "" : "--", option->name);
         }
     }
     return TOOL_OK;
@@ -55,11 +56,11 @@ static int add_option(cli_args *args, const cli_option *option, const char *text
 }
 
 // Reads one option, with its value in the same word (--name=value) or in the next; moves *index
-// past what it took. Options of one letter take one dash and their value in the next word.
+// past what it took.
 static int parse_option(const cli_command *command, int argc, char **argv, int *index,
                         cli_args *args) {
     const char *word = argv[*index];
-    const char *name = word + (word[1] == '-' ? 2 : 1);
+    const char *name = word[1] == '-' ? word + 2 : word;
     size_t length = strcspn(name, "=");
     const cli_option *option = find_option(command, name, length);
     if (!option) {
@@ -107,8 +108,7 @@ int args_parse(const cli_command *command, int argc, char **argv, cli_args *out_
             code = add_option(out_args, find_option(command, "help", 4), "");
         } else if (!only_words && strncmp(word, "--", 2) == 0) {
             code = parse_option(command, argc, argv, &i, out_args);
-        } else if (!only_words && word[0] == '-' && word[1] && !word[2] &&
-                   find_option(command, word + 1, 1)) {
+        } else if (!only_words && word[0] == '-' && find_option(command, word, strlen(word))) {
             code = parse_option(command, argc, argv, &i, out_args);
         } else if (!only_words && word[0] == '-' && word[1]) {
             code = tool_fail("unknown option '%s' of ikat %s, expected options to begin with --",
@@ -138,7 +138,7 @@ void args_help(const cli_command *command) {
     for (uint32_t i = 0; i < command->num_options; i++) {
         const cli_option *option = &command->options[i];
         char left[64];
-        snprintf(left, sizeof(left), "%s%s%s%s", option->name[1] ? "--" : "-", option->name,
+        snprintf(left, sizeof(left), "%s%s%s%s", option->name[0] == '-' ? "" : "--", option->name,
                  option->value ? " " : "", option->value ? option->value : "");
         printf("  %-24s %s\n", left, option->help);
     }

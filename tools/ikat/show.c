@@ -12,7 +12,7 @@
 #include <string.h>
 
 static const cli_option options[] = {
-    {"o", "FILE", false, false, "a .png or .svg file; - (default): text on the terminal"},
+    {"-o", "FILE", false, false, "a .png or .svg file; - (default): text on the terminal"},
     {"case", "NAME", false, false,
      "an example of 'ikat list NAME' (default: picture, or the first)"},
     {"in", "NAME=FILE", true, true, "an input, a .npy file: structure such as global_mask"},
@@ -339,7 +339,7 @@ static int write_picture(const cli_picture *picture, cli_painter paint, const ch
 
 static int run(cli_tool *tool, const cli_args *args) {
     cli_show show = {.args = args, .tool = tool, .head = -1};
-    const char *path = args_value(args, "o") ? args_value(args, "o") : "-";
+    const char *path = args_value(args, "-o") ? args_value(args, "-o") : "-";
     const char *device = args_value(args, "device");
     cli_painter paint;
     int code = pick_painter(path, &paint);
