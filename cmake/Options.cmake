@@ -7,6 +7,7 @@ find_library(IKAT_CJSON_LIBRARY cjson DOC "cJSON")
 find_path(IKAT_CMOCKA_INCLUDE cmocka.h DOC "Folder of cmocka.h")
 find_library(IKAT_CMOCKA_LIBRARY cmocka DOC "CMocka")
 find_program(IKAT_GLSLANG NAMES glslangValidator glslang DOC "Compiles GLSL to SPIR-V")
+find_package(PNG QUIET)
 mark_as_advanced(IKAT_VULKAN_INCLUDE IKAT_OPENCL_INCLUDE IKAT_CJSON_INCLUDE IKAT_CJSON_LIBRARY
     IKAT_CMOCKA_INCLUDE IKAT_CMOCKA_LIBRARY IKAT_GLSLANG)
 
@@ -35,6 +36,7 @@ ikat_option(IKAT_VULKAN "Vulkan backend" IKAT_VULKAN_INCLUDE IKAT_GLSLANG)
 ikat_option(IKAT_OPENCL "OpenCL backend" IKAT_OPENCL_INCLUDE)
 ikat_option(IKAT_CPU "CPU reference")
 ikat_option(IKAT_TOOLS "The command line, ikat" IKAT_CJSON_INCLUDE IKAT_CJSON_LIBRARY)
+ikat_option(IKAT_PNG "Pictures as PNG in the command line" PNG_LIBRARIES PNG_INCLUDE_DIRS)
 
 option(IKAT_EXAMPLES "Example programs" ${PROJECT_IS_TOP_LEVEL})
 option(IKAT_INSTALL "Install rules" ${PROJECT_IS_TOP_LEVEL})

@@ -285,6 +285,10 @@ static ikati_step start_attend(const ikati_attend_builder *b, const ikati_attend
     step.operands[5] = t->out;
     step.operands[6] = t->lse;
     step.specialisation[0] = attend_options(b, t->in_parts);
+    step.first_batch = blk->batches.first;
+    step.num_batches = blk->batches.count;
+    step.first_head = blk->heads.first;
+    step.num_heads = blk->heads.count;
     return step;
 }
 

@@ -41,7 +41,7 @@ need_packages() {
 }
 
 # What the library, its backends and the command line are built with.
-build_packages="gcc libc6-dev make cmake ninja-build libvulkan-dev glslang-tools ocl-icd-opencl-dev libcjson-dev"
+build_packages="gcc libc6-dev make cmake ninja-build libvulkan-dev glslang-tools ocl-icd-opencl-dev libcjson-dev libpng-dev"
 
 # How many jobs at once: one a processor, and no more than one for each GB of memory.
 num_jobs() {

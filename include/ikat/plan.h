@@ -202,6 +202,38 @@ typedef struct ikat_step_info {
 IKAT_API ikat_status ikat_plan_get_step(const ikat_plan *plan, uint32_t index,
                                         ikat_step_info *out_step);
 
+// Which (query, key) pairs a plan with softmax over keys computes: the extents of its pairs.
+typedef struct ikat_plan_pairs {
+    uint32_t num_batches, num_heads;
+    uint32_t num_queries, num_keys;
+} ikat_plan_pairs;
+
+typedef enum ikat_pair {
+    IKAT_PAIR_NONE = 0,    // not computed
+    IKAT_PAIR_MASKED = 1,  // computed, because its tile is, and left out of the result
+    IKAT_PAIR_VISIBLE = 2, // the key is among those that the row of the result averages over
+} ikat_pair;
+
+// Tells the extents of a plan's pairs, for ikat_plan_get_row.
+//
+// IKAT_UNSUPPORTED (logged) a plan without pairs that are known before it runs: no softmax over keys,
+//                  positions that the device decides on, or the `cpu` device, which has no steps.
+//                  Device `null` plans for any GPU without having one
+IKAT_API ikat_status ikat_plan_get_pairs(const ikat_plan *plan, ikat_plan_pairs *out_pairs);
+
+// Reads one row of the result back from a plan's steps: what its kernels do with each key. Lengths
+// are taken as full. Takes time in the number of tiles: for pictures and tests.
+//
+// out_keys   num_keys elements, of ikat_pair each
+// out_tiles  num_keys elements: the number of the first tile that computes the pair, counted from 1
+//            within the batch entry and head, 0 where it is not computed. Rows and keys of a tile
+//            need not be neighbours; runs of neighbours are one tile. NULL: not wanted
+//
+// IKAT_INVALID     batch, head or query is out of bounds
+// IKAT_UNSUPPORTED as ikat_plan_get_pairs
+IKAT_API ikat_status ikat_plan_get_row(const ikat_plan *plan, uint32_t batch, uint32_t head,
+                                       uint32_t query, uint8_t *out_keys, uint32_t *out_tiles);
+
 // Names the variants that a backend may run, "attend.lane_d64", whether or not this machine has a
 // device for them; NULL past the last, and for a backend without any (`cpu`). For
 // ikat_plan_params.variant.

@@ -78,6 +78,7 @@ static const ikat_mechanism_case cases[] = {
      "three query heads a key/value head"},
     {"everything", "q=2,4,168,24 k=2,2,168,24 v=2,2,168,40 lengths=2@168,93",
      "grid=3,8,7 axis=1 causal=1 strict=1 shift_axis=2 scale=0.2", "all options at once"},
+    {"picture", QKV("1,1,64,16", "1,1,64,16"), "grid=8,8 axis=0 causal=1", "what ikat show draws"},
     {"head_mask", QKV("1,4,40,16", "1,4,40,16") " head_mask=4@1,0,1,1", "grid=5,8 axis=0",
      "a pruned head"},
     {"no_batch", QKV("0,2,20,16", "0,2,20,16"), "grid=4,5", "B = 0"},

@@ -120,6 +120,8 @@ static const ikat_mechanism_case cases[] = {
      "block_size=10 window_blocks=3 num_random_blocks=2 global_blocks_left=1 "
      "global_blocks_right=2 num_global_tokens=4 seed=11 scale=0.2",
      "all options at once"},
+    {"picture", QKV("1,1,64,16", "1,1,64,16"), "block_size=4 num_random_blocks=2 seed=5",
+     "what ikat show draws"},
     {"no_positions", QKV("1,2,0,16", "1,2,0,16"), "", "N = 0"},
     {"head_mask", QKV("1,4,40,16", "1,4,40,16") " head_mask=4@1,0,1,1", "block_size=6",
      "a pruned head"},

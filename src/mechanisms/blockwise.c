@@ -73,6 +73,7 @@ static const ikat_mechanism_case cases[] = {
      "q=2,4,170,24 k=2,2,170,24 v=2,2,170,40 permutations=4,3@1,0,2,0,1,2,2,1,0,0,2,1 "
      "lengths=2@170,93",
      "num_blocks=3 causal=1 scale=0.2", "all options at once"},
+    {"picture", QKV("1,2,64,16", "1,2,64,16"), "num_blocks=4", "what ikat show draws"},
     {"head_mask", QKV("1,4,40,16", "1,4,40,16") " head_mask=4@1,0,1,1", "num_blocks=3",
      "a pruned head"},
     {"no_batch", QKV("0,2,20,16", "0,2,20,16"), "", "B = 0"},

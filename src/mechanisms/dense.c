@@ -157,6 +157,8 @@ static const ikat_mechanism_case cases[] = {
     {"no_keys", "q=1,2,20,16 k=1,2,0,16 v=1,2,0,16", "", "M = 0: rows see nothing"},
     {"no_batch", "q=0,2,20,16 k=0,2,30,16 v=0,2,30,16", "", "B = 0"},
     {"many_heads", "q=3,80,4,8 k=3,80,6,8 v=3,80,6,8", "", "many small problems"},
+    {"picture", "q=1,1,64,16 k=1,1,64,16 v=1,1,64,16", "causal=1 window_left=40",
+     "what ikat show draws"},
     {"large_self", "q=1,1,20000,64 k=1,1,20000,64 v=1,1,20000,64", "", "where N x M would not do"},
     {"large_causal", "q=1,1,20000,64 k=1,1,20000,64 v=1,1,20000,64", "causal=1", ""},
     {"large_window", "q=1,1,20000,64 k=1,1,20000,64 v=1,1,20000,64",

@@ -79,6 +79,8 @@ static const ikat_mechanism_case cases[] = {
      "three query heads a key/value head"},
     {"everything", "q=2,4,168,24 k=2,2,168,24 v=2,2,168,40 lengths=2@168,93",
      "query_block=5,4 memory=3,2 grid=12,14 causal=1 scale=0.2", "all options at once"},
+    {"picture", QKV("1,1,64,16", "1,1,64,16"), "query_block=4,4 memory=2,2 grid=8,8 causal=1",
+     "what ikat show draws"},
     {"no_positions", QKV("1,2,0,16", "1,2,0,16"), "", "N = 0"},
     {"head_mask", QKV("1,4,40,16", "1,4,40,16") " head_mask=4@1,0,1,1", "query_block=7 memory=3",
      "a pruned head"},

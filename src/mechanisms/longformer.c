@@ -104,6 +104,8 @@ static const ikat_mechanism_case cases[] = {
      "q=2,4,140,24 k=2,2,140,24 v=2,2,140,40 q_global=2,4,140,24 k_global=2,2,140,24 "
      "v_global=2,2,140,40 global_mask=2,140@1,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0 lengths=2@140,81",
      "window=20 dilation=1,2,1,7 causal=1 scale=0.2", "all options at once"},
+    {"picture", QKV("1,2,64,16", "1,2,64,16") " global_mask=1,64@0,0,0,1,0,0,0,0,0,0,0,0,0,0,0,0",
+     "window=5 dilation=1,2", "what ikat show draws"},
     {"one_position", QKV("1,1,1,8", "1,1,1,8") " global_mask=1,1@1", "", ""},
     {"no_positions", QKV("1,2,0,16", "1,2,0,16"), "", "N = 0"},
     {"head_mask", QKV("1,4,40,16", "1,4,40,16") " head_mask=4@1,0,1,1", "window=4",

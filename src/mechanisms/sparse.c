@@ -95,6 +95,7 @@ static const ikat_mechanism_case cases[] = {
      "pattern=fixed stride=8 c=2 head_mode=split distinct=2", "three query heads a key/value head"},
     {"everything", "q=2,4,170,24 k=2,2,170,24 v=2,2,170,40 lengths=2@170,93",
      "pattern=fixed stride=13 c=3 distinct=4 causal=0 scale=0.2", "all options at once"},
+    {"picture", QKV("1,2,64,16", "1,2,64,16"), "stride=8 head_mode=split", "what ikat show draws"},
     {"no_positions", QKV("1,2,0,16", "1,2,0,16"), "", "N = 0"},
     {"head_mask", QKV("1,4,40,16", "1,4,40,16") " head_mask=4@1,0,1,1", "stride=6",
      "a pruned head"},

@@ -33,7 +33,8 @@ static void write_inputs(void) {
 
 static void test_usage(void **state) {
     (void)state;
-    static const char *const commands[] = {"devices", "list", "run", "check", "bench", "plan"};
+    static const char *const commands[] = {"devices", "list", "run", "check",
+                                           "bench",   "plan", "show"};
     assert_int_equal(shell_run("--help"), 0);
     assert_int_equal(shell_run("--version"), 0);
     assert_non_null(strstr(shell_output(), "ikat 0."));

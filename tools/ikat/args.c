@@ -26,7 +26,8 @@ static int check_repeated(const cli_args *args, const cli_option *option, const 
             return tool_fail("--%s %s is given twice, expected each name once", option->name, name);
         }
         if (option->value && !option->pair && !option->repeatable) {
-            return tool_fail("--%s is given twice, expected at most once", option->name);
+            return tool_fail("%s%s is given twice, expected at most once",
+                             option->name[0] == '-' ? "" : "--", option->name);
         }
     }
     return TOOL_OK;
@@ -59,7 +60,7 @@ static int add_option(cli_args *args, const cli_option *option, const char *text
 static int parse_option(const cli_command *command, int argc, char **argv, int *index,
                         cli_args *args) {
     const char *word = argv[*index];
-    const char *name = word + 2;
+    const char *name = word[1] == '-' ? word + 2 : word;
     size_t length = strcspn(name, "=");
     const cli_option *option = find_option(command, name, length);
     if (!option) {
@@ -74,8 +75,7 @@ static int parse_option(const cli_command *command, int argc, char **argv, int *
     }
     if (!text) {
         if (*index + 1 >= argc) {
-            return tool_fail("--%s has no value, expected --%s %s", option->name, option->name,
-                             option->value);
+            return tool_fail("%s has no value, expected %s %s", word, word, option->value);
         }
         text = argv[++*index];
     }
@@ -108,6 +108,8 @@ int args_parse(const cli_command *command, int argc, char **argv, cli_args *out_
             code = add_option(out_args, find_option(command, "help", 4), "");
         } else if (!only_words && strncmp(word, "--", 2) == 0) {
             code = parse_option(command, argc, argv, &i, out_args);
+        } else if (!only_words && word[0] == '-' && find_option(command, word, strlen(word))) {
+            code = parse_option(command, argc, argv, &i, out_args);
         } else if (!only_words && word[0] == '-' && word[1]) {
             code = tool_fail("unknown option '%s' of ikat %s, expected options to begin with --",
                              word, command->name);
@@ -136,8 +138,8 @@ void args_help(const cli_command *command) {
     for (uint32_t i = 0; i < command->num_options; i++) {
         const cli_option *option = &command->options[i];
         char left[64];
-        snprintf(left, sizeof(left), "--%s%s%s", option->name, option->value ? " " : "",
-                 option->value ? option->value : "");
+        snprintf(left, sizeof(left), "%s%s%s%s", option->name[0] == '-' ? "" : "--", option->name,
+                 option->value ? " " : "", option->value ? option->value : "");
         printf("  %-24s %s\n", left, option->help);
     }
 }

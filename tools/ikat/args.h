@@ -5,6 +5,7 @@
 
 #include "tool.h"
 
+// name        given with two dashes before it, unless it has one of its own ("-o")
 // value       what help calls the option's value, NULL for a flag
 // pair        the value is NAME=TEXT, split at the first `=`; a name may be given once
 // repeatable  may be given more than once (pairs always may)

@@ -11,5 +11,6 @@ extern const cli_command command_run;
 extern const cli_command command_check;
 extern const cli_command command_bench;
 extern const cli_command command_plan;
+extern const cli_command command_show;
 
 #endif

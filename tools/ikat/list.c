@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 static const cli_option options[] = {
+    {"markdown", NULL, false, false, "as sections of a document"},
     OPTION_HELP,
 };
 
@@ -77,10 +78,66 @@ static void print_mechanism(const ikat_mechanism_info *info) {
     }
 }
 
+// A cell of a table: what would end it is escaped.
+static void print_cell(const char *text) {
+    for (; *text; text++) {
+        printf("%s%c", *text == '|' ? "\\" : "", *text);
+    }
+    printf(" |");
+}
+
+static void print_argument_title(const char *title) {
+    printf("\n| %s | shape | type | |\n| --- | --- | --- | --- |\n", title);
+}
+
+static void print_argument_row(const ikat_argument_info *argument) {
+    const char *values = argument->values ? argument->values : "";
+    char help[512] = "";
+    tool_append(help, sizeof(help), " %s%s%s%s%s", argument->help, *values ? "; " : "", values,
+                argument->structure ? "; host array" : "", argument->optional ? "; optional" : "");
+    printf("| `%s` | `%s` | %s |", argument->name, argument->shape, argument->dtype);
+    print_cell(help);
+    printf("\n");
+}
+
+static void print_section(const ikat_mechanism_info *info) {
+    printf("## %s\n\n%s. %s.\n\nFamily: %s. Cost: %s.\n", info->name, info->title, info->citation,
+           info->family, info->cost);
+    print_argument_title("input");
+    const ikat_argument_info *input;
+    for (uint32_t i = 0; (input = ikat_mechanism_input(info, i)); i++) {
+        print_argument_row(input);
+    }
+    if (info->num_settings) {
+        printf("\n| setting | values | default | |\n| --- | --- | --- | --- |\n");
+    }
+    for (uint32_t i = 0; i < info->num_settings; i++) {
+        const ikat_setting_info *setting = &info->settings[i];
+        char range[64];
+        print_range(setting, range, sizeof(range));
+        printf("| `%s` | ", setting->name);
+        print_cell(range);
+        printf(" %s | %s |\n", setting->default_text ? setting->default_text : "none",
+               setting->help);
+    }
+    print_argument_title("output");
+    for (uint32_t i = 0; i < info->num_outputs; i++) {
+        print_argument_row(&info->outputs[i]);
+    }
+}
+
 static int run(cli_tool *tool, const cli_args *args) {
     (void)tool;
+    const bool markdown = args_flag(args, "markdown");
     if (args->num_words == 0) {
         const ikat_mechanism_info *info;
+        for (uint32_t i = 0; markdown && (info = ikat_mechanism_at(i)) != NULL; i++) {
+            printf("%s", i ? "\n" : "");
+            print_section(info);
+        }
+        if (markdown) {
+            return TOOL_OK;
+        }
         for (uint32_t i = 0; (info = ikat_mechanism_at(i)) != NULL; i++) {
             printf("%-20s %-14s %s\n", info->name, info->family, info->title);
         }
@@ -91,13 +148,17 @@ static int run(cli_tool *tool, const cli_args *args) {
         return tool_fail("there is no mechanism '%s', expected one of those that 'ikat list' shows",
                          args->words[0]);
     }
-    print_mechanism(info);
+    if (markdown) {
+        print_section(info);
+    } else {
+        print_mechanism(info);
+    }
     return TOOL_OK;
 }
 
 const cli_command command_list = {
     "list",
-    "[NAME]",
+    "[NAME] [--markdown]",
     "Lists the mechanisms; of one: its inputs, settings, outputs, cost and citation.",
     options,
     sizeof(options) / sizeof(options[0]),

@@ -7,7 +7,8 @@
 #include <string.h>
 
 static const cli_command *const commands[] = {
-    &command_devices, &command_list, &command_run, &command_check, &command_bench, &command_plan,
+    &command_devices, &command_list, &command_run,  &command_check,
+    &command_bench,   &command_plan, &command_show,
 };
 enum { NUM_COMMANDS = sizeof(commands) / sizeof(commands[0]) };
 
@@ -73,7 +74,8 @@ static int dispatch(int argc, char **argv) {
     }
     const cli_command *command = find_command(word);
     if (!command) {
-        return tool_fail("unknown command '%s', expected devices, list, run, check, bench or plan",
+        return tool_fail("unknown command '%s', expected devices, list, run, check, bench, plan "
+                         "or show",
                          word);
     }
     return run_command(command, argc - 2, argv + 2);
