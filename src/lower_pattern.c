@@ -47,6 +47,7 @@ static const ikati_pattern *prune(const ikati_attention *attention, pruned_patte
     out->pattern = *attention->pattern;
     out->pattern.user = out;
     out->pattern.num_classes++;
+    out->pattern.num_pruned = 1;
     out->pattern.class_of = pruned_class;
     out->pattern.describe = describe_pruned;
     out->pattern.sees = sees_pruned;

@@ -52,6 +52,8 @@ typedef struct ikati_pattern_sink {
 // A pattern over num_queries and num_keys positions.
 //
 // num_classes  (batch, head) pairs of one class share a pattern; class_of tells which, NULL: one
+// num_pruned   the last so many classes are pruned: their rows have no keys, and are written as if
+//              they were padding, whatever sinks there are
 // describe     hands the groups of one class to a sink. Every query is in exactly one group, unless
 //              `is_partial`; one that sees nothing is in a group without keys
 // sees         asked for pairs in irregular key sets only; may be NULL if there are none
@@ -60,6 +62,7 @@ typedef struct ikati_pattern {
     void *user;
     uint32_t num_queries, num_keys;
     uint32_t num_classes;
+    uint32_t num_pruned;
     uint32_t (*class_of)(const struct ikati_pattern *pattern, uint32_t batch, uint32_t head);
     void (*describe)(const struct ikati_pattern *pattern, uint32_t class_index,
                      ikati_pattern_sink *sink);

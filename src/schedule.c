@@ -109,12 +109,13 @@ static void add_record(layout *self, const ikati_tile *tile, uint64_t first_entr
     ikati_words_append(&self->words, record, ATTEND_TILE_WORDS);
 }
 
-static void add_records(layout *self, const ikati_tile *tile, uint32_t num_splits) {
+static void add_records(layout *self, const ikati_tile *tile, uint32_t num_splits, bool pruned) {
     uint64_t keys = ikati_divide_up(tile->num_keys, num_splits);
     for (uint32_t s = 0; s < num_splits; s++) {
         uint64_t first_entry = self->entries.num / ATTEND_ENTRY_WORDS;
         copy_entries(self, tile, s * keys, (s + 1) * keys);
-        add_record(self, tile, first_entry, self->entries.num / ATTEND_ENTRY_WORDS);
+        uint64_t end_entry = self->entries.num / ATTEND_ENTRY_WORDS;
+        add_record(self, tile, pruned ? ATTEND_PRUNED : first_entry, pruned ? 0 : end_entry);
     }
 }
 
@@ -123,10 +124,11 @@ static void lay_out_list(layout *self, bool split, ikati_tile_list *list) {
     const ikati_tile none = {0};
     list->tiles_at = (uint32_t)self->words.num;
     for (uint32_t c = 0; c < tiles->pattern->num_classes; c++) {
+        bool pruned = c + tiles->pattern->num_pruned >= tiles->pattern->num_classes;
         uint32_t num = 0;
         for (uint64_t i = tiles->class_starts[c]; i < tiles->class_starts[c + 1]; i++) {
             if (is_split(self, &tiles->tiles[i]) == split) {
-                add_records(self, &tiles->tiles[i], list->num_splits);
+                add_records(self, &tiles->tiles[i], list->num_splits, pruned);
                 num++;
             }
         }

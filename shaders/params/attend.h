@@ -74,6 +74,7 @@
 // The words of a schedule. A (batch, head) has a class, word class_at + batch * class_batch + head; a
 // class has num_query_tiles tiles of num_splits records each, a workgroup a record, from tiles_at on:
 //   position of the first row, distance of rows, number of rows, first entry, end of entries
+//   (first entry ATTEND_PRUNED: the rows are written as if they were padding)
 // An entry is a run of keys that the rows walk:
 //   position of the first key, distance of keys, number of keys, mask (or ATTEND_NO_MASK)
 // Distance 0: positions are read from the table of positions, from positions_at + the first word on.
@@ -83,3 +84,4 @@
 #define ATTEND_ENTRY_WORDS 4
 #define ATTEND_MASK_KEYS 64
 #define ATTEND_NO_MASK 0xffffffffu
+#define ATTEND_PRUNED 0xffffffffu

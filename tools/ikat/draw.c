@@ -112,11 +112,9 @@ static bool fill_given(cli_drawn *input, const char *text, uint64_t seed) {
     for (uint64_t i = 0; i < count;) {
         char *end;
         double value = strtod(at, &end);
-        if (end == at || !strchr(", ", *end)) { // the end of the text is found as well
-            return false;
-        }
+        bool good = end != at;
         uint64_t times = *end == '*' ? strtoull(end + 1, &end, 10) : 1;
-        if (times == 0) {
+        if (!good || times == 0 || !strchr(", ", *end)) { // the end of the text is found as well
             return false;
         }
         for (; times > 0 && i < count; times--) {

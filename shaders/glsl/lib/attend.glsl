@@ -122,6 +122,7 @@ void take_record(inout Tile t, uint tile) {
     t.first_entry = scheduled(at + 3u);
     t.end_entry = scheduled(at + 4u);
     t.query = t.rows > 0u ? int(row_position(t, 0u)) : 0;
+    if (t.first_entry == ATTEND_PRUNED) t.valid_queries = 0;
     if (t.query >= t.valid_queries) t.end_entry = t.first_entry;
 }
 

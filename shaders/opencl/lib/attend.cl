@@ -127,6 +127,7 @@ static inline void take_record(const Params *p, Tile *t, uint tile) {
     t->first_entry = words[3];
     t->end_entry = words[4];
     t->query = t->rows > 0 ? (int)row_position(p, t, 0) : 0;
+    if (t->first_entry == ATTEND_PRUNED) t->valid_queries = 0;
     if (t->query >= t->valid_queries) t->end_entry = t->first_entry;
 }
 
