@@ -413,8 +413,9 @@ ikat_status ikati_attend_add_merge(ikati_attend_builder *b, const ikati_attend_b
     step.operands[3] = t->lse;
     step.specialisation[0] = (t->out.dtype == IKAT_FLOAT16 ? MERGE_HALF : 0) |
                              (t->lse.kind ? MERGE_LSE : 0) | (walk ? MERGE_ROWS : 0);
-    step.num_groups =
-        ikati_divide_up((uint64_t)rows * ((b->value_size + 1) / 2), step.variant->tile_rows);
+    bool in_rows = step.variant->group_size == 1;
+    uint64_t items = in_rows ? rows : (uint64_t)rows * ((b->value_size + 1) / 2);
+    step.num_groups = ikati_divide_up(items, step.variant->tile_rows);
     step.flops = 4.0 * (double)count * b->value_size;
     memcpy(step.params, &params, sizeof(params));
     return ikati_lowering_step(b->lowering, &step, t->out.dtype, t->lse.kind ? ".lse" : "");

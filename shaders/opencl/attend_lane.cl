@@ -38,8 +38,10 @@
 #define KEY_ROW(base, stride, j) ((base) + (uint)(j) * (stride))
 #endif
 
-// Rows of K or V as the products read them: in place, or widened in private memory.
-#if OPTIONS & OPTION_HALF
+// Rows of K or V as the products read them: in place, or packed in private memory. Halves are widened
+// there; rows of a schedule that lie far apart would fall into few sets of the first-level cache.
+#define PACKS (OPTIONS & (OPTION_HALF | OPTION_SCHEDULE))
+#if PACKS
 typedef const float *Rows;
 #else
 typedef __global const float *Rows;
@@ -56,7 +58,7 @@ typedef struct State {
     uint positions[TILE_KEYS]; // of keys
     Ints rows[ROW_VECTORS];    // positions of rows
 #endif
-#if OPTIONS & OPTION_HALF
+#if PACKS
     float keys[KEY_BLOCK * SIZE_QK]; // packed rows
     float values[TILE_KEYS * SIZE_V];
 #endif
@@ -91,8 +93,8 @@ static inline void begin_rows(const Params *p, const Tile *t, __global const Sto
     }
 }
 
-#if OPTIONS & OPTION_HALF
-static inline void widen_rows(const State *state, float *to, __global const half *from, uint base,
+#if PACKS
+static inline void pack_rows(const State *state, float *to, __global const Storage *from, uint base,
                               uint stride, int first, int rows, uint size) {
     for (int j = 0; j < rows; j++, to += size) {
         const uint e = KEY_ROW(base, stride, first + j);
@@ -107,13 +109,13 @@ static inline void compute_scores(const Params *p, State *state, __global const 
                                   uint base, int keys) {
     for (int j = 0; j < keys; j += KEY_BLOCK) {
         const int last = min(keys - j, KEY_BLOCK) - 1;
-#if OPTIONS & OPTION_HALF
-        widen_rows(state, state->keys, k, base, p->k_row, j, last + 1, p->head_size);
+#if PACKS
+        pack_rows(state, state->keys, k, base, p->k_row, j, last + 1, p->head_size);
 #endif
         Reals s[KEY_BLOCK][ROW_VECTORS];
         Rows row[KEY_BLOCK];
         EACH_BLOCK_MEMBER {
-#if OPTIONS & OPTION_HALF
+#if PACKS
             row[x] = state->keys + (uint)min(x, last) * p->head_size;
 #else
             row[x] = k + KEY_ROW(base, p->k_row, j + min(x, last));
@@ -230,7 +232,7 @@ add_values(const Params *p, State *state, Rows v, uint base, int keys, bool sele
             EACH_ROW_VECTOR sum[x][r] = state->sums[d + x][r] * state->rescale[r];
         }
         for (int j = 0; j < keys; j++) {
-#if OPTIONS & OPTION_HALF
+#if PACKS
             Rows row = v + (uint)j * p->value_size;
 #else
             Rows row = v + KEY_ROW(base, p->v_row, j);
@@ -280,8 +282,8 @@ static inline void walk_run(const Params *p, const Tile *t, const Run *run,
         const uint k_first = k_base + ((uint)j - p->key_begin) * p->k_row;
         const uint v_first = v_base + ((uint)j - p->key_begin) * p->v_row;
 #endif
-#if OPTIONS & OPTION_HALF
-        widen_rows(state, state->values, v, v_first, p->v_row, 0, keys, p->value_size);
+#if PACKS
+        pack_rows(state, state->values, v, v_first, p->v_row, 0, keys, p->value_size);
         const Rows values = state->values;
 #else
         const Rows values = v;
