@@ -68,7 +68,7 @@ static ikat_status add_split_block(ikati_attend_builder *b, ikati_attend_block b
     ikat_status status = IKAT_OK;
     for (uint32_t i = 0; i < chunks.count && !status; i++) {
         ikati_attend_targets parts =
-            ikati_attend_parts(b, &blk, out_scratch, lse_scratch, i * b->num_splits);
+            ikati_attend_parts(b, &blk, out_scratch, lse_scratch, rows / chunks.count * i);
         set_keys(b, &blk, chunks.first + i);
         blk.takes_sink = i == 0;
         status = ikati_attend_add_attend(b, &blk, table, &parts);
@@ -208,7 +208,7 @@ ikat_status ikati_attend_begin(ikati_lowering *lowering, const ikati_attention *
         b->most[axis] = extent ? (uint32_t)extent : 1;
     }
     b->needs_table = attention->lengths.kind || attention->query_lengths.kind || attention->alibi ||
-                     attention->sinks.kind;
+                     attention->sinks.kind || attention->cluster_shift;
     b->needs_pack = b->dtype == IKAT_FLOAT16 && ikati_lowering_store_bytes(lowering) > 2 &&
                     !is_multiple(&attention->out, b->value_size, 2);
     ikati_pick pick = describe_call(b);

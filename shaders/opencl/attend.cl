@@ -130,6 +130,7 @@ static inline void modify_scores(const Params *p, const Tile *t, __global const 
         } else {
             s *= p->scale * LOG2_E;
         }
+        if (cut && has(OPTION_CLUSTERS) && key == t->valid_keys - 1) s += t->tail;
         if (cut && (place >= t->end || (has(OPTION_WINDOW | OPTION_SCHEDULE) && !visible(p, t, i, key))))
             s = -INFINITY;
         if (cut && has(OPTION_SCHEDULE) && t->mask != ATTEND_NO_MASK &&

@@ -25,6 +25,7 @@ typedef struct Tile {
     int valid_keys;
     int diagonal; // valid_keys - valid_queries: row i's own key is i + diagonal
     float slope;
+    float tail; // log2 of the weight of the last valid key
     float sink;
     int first, full_first, full_end, end; // keys: global positions, or places in a run
 } Tile;
@@ -102,7 +103,9 @@ static inline void take_entry(const Params *p, Tile *t, uint e) {
             const int high = (int)row_position(p, t, t->rows - 1) + t->diagonal;
             clip_to_window(p, t, low, high, base, step);
         }
-    } else if (has(OPTION_WINDOW) ||
+        if (has(OPTION_CLUSTERS))
+            t->full_end = min(t->full_end, divide_up(t->valid_keys - 1 - base, step));
+    } else if (has(OPTION_WINDOW | OPTION_CLUSTERS) ||
                (has(OPTION_LENGTHS) && (int)key_position(p, t, t->end - 1) >= t->valid_keys)) {
         t->full_end = 0;
     }
@@ -139,13 +142,15 @@ static inline Tile tile_of_group(const Params *p, __global const uint *heads,
     t.valid_keys = (int)p->total_keys;
     t.valid_queries = (int)p->total_queries;
     t.slope = 0.0f;
+    t.tail = 0.0f;
     t.sink = -INFINITY;
-    if (has(OPTION_LENGTHS | OPTION_ALIBI | OPTION_SINK)) {
+    if (has(OPTION_LENGTHS | OPTION_ALIBI | OPTION_SINK | OPTION_CLUSTERS)) {
         __global const uint *record =
             heads + p->base_heads + 4u * (t.batch * p->head_records + t.head);
         t.valid_keys = (int)record[0];
         t.valid_queries = (int)record[1];
         t.slope = as_float(record[2]);
+        t.tail = t.slope;
         t.sink = as_float(record[3]);
     }
     t.diagonal = t.valid_keys - t.valid_queries;
