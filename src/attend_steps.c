@@ -426,19 +426,26 @@ ikat_status ikati_attend_add_merge(ikati_attend_builder *b, const ikati_attend_b
     return ikati_lowering_step(b->lowering, &step, t->out.dtype, t->lse.kind ? ".lse" : "");
 }
 
+bool ikati_fits_texels(const ikati_lowering *lowering, uint64_t count) {
+    const uint64_t slack = 256; // texels that bindings start before their tensor
+    return count / 4 + slack <= ikati_lowering_device(lowering)->limits.max_texel_elements;
+}
+
 ikat_status ikati_attend_add_spread(ikati_attend_builder *b, const ikati_attend_block *blk,
                                     uint32_t out_scratch, uint32_t lse_scratch, uint32_t num_levels,
                                     const ikati_attend_targets *t) {
     ikati_step step = {0};
     ikati_pick pick = {.offers = t->out.dtype == IKAT_FLOAT16 ? IKATI_NEED_HALF : IKATI_NEED_FLOAT,
                        .sizes = {b->value_size, b->value_size}};
-    ikat_status status = ikati_pick_variant(b->lowering, IKATI_KERNEL_spread, &pick, &step);
-    if (status) {
-        return status;
-    }
     uint64_t heads = (uint64_t)blk->batches.count * blk->heads.count, rows = 0;
     for (uint32_t level = 0; level < num_levels; level++) {
         rows += heads * ikati_divide_up(blk->queries.count, UINT64_C(1) << level);
+    }
+    bool is_texel = ikati_fits_texels(b->lowering, rows * b->value_size);
+    pick.offers |= is_texel && b->value_size % 4 == 0 ? IKATI_NEED_TEXEL : 0;
+    ikat_status status = ikati_pick_variant(b->lowering, IKATI_KERNEL_spread, &pick, &step);
+    if (status) {
+        return status;
     }
     spread_params params = {
         .num_levels = num_levels,

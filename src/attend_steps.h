@@ -51,6 +51,12 @@ static inline ikati_view_strides ikati_view_strides_of(const ikati_view *view) {
     return s;
 }
 
+// Whether `columns`, and a view's offset and strides, are multiples of `of`.
+bool ikati_view_is_multiple(const ikati_view *view, uint64_t columns, uint64_t of);
+
+// Whether so many elements can be bound as a texel buffer, four a texel.
+bool ikati_fits_texels(const ikati_lowering *lowering, uint64_t count);
+
 // The elements of a view that a block sees: batches, heads and rows as given, `columns` of each row
 // from `column` on.
 ikati_operand ikati_view_operand(const ikati_view *view, ikati_axis_range batches,

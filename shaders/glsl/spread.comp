@@ -6,7 +6,7 @@
 // 128 items a workgroup, one an invocation; an item is COLUMNS neighbouring columns of one query. The
 // invocation of a query's first columns writes its lse. See params/spread.h.
 //
-// Defines: COLUMNS (4, 16).
+// Defines: COLUMNS (4, 16); TEXEL: `levels` is a uniform texel buffer, value_size a multiple of 4.
 
 #include "../params/spread.h"
 #define KERNEL_PARAMS SPREAD_PARAMS
@@ -16,12 +16,17 @@
 
 layout(local_size_x = 128) in;
 
+#ifdef TEXEL
+layout(set = 0, binding = 0) uniform samplerBuffer levels;
+#else
 layout(std430, set = 0, binding = 0) readonly buffer Levels { float levels[]; };
+#endif
 layout(std430, set = 0, binding = 1) readonly buffer LevelLse { float level_lse[]; };
 layout(std430, set = 0, binding = 2) writeonly buffer Out { uint out_words[]; };
 layout(std430, set = 0, binding = 3) writeonly buffer Lse { float lse[]; };
 
-#define EACH_COLUMN [[unroll]] for (uint d = 0u; d < COLUMNS; ++d)
+#define VECTORS (COLUMNS / 4)
+#define EACH_VECTOR [[unroll]] for (uint x = 0u; x < VECTORS; ++x)
 
 bool has(uint option) { return (OPTIONS & option) != 0u; }
 
@@ -48,29 +53,40 @@ float load_lse(Level level, uint head, uint query) {
     return level_lse[p.base_level_lse + row_of(level, head, query)] * LOG2_E + float(level.number);
 }
 
-float columns[COLUMNS];
+vec4 columns[VECTORS];
+
+// Four columns of the row that starts at element e; past its end its last ones come again.
+vec4 load_columns(uint e, uint column) {
+#ifdef TEXEL
+    return texelFetch(levels, int((e + min(column, p.value_size - 4u)) >> 2));
+#else
+    uvec4 i = e + min(column + uvec4(0u, 1u, 2u, 3u), uvec4(p.value_size - 1u));
+    return vec4(levels[i.x], levels[i.y], levels[i.z], levels[i.w]);
+#endif
+}
 
 // Sum of exp2(lse_l - shift), and of the same times out_l's columns.
 float join_levels(uint num_levels, uint head, uint query, uint column, float shift) {
     float sum = 0.0;
-    EACH_COLUMN columns[d] = 0.0;
+    EACH_VECTOR columns[x] = vec4(0.0);
     for (Level level = first_level(); level.number < num_levels; go_up(level)) {
         float weight = exp2(load_lse(level, head, query) - shift);
         uint e = p.base_levels + row_of(level, head, query) * p.value_size;
         sum += weight;
-        EACH_COLUMN columns[d] += weight * levels[e + min(column + d, p.value_size - 1u)];
+        EACH_VECTOR columns[x] += weight * load_columns(e, column + 4u * x);
     }
     return sum;
 }
 
-void store_columns(uint e, uint column, float factor) {
+// `left` columns of x to element e on.
+void store_columns(uint e, int left, vec4 x) {
     if (has(SPREAD_HALF)) {
-        [[unroll]] for (uint d = 0u; d < COLUMNS; d += 2u)
-            if (column + d < p.value_size)
-                out_words[(e + d) >> 1] = pack_half(factor * vec2(columns[d], columns[d + 1u]));
-    } else {
-        EACH_COLUMN if (column + d < p.value_size) out_words[e + d] = floatBitsToUint(factor * columns[d]);
+        if (left > 0) out_words[e >> 1] = pack_half(x.xy);
+        if (left > 2) out_words[(e >> 1) + 1u] = pack_half(x.zw);
+        return;
     }
+    [[unroll]] for (int d = 0; d < 4; ++d)
+        if (left > d) out_words[e + uint(d)] = floatBitsToUint(x[d]);
 }
 
 void main() {
@@ -91,7 +107,8 @@ void main() {
     float sum = join_levels(num_levels, any_head, query, column, shift);
     if (!is_finite(sum)) sum = NOT_A_NUMBER; // a NaN that exp2 lost
     float factor = sum == 0.0 ? 1.0 : 1.0 / sum;
-    store_columns(p.base_out + batch * p.out_batch + head * p.out_head + query * p.out_row + column, column, factor);
+    uint e = p.base_out + batch * p.out_batch + head * p.out_head + query * p.out_row + column;
+    EACH_VECTOR store_columns(e + 4u * x, int(p.value_size - column) - int(4u * x), factor * columns[x]);
     if (has(SPREAD_LSE) && column == 0u)
         lse[p.base_lse + batch * p.lse_batch + head * p.lse_head + query * p.lse_row] =
             is_nan(sum) ? sum : sum == 0.0 ? -INFINITY : (shift + log2(sum)) * LN_2;

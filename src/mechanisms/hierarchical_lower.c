@@ -51,6 +51,12 @@ static ikat_status add_step(const coarsening *self, ikati_axis_range batches,
     ikati_step step = {0};
     ikati_pick pick = {.offers = is_half ? IKATI_NEED_HALF : IKATI_NEED_FLOAT,
                        .sizes = {columns, columns}};
+    const ikati_operand from_operand =
+        ikati_view_operand(&self->from, batches, heads, from_rows, 0, columns);
+    if (ikati_view_is_multiple(&self->from, columns, 4) &&
+        ikati_fits_texels(self->lowering, from_operand.count)) {
+        pick.offers |= IKATI_NEED_TEXEL;
+    }
     ikat_status status = ikati_pick_variant(self->lowering, IKATI_KERNEL_coarsen, &pick, &step);
     if (status) {
         return status;
@@ -68,7 +74,7 @@ static ikat_status add_step(const coarsening *self, ikati_axis_range batches,
         .to_batch = batches.count > 1 ? (uint32_t)to->strides[0] : 0,
         .to_head = heads.count > 1 ? (uint32_t)to->strides[1] : 0,
     };
-    step.operands[0] = ikati_view_operand(&self->from, batches, heads, from_rows, 0, columns);
+    step.operands[0] = from_operand;
     if (self->lengths.kind) {
         step.operands[1] =
             (ikati_operand){self->lengths.kind, self->lengths.index, IKAT_INT32,
