@@ -1,5 +1,5 @@
 // The steps of attention: parameter blocks, bindings and group counts of kernels `heads`, `attend`,
-// `merge` and `pack`.
+// `merge`, `spread` and `pack`.
 
 #include "attend_steps.h"
 
@@ -7,6 +7,7 @@
 #include "../shaders/params/heads.h"
 #include "../shaders/params/merge.h"
 #include "../shaders/params/pack.h"
+#include "../shaders/params/spread.h"
 
 #include <string.h>
 
@@ -19,6 +20,9 @@ typedef struct heads_params {
 typedef struct merge_params {
     MERGE_PARAMS(IKATI_PARAM_FIELD)
 } merge_params;
+typedef struct spread_params {
+    SPREAD_PARAMS(IKATI_PARAM_FIELD)
+} spread_params;
 typedef struct pack_params {
     PACK_PARAMS(IKATI_PARAM_FIELD)
 } pack_params;
@@ -29,11 +33,9 @@ static uint32_t step_of(uint64_t stride, uint32_t count) {
     return count > 1 ? (uint32_t)stride : 0;
 }
 
-// The elements of a view that a block sees: batches, heads and rows as given, `columns` of each row
-// from `column` on.
-static ikati_operand operand_of(const ikati_view *view, ikati_axis_range batches,
-                                ikati_axis_range heads, ikati_axis_range rows, uint32_t column,
-                                uint32_t columns) {
+ikati_operand ikati_view_operand(const ikati_view *view, ikati_axis_range batches,
+                                 ikati_axis_range heads, ikati_axis_range rows, uint32_t column,
+                                 uint32_t columns) {
     if (view->kind == IKATI_SLOT_NONE) {
         return (ikati_operand){0};
     }
@@ -87,6 +89,7 @@ static uint32_t attend_options(const ikati_attend_builder *b, bool in_parts) {
     options |= a->lse.kind || in_parts ? OPTION_LSE : 0;
     options |= in_parts || b->needs_pack ? OPTION_OUT_FLOAT : 0;
     options |= a->pattern ? OPTION_SCHEDULE : 0;
+    options |= a->cluster_shift ? OPTION_CLUSTERS : 0;
     return options;
 }
 
@@ -96,9 +99,11 @@ static void name_options(uint32_t options, char *text, size_t capacity) {
         uint32_t bit;
         const char *word;
     } words[] = {
-        {OPTION_BIAS, ".bias"}, {OPTION_SOFTCAP, ".softcap"}, {OPTION_ALIBI, ".alibi"},
-        {OPTION_SINK, ".sink"}, {OPTION_LENGTHS, ".lengths"}, {OPTION_WINDOW, ".window"},
-        {OPTION_LSE, ".lse"},   {OPTION_OUT_FLOAT, ".part"},  {OPTION_SCHEDULE, ".schedule"},
+        {OPTION_BIAS, ".bias"},         {OPTION_SOFTCAP, ".softcap"},
+        {OPTION_ALIBI, ".alibi"},       {OPTION_SINK, ".sink"},
+        {OPTION_LENGTHS, ".lengths"},   {OPTION_WINDOW, ".window"},
+        {OPTION_LSE, ".lse"},           {OPTION_OUT_FLOAT, ".part"},
+        {OPTION_SCHEDULE, ".schedule"}, {OPTION_CLUSTERS, ".clusters"},
     };
     text[0] = 0;
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
@@ -118,6 +123,7 @@ static uint32_t heads_options(const ikati_attend_builder *b) {
     options |= a->alibi && a->slopes.tensor->dtype == IKAT_FLOAT16 ? HEADS_SLOPES_HALF : 0;
     options |= a->sinks.kind ? HEADS_SINKS : 0;
     options |= a->sinks.kind && a->sinks.tensor->dtype == IKAT_FLOAT16 ? HEADS_SINKS_HALF : 0;
+    options |= a->cluster_shift ? HEADS_CLUSTERS : 0;
     return options;
 }
 
@@ -140,8 +146,8 @@ ikat_status ikati_attend_add_heads(ikati_attend_builder *b, const ikati_attend_b
     heads_params params = {
         .num_batches = blk->batches.count,
         .num_heads = blk->heads.count,
-        .num_queries = b->num_queries,
-        .num_keys = b->num_keys,
+        .num_queries = a->cluster_shift ? a->num_positions : b->num_queries,
+        .num_keys = a->cluster_shift ? a->num_positions : b->num_keys,
         .lengths_stride = 1,
         .query_lengths_stride = 1,
         .slopes_batch = slopes_per_batch
@@ -149,6 +155,7 @@ ikat_status ikati_attend_add_heads(ikati_attend_builder *b, const ikati_attend_b
                             : 0,
         .slopes_head = 1,
         .sinks_stride = 1,
+        .cluster_shift = a->cluster_shift,
     };
     step.operands[0] = operand_small(&a->lengths, blk->batches, blk->heads, false);
     step.operands[1] = operand_small(&a->query_lengths, blk->batches, blk->heads, false);
@@ -167,7 +174,7 @@ ikati_attend_targets ikati_attend_direct(const ikati_attend_builder *b,
     const ikati_attention *a = b->attention;
     ikati_attend_targets t = {0};
     ikati_view_strides s = ikati_view_strides_of(&a->out);
-    t.out = operand_of(&a->out, blk->batches, blk->heads, blk->queries, 0, b->value_size);
+    t.out = ikati_view_operand(&a->out, blk->batches, blk->heads, blk->queries, 0, b->value_size);
     t.out_strides[1] = step_of(s.batch, blk->batches.count);
     t.out_strides[2] = step_of(s.head, blk->heads.count);
     t.out_strides[3] = step_of(s.row, blk->queries.count);
@@ -181,7 +188,7 @@ ikati_attend_targets ikati_attend_direct(const ikati_attend_builder *b,
     }
     if (a->lse.kind) {
         s = ikati_view_strides_of(&a->lse);
-        t.lse = operand_of(&a->lse, blk->batches, blk->heads, blk->queries, 0, 1);
+        t.lse = ikati_view_operand(&a->lse, blk->batches, blk->heads, blk->queries, 0, 1);
         t.lse_strides[1] = step_of(s.batch, blk->batches.count);
         t.lse_strides[2] = step_of(s.head, blk->heads.count);
         t.lse_strides[3] = step_of(s.row, blk->queries.count);
@@ -191,7 +198,7 @@ ikati_attend_targets ikati_attend_direct(const ikati_attend_builder *b,
 
 ikati_attend_targets ikati_attend_parts(const ikati_attend_builder *b,
                                         const ikati_attend_block *blk, uint32_t out_scratch,
-                                        uint32_t lse_scratch, uint32_t first_part) {
+                                        uint32_t lse_scratch, uint64_t first_row) {
     ikati_attend_targets t = {.in_parts = true};
     uint32_t head = blk->queries.count, batch = head * blk->heads.count,
              part = batch * blk->batches.count;
@@ -200,10 +207,10 @@ ikati_attend_targets ikati_attend_parts(const ikati_attend_builder *b,
     for (int i = 0; i < 4; i++) {
         t.out_strides[i] = lse_strides[i] * b->value_size;
     }
-    uint64_t first = (uint64_t)first_part * part, count = (uint64_t)b->num_splits * part;
-    t.lse = (ikati_operand){IKATI_SLOT_SCRATCH, lse_scratch, IKAT_FLOAT32, first, count};
-    t.out = (ikati_operand){IKATI_SLOT_SCRATCH, out_scratch, IKAT_FLOAT32, first * b->value_size,
-                            count * b->value_size};
+    uint64_t count = (uint64_t)b->num_splits * part;
+    t.lse = (ikati_operand){IKATI_SLOT_SCRATCH, lse_scratch, IKAT_FLOAT32, first_row, count};
+    t.out = (ikati_operand){IKATI_SLOT_SCRATCH, out_scratch, IKAT_FLOAT32,
+                            first_row * b->value_size, count * b->value_size};
     return t;
 }
 
@@ -276,11 +283,14 @@ static ikati_step start_attend(const ikati_attend_builder *b, const ikati_attend
     const ikati_attention *a = b->attention;
     ikati_step step = b->attend;
     ikati_axis_range kv_heads = kv_heads_of(b, blk->heads);
-    step.operands[0] = operand_of(&a->q, blk->batches, blk->heads, blk->queries, 0, b->head_size);
-    step.operands[1] = operand_of(&a->k, blk->batches, kv_heads, blk->keys, 0, b->head_size);
-    step.operands[2] = operand_of(&a->v, blk->batches, kv_heads, blk->keys, 0, b->value_size);
-    step.operands[3] = operand_of(&a->bias, blk->batches, blk->heads, blk->queries, blk->keys.first,
-                                  blk->keys.count);
+    step.operands[0] =
+        ikati_view_operand(&a->q, blk->batches, blk->heads, blk->queries, 0, b->head_size);
+    step.operands[1] =
+        ikati_view_operand(&a->k, blk->batches, kv_heads, blk->keys, 0, b->head_size);
+    step.operands[2] =
+        ikati_view_operand(&a->v, blk->batches, kv_heads, blk->keys, 0, b->value_size);
+    step.operands[3] = ikati_view_operand(&a->bias, blk->batches, blk->heads, blk->queries,
+                                          blk->keys.first, blk->keys.count);
     step.operands[4] = *table;
     step.operands[5] = t->out;
     step.operands[6] = t->lse;
@@ -417,6 +427,55 @@ ikat_status ikati_attend_add_merge(ikati_attend_builder *b, const ikati_attend_b
     uint64_t items = in_rows ? rows : (uint64_t)rows * ((b->value_size + 1) / 2);
     step.num_groups = ikati_divide_up(items, step.variant->tile_rows);
     step.flops = 4.0 * (double)count * b->value_size;
+    memcpy(step.params, &params, sizeof(params));
+    return ikati_lowering_step(b->lowering, &step, t->out.dtype, t->lse.kind ? ".lse" : "");
+}
+
+bool ikati_fits_texels(const ikati_lowering *lowering, uint64_t count) {
+    const uint64_t slack = 256; // texels that bindings start before their tensor
+    return count / 4 + slack <= ikati_lowering_device(lowering)->limits.max_texel_elements;
+}
+
+ikat_status ikati_attend_add_spread(ikati_attend_builder *b, const ikati_attend_block *blk,
+                                    uint32_t out_scratch, uint32_t lse_scratch, uint32_t num_levels,
+                                    const ikati_attend_targets *t) {
+    ikati_step step = {0};
+    ikati_pick pick = {.offers = t->out.dtype == IKAT_FLOAT16 ? IKATI_NEED_HALF : IKATI_NEED_FLOAT,
+                       .sizes = {b->value_size, b->value_size}};
+    uint64_t heads = (uint64_t)blk->batches.count * blk->heads.count, rows = 0;
+    for (uint32_t level = 0; level < num_levels; level++) {
+        rows += heads * ikati_divide_up(blk->queries.count, UINT64_C(1) << level);
+    }
+    bool is_texel = ikati_fits_texels(b->lowering, rows * b->value_size);
+    pick.offers |= is_texel && b->value_size % 4 == 0 ? IKATI_NEED_TEXEL : 0;
+    ikat_status status = ikati_pick_variant(b->lowering, IKATI_KERNEL_spread, &pick, &step);
+    if (status) {
+        return status;
+    }
+    spread_params params = {
+        .num_levels = num_levels,
+        .num_batches = blk->batches.count,
+        .num_heads = blk->heads.count,
+        .num_queries = blk->queries.count,
+        .value_size = b->value_size,
+        .out_batch = t->out_strides[1],
+        .out_head = t->out_strides[2],
+        .out_row = t->out_strides[3],
+        .lse_batch = t->lse_strides[1],
+        .lse_head = t->lse_strides[2],
+        .lse_row = t->lse_strides[3],
+    };
+    step.operands[0] =
+        (ikati_operand){IKATI_SLOT_SCRATCH, out_scratch, IKAT_FLOAT32, 0, rows * b->value_size};
+    step.operands[1] = (ikati_operand){IKATI_SLOT_SCRATCH, lse_scratch, IKAT_FLOAT32, 0, rows};
+    step.operands[2] = t->out;
+    step.operands[3] = t->lse;
+    step.specialisation[0] =
+        (t->out.dtype == IKAT_FLOAT16 ? SPREAD_HALF : 0) | (t->lse.kind ? SPREAD_LSE : 0);
+    uint64_t items_a_row = ikati_divide_up(b->value_size, step.variant->tile_keys);
+    step.num_groups =
+        ikati_divide_up(heads * blk->queries.count * items_a_row, step.variant->tile_rows);
+    step.flops = 4.0 * (double)heads * blk->queries.count * num_levels * b->value_size;
     memcpy(step.params, &params, sizeof(params));
     return ikati_lowering_step(b->lowering, &step, t->out.dtype, t->lse.kind ? ".lse" : "");
 }

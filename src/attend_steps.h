@@ -51,6 +51,18 @@ static inline ikati_view_strides ikati_view_strides_of(const ikati_view *view) {
     return s;
 }
 
+// Whether `columns`, and a view's offset and strides, are multiples of `of`.
+bool ikati_view_is_multiple(const ikati_view *view, uint64_t columns, uint64_t of);
+
+// Whether so many elements can be bound as a texel buffer, four a texel.
+bool ikati_fits_texels(const ikati_lowering *lowering, uint64_t count);
+
+// The elements of a view that a block sees: batches, heads and rows as given, `columns` of each row
+// from `column` on.
+ikati_operand ikati_view_operand(const ikati_view *view, ikati_axis_range batches,
+                                 ikati_axis_range heads, ikati_axis_range rows, uint32_t column,
+                                 uint32_t columns);
+
 // Where the results of one set of query rows go: the outputs, or scratch. Strides: split, batch,
 // head, row.
 typedef struct ikati_attend_targets {
@@ -90,10 +102,10 @@ uint32_t ikati_attend_total_parts(const ikati_attend_builder *builder);
 // is one.
 ikati_attend_targets ikati_attend_direct(const ikati_attend_builder *builder,
                                          const ikati_attend_block *block, uint32_t packed_scratch);
-// Scratch for parts, [part, batch, head, query, column] packed, seen from part `first_part` on.
+// Scratch for parts, [part, batch, head, query, column] packed, seen from its row `first_row` on.
 ikati_attend_targets ikati_attend_parts(const ikati_attend_builder *builder,
                                         const ikati_attend_block *block, uint32_t out_scratch,
-                                        uint32_t lse_scratch, uint32_t first_part);
+                                        uint32_t lse_scratch, uint64_t first_row);
 
 // Each adds one step. `heads` makes the table of a block's batches and heads, in new scratch.
 ikat_status ikati_attend_add_heads(ikati_attend_builder *builder, const ikati_attend_block *block,
@@ -106,6 +118,10 @@ ikat_status ikati_attend_add_merge(ikati_attend_builder *builder, const ikati_at
                                    uint32_t out_scratch, uint32_t lse_scratch, uint32_t num_parts,
                                    const ikati_attend_targets *targets,
                                    const ikati_schedule_walk *walk);
+// Parts are levels (kernel spread).
+ikat_status ikati_attend_add_spread(ikati_attend_builder *builder, const ikati_attend_block *block,
+                                    uint32_t out_scratch, uint32_t lse_scratch, uint32_t num_levels,
+                                    const ikati_attend_targets *targets);
 // Walks the tiles of a schedule.
 ikat_status ikati_attend_add_walk(ikati_attend_builder *builder, const ikati_attend_block *block,
                                   const ikati_operand *table, const ikati_attend_targets *targets,

@@ -62,9 +62,12 @@ static void describe_first(const ikati_pattern *pattern, uint32_t class_index,
     }
 }
 
-static ikati_attention describe_call(const ikati_request *request) {
+ikati_attention ikati_attention_of_call(const ikati_request *request) {
     const ikati_call_setting *scale = ikati_setting(request, "scale");
     return (ikati_attention){
+        .q = ikati_input_view(request, "q"),
+        .k = ikati_input_view(request, "k"),
+        .v = ikati_input_view(request, "v"),
         .head_mask = ikati_head_mask(request),
         .lengths = ikati_input_view(request, "lengths"),
         .out = ikati_output_view(request, 0),
@@ -78,17 +81,17 @@ static ikati_attention describe_call(const ikati_request *request) {
 ikat_status ikati_attention_lower(const ikati_request *request, ikati_lowering *lowering,
                                   ikat_status status, ikati_patterns *patterns,
                                   const ikati_attention_names *names) {
-    static const ikati_attention_names usual = {"q", "k", "v"};
     if (status) {
         return status;
     }
     ikati_attention items[IKATI_MAX_PATTERNS + 1];
     for (uint32_t i = 0; i < patterns->num; i++) {
-        const ikati_attention_names *of = names ? &names[i] : &usual;
-        items[i] = describe_call(request);
-        items[i].q = ikati_input_view(request, of->q);
-        items[i].k = ikati_input_view(request, of->k);
-        items[i].v = ikati_input_view(request, of->v);
+        items[i] = ikati_attention_of_call(request);
+        if (names) {
+            items[i].q = ikati_input_view(request, names[i].q);
+            items[i].k = ikati_input_view(request, names[i].k);
+            items[i].v = ikati_input_view(request, names[i].v);
+        }
         items[i].pattern = &patterns->items[i];
     }
     uint32_t num = patterns->num;
@@ -106,7 +109,8 @@ ikat_status ikati_attention_lower(const ikati_request *request, ikati_lowering *
         items[0].pattern = &shifted;
         items[0].out_shift = (int32_t)patterns->shift_stride;
     }
-    status = ikati_lower_patterns(lowering, items, num, patterns->merged);
+    status = ikati_lower_patterns(lowering, items, num,
+                                  patterns->merged ? IKATI_PATTERNS_MERGED : IKATI_PATTERNS_APART);
     ikati_patterns_free(patterns);
     return status;
 }

@@ -1,10 +1,12 @@
 #include "kernel.h"
 
 #include "../shaders/params/attend.h"
+#include "../shaders/params/coarsen.h"
 #include "../shaders/params/copy.h"
 #include "../shaders/params/heads.h"
 #include "../shaders/params/merge.h"
 #include "../shaders/params/pack.h"
+#include "../shaders/params/spread.h"
 
 #define VARIANT(variant_language, variant_name, variant_source, variant_defines, ...) \
     {.language = IKATI_##variant_language,                                            \
@@ -17,6 +19,11 @@
 #define KERNEL_NAME "attend"
 static const ikati_variant attend_variants[] = {
 #include "../shaders/variants/attend.inc"
+};
+#undef KERNEL_NAME
+#define KERNEL_NAME "coarsen"
+static const ikati_variant coarsen_variants[] = {
+#include "../shaders/variants/coarsen.inc"
 };
 #undef KERNEL_NAME
 #define KERNEL_NAME "copy"
@@ -37,6 +44,11 @@ static const ikati_variant merge_variants[] = {
 #define KERNEL_NAME "pack"
 static const ikati_variant pack_variants[] = {
 #include "../shaders/variants/pack.inc"
+};
+#undef KERNEL_NAME
+#define KERNEL_NAME "spread"
+static const ikati_variant spread_variants[] = {
+#include "../shaders/variants/spread.inc"
 };
 #undef KERNEL_NAME
 
@@ -66,10 +78,12 @@ static const ikati_variant pack_variants[] = {
     _Static_assert(COUNT(lower##_bindings) <= IKATI_MAX_BINDINGS, #lower);
 
 DEFINE_KERNEL(attend, ATTEND)
+DEFINE_KERNEL(coarsen, COARSEN)
 DEFINE_KERNEL(copy, COPY)
 DEFINE_KERNEL(heads, HEADS)
 DEFINE_KERNEL(merge, MERGE)
 DEFINE_KERNEL(pack, PACK)
+DEFINE_KERNEL(spread, SPREAD)
 
 const ikati_kernel *ikati_kernel_get(ikati_kernel_id id) {
     static const ikati_kernel *const kernels[] = {

@@ -31,13 +31,14 @@ enum {
 
 typedef struct ikati_variant {
     ikati_language language;
-    const char *name;       // unique within kernel and language
-    const char *full_name;  // "kernel.name"
-    const char *source;     // file name below shaders/glsl or shaders/opencl
-    const char *defines;    // "-DA=1 -DB=2"
-    uint32_t needs;         // IKATI_NEED_*
-    uint32_t tile_rows;     // rows (or items) of work that one workgroup owns
-    uint32_t tile_keys;     // keys a step of its loop takes; 0 where there is none
+    const char *name;      // unique within kernel and language
+    const char *full_name; // "kernel.name"
+    const char *source;    // file name below shaders/glsl or shaders/opencl
+    const char *defines;   // "-DA=1 -DB=2"
+    uint32_t needs;        // IKATI_NEED_*
+    uint32_t tile_rows;    // rows (or items) of work that one workgroup owns
+    uint32_t
+        tile_keys; // keys a step of its loop takes (or columns of an item); 0 where there is none
     uint32_t sizes[2];      // largest extents it holds (attend: head size, value size); 0 = any
     uint32_t max_rows;      // taken only for at most this many rows; 0 = any
     uint32_t group_size;    // invocations of a workgroup

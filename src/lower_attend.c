@@ -76,7 +76,7 @@ static ikat_status add_split_block(ikati_attend_builder *b, ikati_attend_block b
     ikat_status status = IKAT_OK;
     for (uint32_t i = 0; i < chunks.count && !status; i++) {
         ikati_attend_targets parts =
-            ikati_attend_parts(b, &blk, out_scratch, lse_scratch, i * b->num_splits);
+            ikati_attend_parts(b, &blk, out_scratch, lse_scratch, rows / chunks.count * i);
         set_keys(b, &blk, chunks.first + i);
         blk.takes_sink = i == 0;
         status = ikati_attend_add_attend(b, &blk, table, &parts);
@@ -130,7 +130,7 @@ static ikat_status add_blocks(ikati_attend_builder *b) {
     return status;
 }
 
-static bool is_multiple(const ikati_view *view, uint64_t columns, uint64_t of) {
+bool ikati_view_is_multiple(const ikati_view *view, uint64_t columns, uint64_t of) {
     const ikat_tensor *t = view->tensor;
     bool good = columns % of == 0 && (uint64_t)t->offset % of == 0;
     for (uint32_t axis = 0; axis < 3; axis++) {
@@ -145,8 +145,9 @@ static ikati_pick describe_call(const ikati_attend_builder *b) {
         .offers = b->dtype == IKAT_FLOAT16 ? IKATI_NEED_HALF : IKATI_NEED_FLOAT,
         .sizes = {b->head_size, b->value_size},
     };
-    if (is_multiple(&a->q, b->head_size, 4) && is_multiple(&a->k, b->head_size, 4) &&
-        is_multiple(&a->v, b->value_size, 4)) {
+    if (ikati_view_is_multiple(&a->q, b->head_size, 4) &&
+        ikati_view_is_multiple(&a->k, b->head_size, 4) &&
+        ikati_view_is_multiple(&a->v, b->value_size, 4)) {
         const ikat_device_limits *limits = &ikati_lowering_device(b->lowering)->limits;
         pick.offers |= IKATI_NEED_ALIGNED4;
         pick.offers |= limits->max_texel_elements >= MIN_TEXELS ? IKATI_NEED_TEXEL : 0;
@@ -217,9 +218,9 @@ ikat_status ikati_attend_begin(ikati_lowering *lowering, const ikati_attention *
         b->most[axis] = extent ? (uint32_t)extent : 1;
     }
     b->needs_table = attention->lengths.kind || attention->query_lengths.kind || attention->alibi ||
-                     attention->sinks.kind;
+                     attention->sinks.kind || attention->cluster_shift;
     b->needs_pack = b->dtype == IKAT_FLOAT16 && ikati_lowering_store_bytes(lowering) > 2 &&
-                    !is_multiple(&attention->out, b->value_size, 2);
+                    !ikati_view_is_multiple(&attention->out, b->value_size, 2);
     ikati_pick pick = describe_call(b);
     pick.num_rows = num_rows;
     pick.offers |= offers;

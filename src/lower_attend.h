@@ -1,6 +1,6 @@
-// Lowers softmax attention to kernels `heads`, `attend`, `merge` and `pack`: what every mechanism
-// that ends in softmax over keys shares. Cuts tensors that exceed the device's storage range,
-// splits long key ranges, merges the parts.
+// Lowers softmax attention to kernels `heads`, `attend`, `merge`, `spread` and `pack`: what every
+// mechanism that ends in softmax over keys shares. Cuts tensors that exceed the device's storage
+// range, splits long key ranges, merges the parts.
 
 #ifndef IKATI_LOWER_ATTEND_H
 #define IKATI_LOWER_ATTEND_H
@@ -32,6 +32,9 @@ const int32_t *ikati_head_mask(const ikati_request *request);
 // pattern                    who sees whom, besides window and lengths; NULL: all. Only for
 //                            ikati_lower_patterns
 // out_shift                  with a pattern: results of the query at position i go to i + out_shift
+// cluster_shift              not 0, with a pattern: rows and keys are means over 2^cluster_shift of
+//                            num_positions, of which the last may have fewer; lengths count
+//                            positions. The last key counts as the share that it has
 typedef struct ikati_attention {
     ikati_view q, k, v, bias, out, lse;
     ikati_view lengths, query_lengths, slopes, sinks;
@@ -42,14 +45,29 @@ typedef struct ikati_attention {
     const int32_t *head_mask;
     const ikati_pattern *pattern;
     int32_t out_shift;
+    uint32_t cluster_shift, num_positions;
 } ikati_attention;
+
+// Inputs q, k, v and lengths, outputs out and lse, setting scale of a call; everyone sees all.
+ikati_attention ikati_attention_of_call(const ikati_request *request);
 
 ikat_status ikati_lower_attention(ikati_lowering *lowering, const ikati_attention *attention);
 
-// Attention by patterns: one after the other into the same out and lse, where they own different
-// rows, or all over the same rows and `merged` by lse, where they own different pairs. All have the
-// same out, lse, lengths, sizes and type; sinks go with the first.
+// How the results of several patterns become one.
+//
+// APART   they own different rows
+// MERGED  all over the same rows, by lse: they own different pairs
+// LEVELS  by lse: pattern l has ceil(N / 2^l) rows, its keys count 2^l times, and row i takes row
+//         i >> l; a row that sees nothing in pattern 0 takes nothing
+typedef enum ikati_pattern_join {
+    IKATI_PATTERNS_APART,
+    IKATI_PATTERNS_MERGED,
+    IKATI_PATTERNS_LEVELS,
+} ikati_pattern_join;
+
+// Attention by patterns into one out and lse. All have the same out, lse, lengths, sizes and, but for
+// levels, type and number of rows; sinks go with the first.
 ikat_status ikati_lower_patterns(ikati_lowering *lowering, const ikati_attention *attentions,
-                                 uint32_t num_attentions, bool merged);
+                                 uint32_t num_attentions, ikati_pattern_join join);
 
 #endif

@@ -54,23 +54,24 @@ static const ikati_pattern *prune(const ikati_attention *attention, pruned_patte
     return &out->pattern;
 }
 
-// Patterns of a call under way. One builder each; they agree but for q, k, v and the variant.
+// Patterns of a call under way. One builder each; they agree but for q, k, v and the variant, and those
+// of levels in type and number of rows.
 typedef struct pattern_lowering {
     ikati_lowering *lowering;
     const ikati_attention *attentions;
     uint32_t num;
-    bool merged;
+    ikati_pattern_join join;
     ikati_attend_builder *builders;
     ikati_schedule *schedules;
-    uint32_t *tables; // of the schedules, among the plan's
+    uint32_t *tables;     // of the schedules, among the plan's
+    ikati_operand *heads; // kernel heads' tables, of the block under way
 } pattern_lowering;
 
-// Where the results of a block of batches and heads go, and what all patterns read of it.
+// Where the results of a block of batches and heads go.
 typedef struct block_results {
     ikati_attend_block block;
-    ikati_operand heads;               // kernel heads' table
     uint32_t packed_scratch;           // UINT32_MAX: none
-    uint32_t out_scratch, lse_scratch; // parts to be merged
+    uint32_t out_scratch, lse_scratch; // parts to be joined
 } block_results;
 
 static ikat_status make_schedule(pattern_lowering *self, uint32_t i) {
@@ -102,34 +103,44 @@ static ikat_status make_schedule(pattern_lowering *self, uint32_t i) {
     return self->tables[i] == UINT32_MAX ? IKAT_NO_MEMORY : IKAT_OK;
 }
 
-// Scratch for num_parts parts of `rows` rows a (batch, head).
+// Scratch for parts of, in all, `rows` rows a (batch, head).
 static ikat_status add_parts(pattern_lowering *self, const ikati_attend_block *block, uint64_t rows,
-                             uint32_t num_parts, uint32_t *out, uint32_t *lse) {
-    uint64_t count = rows * block->batches.count * block->heads.count * num_parts;
+                             uint32_t *out, uint32_t *lse) {
+    uint64_t count = rows * block->batches.count * block->heads.count;
     uint64_t columns = self->builders[0].value_size;
     *out = ikati_lowering_scratch(self->lowering, count * columns * sizeof(float));
     *lse = ikati_lowering_scratch(self->lowering, count * sizeof(float));
     return *out == UINT32_MAX || *lse == UINT32_MAX ? IKAT_NO_MEMORY : IKAT_OK;
 }
 
+// Rows of the patterns before the i-th, a (batch, head).
+static uint64_t rows_before(const pattern_lowering *self, uint32_t i) {
+    uint64_t rows = 0;
+    for (uint32_t earlier = 0; earlier < i; earlier++) {
+        rows += self->builders[earlier].num_queries;
+    }
+    return rows;
+}
+
 // Tiles that several workgroups share: their parts are kept row by row of the tiles, then merged to
 // where the rows belong.
-static ikat_status add_split_tiles(pattern_lowering *self, uint32_t i, const block_results *results,
+static ikat_status add_split_tiles(pattern_lowering *self, uint32_t i,
+                                   const ikati_attend_block *whole,
                                    const ikati_attend_targets *direct) {
     ikati_attend_builder *b = &self->builders[i];
     const ikati_tile_list *list = &self->schedules[i].split;
     ikati_schedule_walk walk = {&self->schedules[i], list, self->tables[i], true};
-    ikati_attend_block block = results->block;
+    ikati_attend_block block = *whole;
     uint32_t out_scratch, lse_scratch;
     block.queries.count = list->num_tiles * b->attend.variant->tile_rows;
-    ikat_status status =
-        add_parts(self, &block, block.queries.count, list->num_splits, &out_scratch, &lse_scratch);
+    ikat_status status = add_parts(self, &block, (uint64_t)block.queries.count * list->num_splits,
+                                   &out_scratch, &lse_scratch);
     if (status) {
         return status;
     }
     b->num_splits = list->num_splits;
     ikati_attend_targets parts = ikati_attend_parts(b, &block, out_scratch, lse_scratch, 0);
-    status = ikati_attend_add_walk(b, &results->block, &results->heads, &parts, &walk);
+    status = ikati_attend_add_walk(b, whole, &self->heads[i], &parts, &walk);
     if (!status) {
         status = ikati_attend_add_merge(b, &block, out_scratch, lse_scratch, list->num_splits,
                                         direct, &walk);
@@ -142,17 +153,34 @@ static ikat_status add_split_tiles(pattern_lowering *self, uint32_t i, const blo
 static ikat_status add_pattern(pattern_lowering *self, uint32_t i, const block_results *results) {
     ikati_attend_builder *b = &self->builders[i];
     const ikati_schedule *schedule = &self->schedules[i];
+    ikati_attend_block block = results->block;
+    block.queries.count = b->num_queries;
+    block.keys.count = b->num_keys;
+    uint64_t first_row = rows_before(self, i) * block.batches.count * block.heads.count;
     ikati_attend_targets to =
-        self->merged
-            ? ikati_attend_parts(b, &results->block, results->out_scratch, results->lse_scratch, i)
-            : ikati_attend_direct(b, &results->block, results->packed_scratch);
+        self->join == IKATI_PATTERNS_APART
+            ? ikati_attend_direct(b, &block, results->packed_scratch)
+            : ikati_attend_parts(b, &block, results->out_scratch, results->lse_scratch, first_row);
     ikat_status status = IKAT_OK;
     if (schedule->whole.num_tiles) {
         ikati_schedule_walk walk = {schedule, &schedule->whole, self->tables[i], false};
-        status = ikati_attend_add_walk(b, &results->block, &results->heads, &to, &walk);
+        status = ikati_attend_add_walk(b, &block, &self->heads[i], &to, &walk);
     }
     if (!status && schedule->split.num_tiles) {
-        status = add_split_tiles(self, i, results, &to);
+        status = add_split_tiles(self, i, &block, &to);
+    }
+    return status;
+}
+
+// Patterns read one table, those of levels one each.
+static ikat_status add_heads(pattern_lowering *self, const ikati_attend_block *block) {
+    ikat_status status = IKAT_OK;
+    for (uint32_t i = 0; i < self->num && !status; i++) {
+        ikati_attend_builder *b = &self->builders[i];
+        self->heads[i] = self->heads[0];
+        if (b->needs_table && (i == 0 || self->join == IKATI_PATTERNS_LEVELS)) {
+            status = ikati_attend_add_heads(b, block, &self->heads[i]);
+        }
     }
     return status;
 }
@@ -161,19 +189,16 @@ static ikat_status prepare_results(pattern_lowering *self, block_results *result
     ikati_attend_builder *b = &self->builders[0];
     const ikati_attend_block *block = &results->block;
     uint64_t rows = block->queries.count;
-    ikat_status status = IKAT_OK;
+    ikat_status status = add_heads(self, block);
     results->packed_scratch = UINT32_MAX;
-    if (b->needs_table) {
-        status = ikati_attend_add_heads(b, block, &results->heads);
-    }
     if (!status && b->needs_pack) {
         uint64_t count = rows * block->batches.count * block->heads.count * b->value_size;
         results->packed_scratch = ikati_lowering_scratch(self->lowering, count * sizeof(float));
         status = results->packed_scratch == UINT32_MAX ? IKAT_NO_MEMORY : IKAT_OK;
     }
-    if (!status && self->merged) {
-        status =
-            add_parts(self, block, rows, self->num, &results->out_scratch, &results->lse_scratch);
+    if (!status && self->join != IKATI_PATTERNS_APART) {
+        status = add_parts(self, block, rows_before(self, self->num), &results->out_scratch,
+                           &results->lse_scratch);
     }
     return status;
 }
@@ -183,13 +208,17 @@ static ikat_status add_block(pattern_lowering *self, const ikati_attend_block *b
     ikati_attend_builder *b = &self->builders[0];
     ikat_status status = prepare_results(self, &results);
     for (uint32_t i = 0; i < self->num && !status; i++) {
-        results.block.takes_sink = !self->merged || i == 0;
+        results.block.takes_sink = self->join == IKATI_PATTERNS_APART || i == 0;
         status = add_pattern(self, i, &results);
     }
-    if (!status && self->merged) {
-        ikati_attend_targets direct = ikati_attend_direct(b, block, results.packed_scratch);
+    ikati_attend_targets direct = ikati_attend_direct(b, block, results.packed_scratch);
+    if (!status && self->join == IKATI_PATTERNS_MERGED) {
         status = ikati_attend_add_merge(b, block, results.out_scratch, results.lse_scratch,
                                         self->num, &direct, NULL);
+    }
+    if (!status && self->join == IKATI_PATTERNS_LEVELS) {
+        status = ikati_attend_add_spread(b, block, results.out_scratch, results.lse_scratch,
+                                         self->num, &direct);
     }
     if (!status && b->needs_pack) {
         status = ikati_attend_add_pack(b, block, results.packed_scratch);
@@ -201,12 +230,14 @@ static ikat_status add_block(pattern_lowering *self, const ikati_attend_block *b
 // not cut: their positions are the schedule's.
 static ikat_status choose_blocks(pattern_lowering *self, uint32_t *out_batches,
                                  uint32_t *out_heads) {
+    const uint64_t rows = rows_before(self, self->num);
+    const bool joined = self->join != IKATI_PATTERNS_APART && rows;
     *out_batches = self->builders[0].num_batches;
     *out_heads = self->builders[0].num_heads;
     for (uint32_t i = 0; i < self->num; i++) {
         ikati_attend_builder *b = &self->builders[i];
         ikati_attend_builder fitted = *b;
-        fitted.num_splits = self->merged ? self->num : 1;
+        fitted.num_splits = joined ? (uint32_t)ikati_divide_up(rows, b->num_queries) : 1;
         ikati_attend_cut(&fitted);
         if (fitted.most[2] < b->num_queries || fitted.most[3] < b->num_keys) {
             return ikati_fail(self->lowering->host, IKAT_UNSUPPORTED, IKAT_MESSAGE_VARIANT,
@@ -240,18 +271,19 @@ static ikat_status add_blocks(pattern_lowering *self) {
 }
 
 ikat_status ikati_lower_patterns(ikati_lowering *lowering, const ikati_attention *attentions,
-                                 uint32_t num_attentions, bool merged) {
+                                 uint32_t num_attentions, ikati_pattern_join join) {
     const ikati_host *host = lowering->host;
     pattern_lowering self = {
         .lowering = lowering,
         .attentions = attentions,
         .num = num_attentions,
-        .merged = merged && num_attentions > 1,
+        .join = num_attentions > 1 ? join : IKATI_PATTERNS_APART,
         .builders = ikati_alloc(host, num_attentions, sizeof(*self.builders)),
         .schedules = ikati_alloc(host, num_attentions, sizeof(*self.schedules)),
         .tables = ikati_alloc(host, num_attentions, sizeof(*self.tables)),
+        .heads = ikati_alloc(host, num_attentions, sizeof(*self.heads)),
     };
-    bool good = self.builders && self.schedules && self.tables;
+    bool good = self.builders && self.schedules && self.tables && self.heads;
     ikat_status status = good ? IKAT_OK : IKAT_NO_MEMORY;
     for (uint32_t i = 0; i < num_attentions && !status; i++) {
         status = make_schedule(&self, i);
@@ -265,5 +297,6 @@ ikat_status ikati_lower_patterns(ikati_lowering *lowering, const ikati_attention
     ikati_free(host, self.builders);
     ikati_free(host, self.schedules);
     ikati_free(host, self.tables);
+    ikati_free(host, self.heads);
     return status;
 }

@@ -133,6 +133,7 @@ void modify_scores(Tile t, int j, int end, bool cut) {
             int at = int(p.key_begin + key_at[b]);
             if (has_modifiers()) score[a][b] = modify_score(t, score[a][b], i, at);
             if (cut) {
+                if (has(OPTION_CLUSTERS)) score[a][b] += key_weight(t, at);
                 bool sees = own_key(j, b) < end && visible(t, i, at);
                 if (has(OPTION_SCHEDULE)) sees = sees && (word >> (own_key(j, b) & 31) & 1u) != 0u;
                 sees = sees && !is_negative_infinity(score[a][b]);

@@ -30,6 +30,15 @@ uint sink_bits(uint e) {
     return floatBitsToUint(unpackHalf2x16(sinks[e >> 1])[e & 1u]);
 }
 
+// Clusters that have one of `count` positions.
+uint clusters_of(uint count) { return (count + (1u << p.cluster_shift) - 1u) >> p.cluster_shift; }
+
+// log2 of the share of the last cluster that `count` positions fill.
+float log_tail(uint count) {
+    uint before = (clusters_of(count) - 1u) << p.cluster_shift;
+    return count == 0u ? 0.0 : log2(float(count - before)) - float(p.cluster_shift);
+}
+
 void main() {
     uint record = group_index() * 64u + gl_LocalInvocationIndex;
     uint batch = record / p.num_heads;
@@ -53,9 +62,16 @@ void main() {
         slope = slope_bits(p.base_slopes + batch * p.slopes_batch + head * p.slopes_head);
     if (has(HEADS_SINKS)) sink = sink_bits(p.base_sinks + head * p.sinks_stride);
 
+    uint valid_keys = uint(clamp(keys, 0, num_keys));
+    uint valid_queries = uint(clamp(queries, 0, num_queries));
+    if (has(HEADS_CLUSTERS)) {
+        slope = floatBitsToUint(log_tail(valid_keys));
+        valid_keys = clusters_of(valid_keys);
+        valid_queries = clusters_of(valid_queries);
+    }
     uint e = p.base_table + 4u * record;
-    table[e] = uint(clamp(keys, 0, num_keys));
-    table[e + 1u] = uint(clamp(queries, 0, num_queries));
+    table[e] = valid_keys;
+    table[e + 1u] = valid_queries;
     table[e + 2u] = slope;
     table[e + 3u] = sink;
 }

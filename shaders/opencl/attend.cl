@@ -147,6 +147,7 @@ static inline void modify_scores(const Params *p, const Tile *t, const Run *run,
         } else {
             s *= p->scale * LOG2_E;
         }
+        if (cut && has(OPTION_CLUSTERS) && key == t->valid_keys - 1) s += t->tail;
         if (cut && (place >= run->end || hides(p, t, run, row, place, i, key))) s = -INFINITY;
         scores[r][x] = s;
     }

@@ -184,6 +184,7 @@ static inline bool modify_scores(const Params *p, const Tile *t, const Run *run,
 #endif
             const int key = key_at(state, j, x);
             if (has_modifiers()) s = modify_score(p, t, s, lane_rows(t, state, r), key, b);
+            if (has(OPTION_CLUSTERS) && key == t->valid_keys - 1) s += t->tail;
             if (has(OPTION_WINDOW | OPTION_SCHEDULE) && cut)
                 s = visible(p, t, lane_rows(t, state, r), key) ? s : (Reals)(-INFINITY);
 #if OPTIONS & OPTION_SCHEDULE

@@ -21,6 +21,17 @@ typedef float Sink;
 #define load_sink(x, e) (x)[e]
 #endif
 
+// Clusters that have one of `count` positions.
+static inline uint clusters_of(const Params *p, uint count) {
+    return (count + (1u << p->cluster_shift) - 1u) >> p->cluster_shift;
+}
+
+// log2 of the share of the last cluster that `count` positions fill.
+static inline float log_tail(const Params *p, uint count) {
+    const uint before = (clusters_of(p, count) - 1u) << p->cluster_shift;
+    return count == 0u ? 0.0f : log2((float)(count - before)) - (float)p->cluster_shift;
+}
+
 __kernel __attribute__((reqd_work_group_size(64, 1, 1))) void
 heads(__global const int *lengths, __global const int *query_lengths, __global const Slope *slopes,
       __global const Sink *sinks, __global uint *table, const Params params, uint first_group) {
@@ -46,9 +57,16 @@ heads(__global const int *lengths, __global const int *query_lengths, __global c
             load_slope(slopes, p->base_slopes + batch * p->slopes_batch + head * p->slopes_head);
     if (has(HEADS_SINKS)) sink = load_sink(sinks, p->base_sinks + head * p->sinks_stride);
 
+    uint valid_keys = (uint)clamp(keys, 0, (int)p->num_keys);
+    uint valid_queries = (uint)clamp(queries, 0, (int)p->num_queries);
+    if (has(HEADS_CLUSTERS)) {
+        slope = log_tail(p, valid_keys);
+        valid_keys = clusters_of(p, valid_keys);
+        valid_queries = clusters_of(p, valid_queries);
+    }
     __global uint *to = table + p->base_table + 4u * record;
-    to[0] = (uint)clamp(keys, 0, (int)p->num_keys);
-    to[1] = (uint)clamp(queries, 0, (int)p->num_queries);
+    to[0] = valid_keys;
+    to[1] = valid_queries;
     to[2] = as_uint(slope);
     to[3] = as_uint(sink);
 }

@@ -8,7 +8,7 @@
 //   q k v out   float32 or float16 storage (OPTION_HALF), strides in elements, innermost stride 1
 //   bias        float32 or float16 storage (OPTION_BIAS_HALF), innermost stride 1
 //   heads       what kernel `heads` wrote: 4 words a (batch, head): valid keys, valid queries,
-//               ALiBi slope, sink
+//               ALiBi slope (with OPTION_CLUSTERS: log2 weight of the last valid key), sink
 //   lse         float32, one value a row
 //   schedule    words of a sparse pattern's schedule (OPTION_SCHEDULE), below
 #define ATTEND_BINDINGS(X)                                                                                            \
@@ -70,6 +70,7 @@
 #define OPTION_LSE 256u      // write lse
 #define OPTION_OUT_FLOAT 512u // out is float32 whatever q is (partial results, and halves that need packing)
 #define OPTION_SCHEDULE 1024u // rows and keys come from `schedule`
+#define OPTION_CLUSTERS 2048u // rows and keys are clusters: the last valid key has a weight from `heads`, all others 1
 
 // The words of a schedule. A (batch, head) has a class, word class_at + batch * class_batch + head; a
 // class has num_query_tiles tiles of num_splits records each, a workgroup a record, from tiles_at on:

@@ -4,7 +4,9 @@
 //
 // Writes 4 words a record: valid keys (uint), valid queries (uint), ALiBi slope (float bits), sink
 // (float bits). Device values cannot be validated, so counts are clamped to 0..num_keys and
-// 0..num_queries here.
+// 0..num_queries here. With HEADS_CLUSTERS lengths, num_keys and num_queries count positions, what is
+// written counts clusters of 2^cluster_shift of them, and in place of the slope is log2 of the share of
+// the last cluster that is valid.
 #define HEADS_BINDINGS(X) X(lengths, READ) X(query_lengths, READ) X(slopes, READ) X(sinks, READ) X(table, WRITE)
 
 //   slopes_batch, slopes_head   strides of `slopes` in elements ([H] has slopes_batch = 0)
@@ -13,7 +15,7 @@
     X(uint, base_lengths) X(uint, base_query_lengths) X(uint, base_slopes) X(uint, base_sinks) X(uint, base_table)    \
     X(uint, num_batches) X(uint, num_heads) X(uint, num_queries) X(uint, num_keys)                                    \
     X(uint, lengths_stride) X(uint, query_lengths_stride)                                                             \
-    X(uint, slopes_batch) X(uint, slopes_head) X(uint, sinks_stride)
+    X(uint, slopes_batch) X(uint, slopes_head) X(uint, sinks_stride) X(uint, cluster_shift)
 
 #define HEADS_SPECIALISATION(X) X(0, OPTIONS)
 
@@ -24,3 +26,4 @@
 #define HEADS_SLOPES_HALF 16u
 #define HEADS_SINKS 32u        // else sink -inf
 #define HEADS_SINKS_HALF 64u
+#define HEADS_CLUSTERS 128u    // not with HEADS_SLOPES

@@ -427,6 +427,7 @@ static void test_known_answers(void **state) {
     check_known("blockwise/lengths");
     check_known("local/2d-lengths");
     check_known("axial/lengths-shift");
+    check_known("hierarchical/lengths-causal");
 }
 
 int main(int argc, char **argv) {

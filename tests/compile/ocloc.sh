@@ -68,8 +68,8 @@ rows() {
 options_of() {
     case $1 in
         attend) echo "0 1 506 511 1344" ;;
-        heads) echo "0 127" ;;
-        merge) echo "0 3" ;;
+        heads) echo "0 127 129" ;;
+        merge | spread | coarsen) echo "0 3" ;;
         *) echo 0 ;;
     esac
 }

@@ -54,8 +54,9 @@ options_of() {
         attend:*NEED_HALF*) echo 0x101 0x1ff 0x541 ;;
         attend:*NEED_FLOAT*) echo 0x100 0x1fa 0x540 0x5fa ;;
         attend:*) echo 0x100 0x1ff 0x1fa 0x540 ;;
-        heads:*) echo 0 0x7f ;;
-        merge:*) echo 2 3 ;;
+        heads:*) echo 0 0x7f 0x81 ;;
+        merge:* | spread:*) echo 2 3 ;;
+        coarsen:*) echo 0 3 ;;
         *) echo 0 ;;
     esac
 }

@@ -25,6 +25,7 @@ struct Tile {
     int valid_keys;
     int diagonal;     // valid_keys - valid_queries: row i's own key is i + diagonal
     float slope;
+    float tail;       // log2 of the weight of the last valid key
     float sink;
     int first, full_first, full_end, end; // keys: global positions, or places in a run
 };
@@ -103,7 +104,8 @@ void take_entry(inout Tile t, uint e) {
             int low = int(row_position(t, 0u)) + t.diagonal;
             clip_to_window(t, low, int(row_position(t, t.rows - 1u)) + t.diagonal, base, step);
         }
-    } else if (has(OPTION_WINDOW)) {
+        if (has(OPTION_CLUSTERS)) t.full_end = min(t.full_end, max(t.valid_keys + step - 2 - base, 0) / step);
+    } else if (has(OPTION_WINDOW | OPTION_CLUSTERS)) {
         t.full_end = 0;
     } else if (has(OPTION_LENGTHS) && int(key_position(t, t.end - 1)) >= t.valid_keys) {
         t.full_end = 0;
@@ -140,12 +142,14 @@ Tile tile_of_group(uint group, uint tile_rows) {
     t.valid_keys = int(p.total_keys);
     t.valid_queries = int(p.total_queries);
     t.slope = 0.0;
+    t.tail = 0.0;
     t.sink = -INFINITY;
-    if (has(OPTION_LENGTHS | OPTION_ALIBI | OPTION_SINK)) {
+    if (has(OPTION_LENGTHS | OPTION_ALIBI | OPTION_SINK | OPTION_CLUSTERS)) {
         uint record = p.base_heads + 4u * (t.batch * p.head_records + t.head);
         t.valid_keys = int(heads[record]);
         t.valid_queries = int(heads[record + 1u]);
         t.slope = uintBitsToFloat(heads[record + 2u]);
+        t.tail = t.slope;
         t.sink = uintBitsToFloat(heads[record + 3u]);
     }
     t.diagonal = t.valid_keys - t.valid_queries;
@@ -208,6 +212,11 @@ float modify_score(Tile t, float dot_qk, int i, int j) {
         s = is_negative_infinity(b) ? b : s + b;
     }
     return s * LOG2_E;
+}
+
+// What the score of a key in a cut tile gains by the key's weight, in units of log 2.
+float key_weight(Tile t, int j) {
+    return has(OPTION_CLUSTERS) && j == t.valid_keys - 1 ? t.tail : 0.0;
 }
 
 // The end of a row: `sum` of weights relative to row maximum `m` (units of log 2). Returns lse and

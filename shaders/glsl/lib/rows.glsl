@@ -70,7 +70,8 @@ float finish_score(Tile t, bool cut, float dot_qk, uint row, int j, uint tile_ro
         if (has(OPTION_SCHEDULE) && (mask_word(t, j, row, tile_rows) >> (j & 31) & 1u) == 0u) return -INFINITY;
     }
     if (has_modifiers()) return modify_score(t, dot_qk, i, at);
-    return dot_qk * (p.scale * LOG2_E);
+    float s = dot_qk * (p.scale * LOG2_E);
+    return cut && has(OPTION_CLUSTERS) ? s + key_weight(t, at) : s;
 }
 
 float max_of(vec4 x) { return max(max(x.x, x.y), max(x.z, x.w)); }

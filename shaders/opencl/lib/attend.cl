@@ -21,6 +21,7 @@ typedef struct Tile {
     int valid_keys;
     int diagonal; // valid_keys - valid_queries: row i's own key is i + diagonal
     float slope;
+    float tail; // log2 of the weight of the last valid key
     float sink;
 } Tile;
 
@@ -107,7 +108,9 @@ static inline Run run_of_entry(const Params *p, const Tile *t, uint e) {
             const int high = (int)row_position(p, t, t->rows - 1) + t->diagonal;
             clip_to_window(p, &run, low, high, base, step);
         }
-    } else if (has(OPTION_WINDOW) ||
+        if (has(OPTION_CLUSTERS))
+            run.full_end = min(run.full_end, divide_up(t->valid_keys - 1 - base, step));
+    } else if (has(OPTION_WINDOW | OPTION_CLUSTERS) ||
                (has(OPTION_LENGTHS) &&
                 (int)key_position(p, t, &run, run.end - 1) >= t->valid_keys)) {
         run.full_end = 0;
@@ -147,13 +150,15 @@ static inline Tile tile_of_group(const Params *p, __global const uint *heads,
     t.valid_keys = (int)p->total_keys;
     t.valid_queries = (int)p->total_queries;
     t.slope = 0.0f;
+    t.tail = 0.0f;
     t.sink = -INFINITY;
-    if (has(OPTION_LENGTHS | OPTION_ALIBI | OPTION_SINK)) {
+    if (has(OPTION_LENGTHS | OPTION_ALIBI | OPTION_SINK | OPTION_CLUSTERS)) {
         __global const uint *record =
             heads + p->base_heads + 4u * (t.batch * p->head_records + t.head);
         t.valid_keys = (int)record[0];
         t.valid_queries = (int)record[1];
         t.slope = as_float(record[2]);
+        t.tail = t.slope;
         t.sink = as_float(record[3]);
     }
     t.diagonal = t.valid_keys - t.valid_queries;
