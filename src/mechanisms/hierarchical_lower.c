@@ -32,12 +32,18 @@ typedef struct coarsening {
     bool takes_first;
 } coarsening;
 
-static uint64_t reach_bytes(const ikati_view *view, uint32_t batches, uint32_t heads) {
-    const ikati_axis_range all[3] = {
-        {0, batches}, {0, heads}, {0, (uint32_t)view->tensor->shape[2]}};
+// Whether a binding holds so many batches and heads of a view.
+static bool fits(const coarsening *self, const ikati_view *view, uint32_t batches, uint32_t heads) {
+    const ikat_device_limits *limits = &ikati_lowering_device(self->lowering)->limits;
+    const uint64_t most = UINT32_MAX; // kernels index with 32 bits
+    const uint64_t range =
+        limits->max_storage_range_bytes < most ? limits->max_storage_range_bytes : most;
+    const uint64_t slack = 1024; // bindings start up to an alignment before their tensor
+    const ikati_axis_range rows = {0, (uint32_t)view->tensor->shape[2]};
     const ikati_operand operand =
-        ikati_view_operand(view, all[0], all[1], all[2], 0, (uint32_t)view->tensor->shape[3]);
-    return operand.count * ikat_dtype_size(operand.dtype);
+        ikati_view_operand(view, (ikati_axis_range){0, batches}, (ikati_axis_range){0, heads}, rows,
+                           0, (uint32_t)view->tensor->shape[3]);
+    return operand.count * ikat_dtype_size(operand.dtype) + slack <= range;
 }
 
 static ikat_status add_step(const coarsening *self, ikati_axis_range batches,
@@ -93,20 +99,17 @@ static ikat_status add_step(const coarsening *self, ikati_axis_range batches,
                                self->takes_first ? ".first" : "");
 }
 
-// In one step, or one a batch entry or a head where the device binds no more at once.
+// In one step, or one a batch entry or a head where the device binds no more at once. A head that is
+// too large by itself is refused where attention is lowered.
 static ikat_status add_steps(const coarsening *self) {
-    const ikat_device_limits *limits = &ikati_lowering_device(self->lowering)->limits;
-    const uint64_t slack = 1024; // bindings start up to an alignment before their tensor
-    const uint64_t range =
-        limits->max_storage_range_bytes < UINT32_MAX ? limits->max_storage_range_bytes : UINT32_MAX;
     const uint32_t num_batches = (uint32_t)self->from.tensor->shape[0];
     const uint32_t num_heads = (uint32_t)self->from.tensor->shape[1];
     uint32_t batches = num_batches, heads = num_heads;
-    for (uint32_t *cut = &batches;
-         cut && (reach_bytes(&self->from, batches, heads) > range - slack ||
-                 reach_bytes(&self->to, batches, heads) > range - slack);
-         cut = cut == &batches ? &heads : NULL) {
-        *cut = 1;
+    if (!fits(self, &self->from, batches, heads) || !fits(self, &self->to, batches, heads)) {
+        batches = 1;
+    }
+    if (!fits(self, &self->from, batches, heads) || !fits(self, &self->to, batches, heads)) {
+        heads = 1;
     }
     ikat_status status = IKAT_OK;
     for (uint32_t b = 0; b < num_batches && !status; b += batches) {
