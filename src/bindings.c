@@ -85,9 +85,9 @@ static ikat_status bind_tensor(const ikat_plan *plan, const char *name, const ik
 static bool is_structure(const ikat_plan *plan, const char *name) {
     const ikat_mechanism_info *info = &plan->request.mechanism->info;
     bool structure = false;
-    for (uint32_t i = 0; i < info->num_inputs; i++) {
-        structure =
-            structure || (info->inputs[i].structure && strcmp(info->inputs[i].name, name) == 0);
+    for (uint32_t i = 0; i < plan->request.num_inputs; i++) {
+        const ikati_tensor_use *use = &plan->request.inputs[i];
+        structure = structure || (use->info->structure && strcmp(use->name, name) == 0);
     }
     for (uint32_t i = 0; i < info->num_outputs; i++) {
         structure = structure &&
@@ -121,12 +121,11 @@ static ikat_status bind_tensors(const ikat_plan *plan, const ikat_bindings_param
                                 bound_slots *slots) {
     const ikat_mechanism_info *info = &plan->request.mechanism->info;
     ikat_status status = check_names(plan, params);
-    for (uint32_t i = 0; i < info->num_inputs && !status; i++) {
+    for (uint32_t i = 0; i < plan->request.num_inputs && !status; i++) {
         const ikati_tensor_use *use = &plan->request.inputs[i];
-        bool bound = use->present && !info->inputs[i].structure;
+        bool bound = use->present && !use->info->structure;
         status =
-            bound ? bind_tensor(plan, info->inputs[i].name, &use->tensor, params, &slots->inputs[i])
-                  : IKAT_OK;
+            bound ? bind_tensor(plan, use->name, &use->tensor, params, &slots->inputs[i]) : IKAT_OK;
     }
     for (uint32_t i = 0; i < info->num_outputs && !status; i++) {
         const ikati_tensor_use *use = &plan->request.outputs[i];
@@ -239,13 +238,12 @@ static ikat_status make_sequence(const ikat_plan *plan, ikat_bindings *bindings,
     return status;
 }
 
-static uint32_t list_tensors(const ikat_argument_info *list, uint32_t num,
-                             const ikati_tensor_use *uses, const bound_tensor *bound,
+static uint32_t list_tensors(const ikati_tensor_use *uses, uint32_t num, const bound_tensor *bound,
                              ikati_call_tensor *out) {
     uint32_t count = 0;
     for (uint32_t i = 0; i < num; i++) {
         if (uses[i].present) {
-            out[count++] = (ikati_call_tensor){.name = list[i].name,
+            out[count++] = (ikati_call_tensor){.name = uses[i].name,
                                                .tensor = uses[i].tensor,
                                                .memory = bound[i].memory,
                                                .offset_bytes = bound[i].offset_bytes,
@@ -256,10 +254,10 @@ static uint32_t list_tensors(const ikat_argument_info *list, uint32_t num,
 }
 
 static void make_call(const ikat_plan *plan, ikat_bindings *bindings, const bound_slots *slots) {
-    const ikat_mechanism_info *info = &plan->request.mechanism->info;
-    bindings->num_inputs = list_tensors(info->inputs, info->num_inputs, plan->request.inputs,
-                                        slots->inputs, bindings->inputs);
-    bindings->num_outputs = list_tensors(info->outputs, info->num_outputs, plan->request.outputs,
+    const ikati_request *request = &plan->request;
+    bindings->num_inputs =
+        list_tensors(request->inputs, request->num_inputs, slots->inputs, bindings->inputs);
+    bindings->num_outputs = list_tensors(request->outputs, request->mechanism->info.num_outputs,
                                          slots->outputs, bindings->outputs);
 }
 
@@ -318,7 +316,7 @@ static ikat_status run_call(const ikat_plan *plan, const ikat_bindings *bindings
         .outputs = bindings->outputs,
         .num_outputs = bindings->num_outputs,
         .settings = plan->request.settings,
-        .num_settings = info->num_settings,
+        .num_settings = plan->request.num_settings,
     };
     return plan->device->backend->run_call(plan->device->port, &call, out_ticket);
 }

@@ -19,6 +19,14 @@ typedef struct ikati_view {
 ikati_view ikati_input_view(const ikati_request *request, const char *name);
 ikati_view ikati_output_view(const ikati_request *request, uint32_t index);
 
+// Expressions of `custom`: a table with what ikati_symbols_pack wrote and the programs behind it.
+//
+// mask_at, score_at  where the programs begin, in words; mask_words, score_words: 0 for none
+typedef struct ikati_attend_expressions {
+    uint32_t table, num_words;
+    uint32_t mask_at, mask_words, score_at, score_words;
+} ikati_attend_expressions;
+
 // One attention over tensors in the layout of the spec, [B,H,N,D].
 //
 // window_left, window_right  -1: open
@@ -27,6 +35,7 @@ ikati_view ikati_output_view(const ikati_request *request, uint32_t index);
 //                            [H] or [B,H]
 // pattern                    who sees whom, besides window and lengths; NULL: all. Only for
 //                            ikati_lower_patterns
+// expressions                NULL: none; only with a pattern, and without bias
 // out_shift                  with a pattern: results of the query at position i go to i + out_shift
 typedef struct ikati_attention {
     ikati_view q, k, v, bias, out, lse;
@@ -36,6 +45,7 @@ typedef struct ikati_attention {
     double softcap;
     int64_t window_left, window_right;
     const ikati_pattern *pattern;
+    const ikati_attend_expressions *expressions;
     int32_t out_shift;
 } ikati_attention;
 

@@ -38,7 +38,14 @@ static ikat_status make_schedule(pattern_lowering *self, uint32_t i) {
         .num_heads = b->num_heads,
         .tile_rows = b->attend.variant->tile_rows,
         .max_keys = b->max_keys / 2,
+        .key_work = ikati_attend_key_work(b),
     };
+    if (params.key_work.evaluated > params.max_keys) {
+        return ikati_fail(host, IKAT_UNSUPPORTED, IKAT_MESSAGE_VARIANT,
+                          "the expressions are longer than one invocation of %s runs, expected "
+                          "shorter ones",
+                          ikati_lowering_device(self->lowering)->id);
+    }
     ikati_schedule *schedule = &self->schedules[i];
     status = ikati_schedule_build(host, attention->pattern, &params, schedule);
     if (status) {

@@ -5,10 +5,11 @@
 
 #include "../backends/backend.h"
 
+// Members of families counted.
 enum {
-    IKATI_MAX_INPUTS = 16,
+    IKATI_MAX_INPUTS = 32,
     IKATI_MAX_OUTPUTS = 8,
-    IKATI_MAX_SETTINGS = 16,
+    IKATI_MAX_SETTINGS = 80,
     IKATI_MAX_LETTERS = 16
 };
 
@@ -18,7 +19,11 @@ enum {
 typedef struct ikati_mechanism ikati_mechanism;
 
 // One tensor of a call. Strides are resolved: none is implied.
+//
+// name  the row's, or of a member of a family that which was given
 typedef struct ikati_tensor_use {
+    const char *name;
+    const ikat_argument_info *info;
     bool present; // given (an input) or wanted (an output)
     ikat_tensor tensor;
     const void *values; // of structure inputs: packed, the request's own
@@ -30,14 +35,17 @@ typedef struct ikati_letter {
     int64_t extent;
 } ikati_letter;
 
-// A call: what was asked for, checked. Arrays run parallel to those of mechanism->info. It owns the
-// values of structure inputs and the elements of list settings (ikati_request_clear).
+// A call: what was asked for, checked. Arrays run parallel to those of mechanism->info; members of
+// families come after them, and a family's own place is empty. It owns the values of structure
+// inputs, the elements of list settings, strings, and the names of members (ikati_request_clear).
 typedef struct ikati_request {
     const ikati_host *host;
     const ikati_mechanism *mechanism;
     ikati_tensor_use inputs[IKATI_MAX_INPUTS];
+    uint32_t num_inputs;
     ikati_tensor_use outputs[IKATI_MAX_OUTPUTS];
     ikati_call_setting settings[IKATI_MAX_SETTINGS];
+    uint32_t num_settings;
     ikati_letter letters[IKATI_MAX_LETTERS];
     uint32_t num_letters;
     ikat_dtype dtype; // of the main tensors

@@ -156,24 +156,24 @@ void ikat_plan_destroy(ikat_plan **plan) {
     *plan = NULL;
 }
 
-// Index among `list` of a tensor that the plan has; `num` if it has none of that name.
-static uint32_t find_use(const ikat_argument_info *list, const ikati_tensor_use *uses, uint32_t num,
-                         const char *name) {
+// Index among `uses` of a tensor that the plan has; `num` if it has none of that name.
+static uint32_t find_use(const ikati_tensor_use *uses, uint32_t num, const char *name) {
     uint32_t index = 0;
-    while (index < num && !(uses[index].present && strcmp(list[index].name, name) == 0)) {
+    while (index < num && !(uses[index].present && strcmp(uses[index].name, name) == 0)) {
         index++;
     }
     return index;
 }
 
 ikat_status ikat_plan_get_tensor(const ikat_plan *plan, const char *name, ikat_tensor *out_tensor) {
-    const ikat_mechanism_info *info = &plan->request.mechanism->info;
-    uint32_t input = find_use(info->inputs, plan->request.inputs, info->num_inputs, name);
-    uint32_t output = find_use(info->outputs, plan->request.outputs, info->num_outputs, name);
-    if (output < info->num_outputs) {
-        *out_tensor = plan->request.outputs[output].tensor;
-    } else if (input < info->num_inputs) {
-        *out_tensor = plan->request.inputs[input].tensor;
+    const ikati_request *request = &plan->request;
+    const uint32_t num_outputs = request->mechanism->info.num_outputs;
+    uint32_t input = find_use(request->inputs, request->num_inputs, name);
+    uint32_t output = find_use(request->outputs, num_outputs, name);
+    if (output < num_outputs) {
+        *out_tensor = request->outputs[output].tensor;
+    } else if (input < request->num_inputs) {
+        *out_tensor = request->inputs[input].tensor;
     } else {
         return ikati_fail(plan->request.host, IKAT_INVALID, IKAT_MESSAGE_UNKNOWN_NAME,
                           "the plan has no tensor '%s'", name);
@@ -233,7 +233,7 @@ ikat_status ikat_plan_get_step(const ikat_plan *plan, uint32_t index, ikat_step_
 
 double ikat_plan_tolerance(const ikat_plan *plan, const char *output) {
     const ikat_mechanism_info *info = &plan->request.mechanism->info;
-    uint32_t index = find_use(info->outputs, plan->request.outputs, info->num_outputs, output);
+    uint32_t index = find_use(plan->request.outputs, info->num_outputs, output);
     return index < info->num_outputs ? plan->request.mechanism->tolerance(&plan->request, index)
                                      : 0.0;
 }

@@ -14,7 +14,7 @@
 // select per element.
 //
 // Reads q, k, v, bias, heads; writes out and lse of its rows. Defines: SIZE_QK, SIZE_V (largest
-// sizes), ROW_VECTORS.
+// sizes), ROW_VECTORS. EXPRESSION: masks and scores are expressions; `bias` is their words.
 #define LANES 16
 #include "params/attend.h"
 #define KERNEL_PARAMS ATTEND_PARAMS
@@ -22,6 +22,11 @@
 #include "lib/numbers.cl"
 #include "lib/storage.cl"
 #include "lib/attend.cl"
+#ifdef EXPRESSION
+#define EXPRESSION_WORDS __global const int *words
+#define EXPRESSION_ARGUMENTS words
+#include "lib/attend_expression.cl"
+#endif
 
 #define TILE_ROWS (LANES * ROW_VECTORS)
 #define TILE_KEYS 64
@@ -166,10 +171,21 @@ static inline Ints lane_rows(const Tile *t, const State *state, int r) {
 #endif
 }
 
+#ifdef EXPRESSION
+// The scores of a vector of rows, one after the other.
+static inline Reals evaluate_lanes(const Params *p, const Tile *t, __global const Bias *bias, Reals s,
+                                   Ints rows, int key) {
+    __global const int *words = (__global const int *)bias;
+    _Pragma("nounroll") for (int lane = 0; lane < LANES; lane++) ((float *)&s)[lane] =
+        evaluate_score(p, t, words, ((float *)&s)[lane], ((int *)&rows)[lane], key);
+    return s;
+}
+#endif
+
 // Applies the score modifiers and, on a cut tile, removes what a row does not see. Returns true if
 // a key was removed.
-static inline bool modify_scores(const Params *p, const Tile *t, State *state, int j, int keys,
-                                 bool cut) {
+static inline bool modify_scores(const Params *p, const Tile *t, __global const Bias *bias,
+                                 State *state, int j, int keys, bool cut) {
     Ints removed = 0;
     for (int x = 0; x < keys; x++) {
         // Much code a vector: unrolled it compiles slowly.
@@ -180,11 +196,15 @@ static inline bool modify_scores(const Params *p, const Tile *t, State *state, i
             b = vload16(r, state->bias[x]);
 #endif
             const int key = key_at(state, j, x);
+#ifdef EXPRESSION
+            s = evaluate_lanes(p, t, bias, s, lane_rows(t, state, r), key);
+#else
             if (has_modifiers()) s = modify_score(p, t, s, lane_rows(t, state, r), key, b);
+#endif
             if (has(OPTION_WINDOW | OPTION_SCHEDULE) && cut)
                 s = visible(p, t, lane_rows(t, state, r), key) ? s : (Reals)(-INFINITY);
 #if OPTIONS & OPTION_SCHEDULE
-            if (t->mask != ATTEND_NO_MASK) s = mask_bits(p, t, j + x, r) ? s : (Reals)(-INFINITY);
+            if (t->mask < ATTEND_EVALUATE) s = mask_bits(p, t, j + x, r) ? s : (Reals)(-INFINITY);
 #endif
             removed |= is_negative_infinity(s);
             state->scores[x][r] = s;
@@ -286,7 +306,7 @@ static inline void walk_range(const Params *p, const Tile *t, __global const Sto
         load_bias_tile(p, t, bias, state, j, keys);
 #endif
         bool removed = false;
-        if (cut || has_modifiers()) removed = modify_scores(p, t, state, j, keys, cut);
+        if (cut || has_modifiers()) removed = modify_scores(p, t, bias, state, j, keys, cut);
         compute_weights(state, keys);
         if (removed) {
             add_values(p, state, values, v_first, keys, true);

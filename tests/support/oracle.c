@@ -173,7 +173,7 @@ static ikat_buffer *make_buffer(ikat_device *device, uint64_t size_bytes) {
 static bool is_structure(const oracle *call, const char *name) {
     const ikat_mechanism_info *info = ikat_mechanism_find(call->mechanism);
     for (uint32_t i = 0; info && i < info->num_inputs; i++) {
-        if (strcmp(info->inputs[i].name, name) == 0) {
+        if (ikat_name_matches(info->inputs[i].name, name)) {
             return info->inputs[i].structure;
         }
     }

@@ -19,7 +19,7 @@ uint32_t job_add_image(cli_job *job, uint64_t size_bytes, uint8_t fill) {
 static bool is_structure(const char *mechanism, const char *name) {
     const ikat_mechanism_info *info = ikat_mechanism_find(mechanism);
     for (uint32_t i = 0; info && i < info->num_inputs; i++) {
-        if (strcmp(info->inputs[i].name, name) == 0) {
+        if (ikat_name_matches(info->inputs[i].name, name)) {
             return info->inputs[i].structure;
         }
     }

@@ -65,7 +65,8 @@ static inline void order_edges(Tile *t) {
     t->end = max(t->end, t->first);
     t->full_first = clamp(t->full_first, t->first, t->end);
     t->full_end = clamp(t->full_end, t->full_first, t->end);
-    if (has(OPTION_BIAS)) t->full_end = t->full_first; // a bias may remove any key
+    // A bias or an expression may remove any key.
+    if (has(OPTION_BIAS | OPTION_SCORE_EXPRESSION)) t->full_end = t->full_first;
 }
 
 // The keys of this split that are bound and valid, then what the window leaves of them.
@@ -197,7 +198,9 @@ static inline float load_bias(const Params *p, const Tile *t, __global const Bia
 
 // True if a score goes through modify_score; else the scale (times log2 e) can be multiplied into q
 // once.
-static inline bool has_modifiers(void) { return has(OPTION_SOFTCAP | OPTION_ALIBI | OPTION_BIAS); }
+static inline bool has_modifiers(void) {
+    return has(OPTION_SOFTCAP | OPTION_ALIBI | OPTION_BIAS | OPTION_SCORE_EXPRESSION);
+}
 
 // What q is multiplied by before the product with k.
 static inline float query_factor(const Params *p) {

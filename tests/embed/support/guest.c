@@ -71,9 +71,9 @@ void guest_check(const float *out) {
 
 static void create_plan(guest *self) {
     const ikat_argument inputs[] = {
-        {"q", ikat_tensor_packed(IKAT_FLOAT32, 4, 1, HEADS, QUERIES, SIZE)},
-        {"k", ikat_tensor_packed(IKAT_FLOAT32, 4, 1, HEADS, KEYS, SIZE)},
-        {"v", ikat_tensor_packed(IKAT_FLOAT32, 4, 1, HEADS, KEYS, SIZE)},
+        {"q", ikat_tensor_packed(IKAT_FLOAT32, 4, 1, HEADS, QUERIES, SIZE), NULL},
+        {"k", ikat_tensor_packed(IKAT_FLOAT32, 4, 1, HEADS, KEYS, SIZE), NULL},
+        {"v", ikat_tensor_packed(IKAT_FLOAT32, 4, 1, HEADS, KEYS, SIZE), NULL},
     };
     const ikat_setting settings[] = {ikat_setting_int("causal", 1)};
     const ikat_plan_params params = {
