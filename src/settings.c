@@ -253,25 +253,23 @@ static ikat_status convert(const ikati_request *request, const ikat_setting_info
     return check_range(request, info, out->number);
 }
 
-// The place of a setting of a family, which is made; NULL if the name belongs to none or there are
-// too many.
-static ikati_call_setting *add_member(ikati_request *request, const ikat_setting_info *family,
-                                      const char *name) {
+// Makes a place for a setting of a family.
+static ikat_status add_member(ikati_request *request, const ikat_setting_info *family,
+                              const char *name, ikati_call_setting **out) {
     const ikat_mechanism_info *info = &request->mechanism->info;
     uint32_t count = 0;
     for (uint32_t i = info->num_settings; i < request->num_settings; i++) {
         count += ikat_name_matches(family->name, request->settings[i].name);
     }
     if (count >= family->max_count || request->num_settings == IKATI_MAX_SETTINGS) {
-        ikati_log(request->host, IKAT_LOG_ERROR, IKAT_MESSAGE_RANGE,
-                  "%s is one too many, expected at most %" PRIu32 " settings %s", name,
-                  family->max_count, family->name);
-        return NULL;
+        return ikati_fail(request->host, IKAT_INVALID, IKAT_MESSAGE_RANGE,
+                          "%s is one too many, expected at most %" PRIu32 " settings %s", name,
+                          family->max_count, family->name);
     }
-    ikati_call_setting *member = &request->settings[request->num_settings];
-    *member = (ikati_call_setting){.name = ikati_copy_text(request->host, name)};
-    request->num_settings += member->name != NULL;
-    return member->name ? member : NULL;
+    *out = &request->settings[request->num_settings];
+    **out = (ikati_call_setting){.name = ikati_copy_text(request->host, name)};
+    request->num_settings += (*out)->name != NULL;
+    return (*out)->name ? IKAT_OK : IKAT_NO_MEMORY;
 }
 
 static bool is_family(const ikat_setting_info *info) { return strchr(info->name, '*') != NULL; }
@@ -296,9 +294,9 @@ static ikat_status place_setting(ikati_request *request, const ikat_setting_info
         return ikati_fail(request->host, IKAT_INVALID, IKAT_MESSAGE_TWICE,
                           "setting %s is given twice", setting->name);
     }
-    place = place ? place : add_member(request, info, setting->name);
-    if (!place) {
-        return IKAT_INVALID;
+    ikat_status status = place ? IKAT_OK : add_member(request, info, setting->name, &place);
+    if (status) {
+        return status;
     }
     place->given = place->chosen = true;
     return convert(request, info, setting, place);

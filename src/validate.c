@@ -12,18 +12,22 @@
 // Positions and their sums fit 32-bit arithmetic in kernels.
 enum { MAX_EXTENT = 1 << 28 };
 
+// Members have the row of their family, and names of their own.
+static bool is_family(const ikati_tensor_use *use) {
+    return use->info->max_count && use->name == use->info->name;
+}
+
 // The tensor of a name; NULL if there is none. A family itself has no tensor.
 static ikati_tensor_use *find_use(ikati_tensor_use *uses, uint32_t num, const char *name) {
     for (uint32_t i = 0; i < num; i++) {
-        if (!uses[i].info->max_count && strcmp(uses[i].name, name) == 0) {
+        if (!is_family(&uses[i]) && strcmp(uses[i].name, name) == 0) {
             return &uses[i];
         }
     }
     return NULL;
 }
 
-// Makes a place for an input of a family; NULL if the name belongs to none. Members have a row of
-// their own type, whose name is the family's.
+// Makes a place for an input of a family; *out stays as it is if the name belongs to none.
 static ikat_status add_member(ikati_request *request, const char *name, ikati_tensor_use **out) {
     const ikat_mechanism_info *info = &request->mechanism->info;
     for (uint32_t i = 0; i < info->num_inputs; i++) {
