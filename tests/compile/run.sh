@@ -49,6 +49,7 @@ list_rows() {
 # Values of OPTIONS that a row is compiled with: nothing but lse, and everything at once (params/<kernel>.h).
 options_of() {
     case $1:$2 in
+        attend:*NEED_EXPRESSION*) echo 0x500 0xd00 0xd41 ;;
         attend:*NEED_HALF*) echo 0x101 0x1ff ;;
         attend:*NEED_FLOAT*) echo 0x100 0x1fa ;;
         attend:*) echo 0x100 0x1ff 0x1fa ;;
