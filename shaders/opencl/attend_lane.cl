@@ -176,9 +176,13 @@ static inline Ints lane_rows(const Tile *t, const State *state, int r) {
 static inline Reals evaluate_lanes(const Params *p, const Tile *t, __global const Bias *bias, Reals s,
                                    Ints rows, int key) {
     __global const int *words = (__global const int *)bias;
-    _Pragma("nounroll") for (int lane = 0; lane < LANES; lane++) ((float *)&s)[lane] =
-        evaluate_score(p, t, words, ((float *)&s)[lane], ((int *)&rows)[lane], key);
-    return s;
+    float scores[LANES];
+    int positions[LANES];
+    vstore16(s, 0, scores);
+    vstore16(rows, 0, positions);
+    _Pragma("nounroll") for (int lane = 0; lane < LANES; lane++) scores[lane] =
+        evaluate_score(p, t, words, scores[lane], positions[lane], key);
+    return vload16(0, scores);
 }
 #endif
 
