@@ -54,6 +54,15 @@ static bool needs_diagonal(const cli_drawing *drawing) {
            slopes;
 }
 
+// Whether rows would mean something else in a call of their own: an expression reads positions.
+static bool reads_positions(const ikat_mechanism_info *info) {
+    bool found = false;
+    for (uint32_t i = 0; i < info->num_settings; i++) {
+        found = found || info->settings[i].type == IKAT_SETTING_STRING;
+    }
+    return found;
+}
+
 // With a right edge r, row i sees keys up to i + (M - N) + r. A call with the r rows after it as
 // well and with keys to the last one's diagonal holds them all. Without one all keys stay, and all
 // later rows with them if the diagonal matters.
@@ -214,7 +223,8 @@ bool sample_check(cli_tool *tool, ikat_device *reference, const cli_drawing *dra
         .out = out,
     };
     const ikat_argument_info *main = &drawing->info->outputs[0];
-    bool sampled = letters_get(&drawing->letters, "N", &sampling.num_queries) && !drawing->padded;
+    bool sampled = letters_get(&drawing->letters, "N", &sampling.num_queries) && !drawing->padded &&
+                   !reads_positions(drawing->info);
     if (!sampled || !letters_get(&drawing->letters, "M", &sampling.num_keys)) {
         snprintf(out->text, sizeof(out->text), "%s cannot be checked by rows", drawing->info->name);
         return false;
