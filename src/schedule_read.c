@@ -200,6 +200,9 @@ ikat_status ikat_plan_get_pairs(const ikat_plan *plan, ikat_plan_pairs *out_pair
         if (has_schedule(step) && step->operands[7].kind != IKATI_SLOT_TABLE) {
             return refuse(plan, "the device decides on them");
         }
+        if (step->variant->needs & IKATI_NEED_EXPRESSION) {
+            return refuse(plan, "an expression tells them while it runs");
+        }
         const step_view view = view_step(&plan->lowering, i);
         const uint32_t batches = step->first_batch + step->num_batches;
         const uint32_t heads = step->first_head + step->num_heads;
