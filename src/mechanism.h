@@ -68,6 +68,7 @@ typedef struct ikati_lowering ikati_lowering;
 // cost       for benches and slices; visible_pairs below 0 if memory ran out
 // lower      emits steps (lowering.h)
 // tolerance  largest relative L2 error of an output, by the page
+// sees       where kernels evaluate a mask: what it says of a row's keys, 1 or 0 each; NULL elsewhere
 struct ikati_mechanism {
     ikat_mechanism_info info;
     const ikat_mechanism_case *cases;
@@ -76,6 +77,8 @@ struct ikati_mechanism {
     ikati_cost (*cost)(const ikati_request *request);
     ikat_status (*lower)(const ikati_request *request, ikati_lowering *lowering);
     double (*tolerance)(const ikati_request *request, uint32_t output);
+    ikat_status (*sees)(const ikati_request *request, uint32_t batch, uint32_t head, uint32_t query,
+                        uint8_t *out_keys);
 };
 
 // NULL if there is none of that name.

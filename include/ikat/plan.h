@@ -230,7 +230,7 @@ typedef enum ikat_pair {
 IKAT_API ikat_status ikat_plan_get_pairs(const ikat_plan *plan, ikat_plan_pairs *out_pairs);
 
 // Reads one row of the result back from a plan's steps: what its kernels do with each key. Lengths
-// are taken as full. Takes time in the number of tiles: for pictures and tests.
+// are taken as full, and no score is -inf. Takes time in the number of tiles: for pictures and tests.
 //
 // out_keys   num_keys elements, of ikat_pair each
 // out_tiles  num_keys elements: the number of the first tile that computes the pair, counted from 1

@@ -74,6 +74,8 @@ static const ikat_setting_info settings[] = {
 
 static const ikat_mechanism_case cases[] = {
     {"defaults", QKV("2,3,33,16"), "", "dense"},
+    {"picture", QKV("1,1,192,16") " table.doc=1,192@0*70,1*72,2*50",
+     "mask=j<=i&&doc[b,i]==doc[b,j]||j<2", "what ikat show draws"},
     {"causal", QKV("2,2,150,32"), "mask=j<=i", ""},
     {"window", QKV("1,2,200,16"), "mask=i-j<=left&&j-i<=right param.left=20 param.right=7", ""},
     {"nothing", QKV("1,2,40,16"), "mask=0", "rows that see nothing"},
@@ -325,4 +327,5 @@ const ikati_mechanism ikati_mechanism_custom = {
     .cost = cost,
     .lower = lower,
     .tolerance = tolerance,
+    .sees = ikati_custom_sees,
 };

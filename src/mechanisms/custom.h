@@ -44,6 +44,10 @@ ikat_status ikati_custom_patterns(ikati_custom *custom, ikati_patterns *out_patt
 // out. The caller's to free.
 int32_t *ikati_custom_block_map(ikati_custom *custom);
 
+// Whether the mask is not 0, for each key of a row.
+ikat_status ikati_custom_sees(const ikati_request *request, uint32_t batch, uint32_t head,
+                              uint32_t query, uint8_t *out_keys);
+
 // Visible pairs over all batch entries and heads, lengths taken as full. In tiles that the mask cuts
 // they are counted one by one, or, where there are very many, a part of them that is spread evenly.
 double ikati_custom_pairs(ikati_custom *custom);

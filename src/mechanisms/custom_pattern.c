@@ -192,6 +192,29 @@ static double count_class(const ikati_custom *custom, ikati_tile tile, uint64_t 
     return pairs;
 }
 
+ikat_status ikati_custom_sees(const ikati_request *request, uint32_t batch, uint32_t head,
+                              uint32_t query, uint8_t *out_keys) {
+    ikati_custom custom;
+    ikati_place place = {0};
+    ikat_status status = ikati_custom_open(request, &custom);
+    ikati_expression_value *values =
+        status ? NULL : ikati_alloc(request->host, custom.mask.num_nodes, sizeof(*values));
+    if (values) {
+        ikati_custom_place(&custom, batch, head, place);
+        place[IKATI_VARIABLE_I] = (int32_t)query;
+        for (int32_t j = 0; j < place[IKATI_VARIABLE_M]; j++) {
+            place[IKATI_VARIABLE_J] = j;
+            out_keys[j] = ikati_expression_evaluate(&custom.mask, &custom.symbols, place, 0, values)
+                              .integer != 0;
+        }
+    } else {
+        status = status ? status : IKAT_NO_MEMORY;
+    }
+    ikati_free(request->host, values);
+    ikati_custom_close(&custom);
+    return status;
+}
+
 double ikati_custom_pairs(ikati_custom *custom) {
     ikati_patterns patterns;
     if (ikati_custom_patterns(custom, &patterns)) {
