@@ -90,12 +90,13 @@ typedef struct ikati_call_tensor {
 // neither exists.
 typedef struct ikati_call_setting {
     const char *name;
-    ikat_setting_type type;
+    ikat_setting_type type; // of IKAT_SETTING_NUMBER what was given: IKAT_SETTING_INT or _FLOAT
     bool given;
     bool chosen;     // given by the caller, not by default
     int64_t integer; // of a word its place among the setting's words
     double number;   // integers too
     const char *word;
+    const char *text;        // of IKAT_SETTING_STRING
     const int64_t *integers; // the elements of a list
     uint32_t num_integers;
 } ikati_call_setting;

@@ -90,6 +90,7 @@ static uint32_t attend_options(const ikati_attend_builder *b, bool in_parts) {
     options |= in_parts || b->needs_pack ? OPTION_OUT_FLOAT : 0;
     options |= a->pattern ? OPTION_SCHEDULE : 0;
     options |= a->cluster_shift ? OPTION_CLUSTERS : 0;
+    options |= a->expressions && a->expressions->score_words ? OPTION_SCORE_EXPRESSION : 0;
     return options;
 }
 
@@ -99,11 +100,17 @@ static void name_options(uint32_t options, char *text, size_t capacity) {
         uint32_t bit;
         const char *word;
     } words[] = {
-        {OPTION_BIAS, ".bias"},         {OPTION_SOFTCAP, ".softcap"},
-        {OPTION_ALIBI, ".alibi"},       {OPTION_SINK, ".sink"},
-        {OPTION_LENGTHS, ".lengths"},   {OPTION_WINDOW, ".window"},
-        {OPTION_LSE, ".lse"},           {OPTION_OUT_FLOAT, ".part"},
-        {OPTION_SCHEDULE, ".schedule"}, {OPTION_CLUSTERS, ".clusters"},
+        {OPTION_BIAS, ".bias"},
+        {OPTION_SOFTCAP, ".softcap"},
+        {OPTION_ALIBI, ".alibi"},
+        {OPTION_SINK, ".sink"},
+        {OPTION_LENGTHS, ".lengths"},
+        {OPTION_WINDOW, ".window"},
+        {OPTION_LSE, ".lse"},
+        {OPTION_OUT_FLOAT, ".part"},
+        {OPTION_SCHEDULE, ".schedule"},
+        {OPTION_CLUSTERS, ".clusters"},
+        {OPTION_SCORE_EXPRESSION, ".score"},
     };
     text[0] = 0;
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
@@ -274,7 +281,15 @@ static void fill_attend_params(const ikati_attend_builder *b, const ikati_attend
         .softcap = (float)a->softcap,
         .window_left = (int32_t)a->window_left,
         .window_right = (int32_t)a->window_right,
+        .batch_begin = blk->batches.first,
+        .head_begin = blk->heads.first,
     };
+    if (a->expressions) {
+        out->mask_at = a->expressions->mask_at;
+        out->mask_words = a->expressions->mask_words;
+        out->score_at = a->expressions->score_at;
+        out->score_words = a->expressions->score_words;
+    }
 }
 
 // An attend step but for parameters and size.
@@ -291,6 +306,10 @@ static ikati_step start_attend(const ikati_attend_builder *b, const ikati_attend
         ikati_view_operand(&a->v, blk->batches, kv_heads, blk->keys, 0, b->value_size);
     step.operands[3] = ikati_view_operand(&a->bias, blk->batches, blk->heads, blk->queries,
                                           blk->keys.first, blk->keys.count);
+    if (a->expressions) {
+        step.operands[3] = (ikati_operand){IKATI_SLOT_TABLE, a->expressions->table, IKAT_INT32, 0,
+                                           a->expressions->num_words};
+    }
     step.operands[4] = *table;
     step.operands[5] = t->out;
     step.operands[6] = t->lse;

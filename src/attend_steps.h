@@ -92,6 +92,9 @@ uint64_t ikati_attend_busy_groups(const ikati_attend_builder *builder);
 // Makes builder->most small enough for every binding to fit the device's ranges.
 void ikati_attend_cut(ikati_attend_builder *builder);
 
+// What keys cost where expressions are run, next to builder->max_keys.
+ikati_key_work ikati_attend_key_work(const ikati_attend_builder *builder);
+
 // Keys that one workgroup visits at the most when a split has `keys_per_split`.
 uint64_t ikati_attend_keys_of_group(const ikati_attend_builder *builder, uint32_t keys_per_split);
 

@@ -59,7 +59,7 @@ ikati_cost ikati_attention_cost(const ikati_request *request, double visible_pai
     ikati_cost result = {.visible_pairs = visible_pairs};
     result.flops =
         2.0 * (double)(ikati_extent(request, "D") + ikati_extent(request, "Dv")) * visible_pairs;
-    for (uint32_t i = 0; i < request->mechanism->info.num_inputs; i++) {
+    for (uint32_t i = 0; i < request->num_inputs; i++) {
         result.bytes += bytes_of(&request->inputs[i]);
     }
     for (uint32_t i = 0; i < request->mechanism->info.num_outputs; i++) {

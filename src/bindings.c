@@ -84,13 +84,17 @@ static ikat_status bind_tensor(const ikat_plan *plan, const char *name, const ik
 // Structure inputs are part of the plan. An output may have the name of one.
 static bool is_structure(const ikat_plan *plan, const char *name) {
     const ikat_mechanism_info *info = &plan->request.mechanism->info;
-    const ikat_argument_info *input = ikat_mechanism_find_input(info, name);
+    bool structure = false;
+    for (uint32_t i = 0; i < plan->request.num_inputs; i++) {
+        const ikati_tensor_use *use = &plan->request.inputs[i];
+        structure = structure || (use->info->structure && strcmp(use->name, name) == 0);
+    }
     for (uint32_t i = 0; i < info->num_outputs; i++) {
         if (plan->request.outputs[i].present && strcmp(info->outputs[i].name, name) == 0) {
             return false;
         }
     }
-    return input && input->structure;
+    return structure;
 }
 
 static ikat_status check_names(const ikat_plan *plan, const ikat_bindings_params *params) {
@@ -118,12 +122,11 @@ static ikat_status bind_tensors(const ikat_plan *plan, const ikat_bindings_param
                                 bound_slots *slots) {
     const ikat_mechanism_info *info = &plan->request.mechanism->info;
     ikat_status status = check_names(plan, params);
-    const ikat_argument_info *input;
-    for (uint32_t i = 0; (input = ikat_mechanism_input(info, i)) && !status; i++) {
+    for (uint32_t i = 0; i < plan->request.num_inputs && !status; i++) {
         const ikati_tensor_use *use = &plan->request.inputs[i];
-        if (use->present && !input->structure) {
-            status = bind_tensor(plan, input->name, &use->tensor, params, &slots->inputs[i]);
-        }
+        bool bound = use->present && !use->info->structure;
+        status =
+            bound ? bind_tensor(plan, use->name, &use->tensor, params, &slots->inputs[i]) : IKAT_OK;
     }
     for (uint32_t i = 0; i < info->num_outputs && !status; i++) {
         const ikati_tensor_use *use = &plan->request.outputs[i];
@@ -236,29 +239,27 @@ static ikat_status make_sequence(const ikat_plan *plan, ikat_bindings *bindings,
     return status;
 }
 
-static void list_tensor(const ikat_argument_info *info, const ikati_tensor_use *use,
-                        const bound_tensor *bound, ikati_call_tensor *list, uint32_t *num) {
-    if (use->present) {
-        list[(*num)++] = (ikati_call_tensor){.name = info->name,
-                                             .tensor = use->tensor,
-                                             .memory = bound->memory,
-                                             .offset_bytes = bound->offset_bytes,
-                                             .values = use->values};
+static uint32_t list_tensors(const ikati_tensor_use *uses, uint32_t num, const bound_tensor *bound,
+                             ikati_call_tensor *out) {
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < num; i++) {
+        if (uses[i].present) {
+            out[count++] = (ikati_call_tensor){.name = uses[i].name,
+                                               .tensor = uses[i].tensor,
+                                               .memory = bound[i].memory,
+                                               .offset_bytes = bound[i].offset_bytes,
+                                               .values = uses[i].values};
+        }
     }
+    return count;
 }
 
 static void make_call(const ikat_plan *plan, ikat_bindings *bindings, const bound_slots *slots) {
     const ikati_request *request = &plan->request;
-    const ikat_mechanism_info *info = &request->mechanism->info;
-    const ikat_argument_info *input;
-    for (uint32_t i = 0; (input = ikat_mechanism_input(info, i)); i++) {
-        list_tensor(input, &request->inputs[i], &slots->inputs[i], bindings->inputs,
-                    &bindings->num_inputs);
-    }
-    for (uint32_t i = 0; i < info->num_outputs; i++) {
-        list_tensor(&info->outputs[i], &request->outputs[i], &slots->outputs[i], bindings->outputs,
-                    &bindings->num_outputs);
-    }
+    bindings->num_inputs =
+        list_tensors(request->inputs, request->num_inputs, slots->inputs, bindings->inputs);
+    bindings->num_outputs = list_tensors(request->outputs, request->mechanism->info.num_outputs,
+                                         slots->outputs, bindings->outputs);
 }
 
 ikat_status ikat_bindings_create(const ikat_plan *plan, const ikat_bindings_params *params,
@@ -316,7 +317,7 @@ static ikat_status run_call(const ikat_plan *plan, const ikat_bindings *bindings
         .outputs = bindings->outputs,
         .num_outputs = bindings->num_outputs,
         .settings = plan->request.settings,
-        .num_settings = info->num_settings,
+        .num_settings = plan->request.num_settings,
         .rows = plan->request.rows,
         .num_rows = plan->request.num_rows,
     };

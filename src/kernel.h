@@ -27,6 +27,8 @@ enum {
     IKATI_NEED_CPU = 1 << 4,   // worth taking only on devices of type CPU
     IKATI_NEED_GPU = 1 << 5,   // worth taking only on other devices
     IKATI_NEED_DENSE = 1 << 6, // walks keys in order, no schedule
+    IKATI_NEED_EXPRESSION =
+        1 << 7, // evaluates expressions: taken where there are some, and only there
 };
 
 typedef struct ikati_variant {

@@ -2,6 +2,8 @@
 
 #include "attend_steps.h"
 
+#include <string.h>
+
 // Below that a texel buffer is too small to be worth cutting tensors for.
 enum { MIN_TEXELS = 1 << 24 };
 
@@ -180,6 +182,24 @@ static uint64_t max_keys_per_group(const ikati_attend_builder *b) {
     return keys < IKATI_MAX_KEYS_PER_GROUP ? keys : IKATI_MAX_KEYS_PER_GROUP;
 }
 
+// An invocation runs the programs of its share of a tile's pairs, a word a round.
+ikati_key_work ikati_attend_key_work(const ikati_attend_builder *b) {
+    const ikati_attend_expressions *programs = b->attention->expressions;
+    const ikat_device_info *device = ikati_lowering_device(b->lowering);
+    const ikati_variant *variant = b->attend.variant;
+    ikati_key_work work = {1, 1};
+    if (!programs || !strstr(device->name, "llvmpipe")) {
+        return work; // nothing is cut off: a key is a key
+    }
+    uint64_t rounds = variant->rounds[0] + variant->rounds[1] * ikati_divide_up(b->head_size, 16);
+    uint64_t rows = 2 * (uint64_t)variant->tile_rows; // attend.comp takes two turns
+    uint64_t scale = (rounds ? rounds : 1024) * variant->group_size;
+    work.seen += (uint32_t)ikati_divide_up(programs->score_words * rows * 1024, scale);
+    work.evaluated = work.seen;
+    work.evaluated += (uint32_t)ikati_divide_up(programs->mask_words * rows * 1024, scale);
+    return work;
+}
+
 // Few workgroups with many keys each leave a device idle: then the keys are split.
 static uint32_t choose_splits(const ikati_attend_builder *b) {
     uint64_t tiles = ikati_divide_up(b->num_queries, b->attend.variant->tile_rows);
@@ -223,7 +243,7 @@ ikat_status ikati_attend_begin(ikati_lowering *lowering, const ikati_attention *
                     !ikati_view_is_multiple(&attention->out, b->value_size, 2);
     ikati_pick pick = describe_call(b);
     pick.num_rows = num_rows;
-    pick.offers |= offers;
+    pick.offers |= offers | (attention->expressions ? IKATI_NEED_EXPRESSION : 0);
     ikat_status status = ikati_pick_variant(lowering, IKATI_KERNEL_attend, &pick, &b->attend);
     b->max_keys = status ? 0 : max_keys_per_group(b);
     return status;
@@ -233,7 +253,7 @@ static void describe_all(const ikati_pattern *pattern, uint32_t class_index,
                          ikati_pattern_sink *sink) {
     const ikati_positions queries = ikati_span(0, 1, pattern->num_queries);
     const ikati_key_set keys = {ikati_span(0, 1, pattern->num_keys), IKATI_NO_LEFT, IKATI_NO_RIGHT,
-                                false};
+                                false, false};
     (void)class_index;
     sink->group(sink, &queries);
     sink->keys(sink, &keys);

@@ -22,6 +22,14 @@ ikati_view ikati_output_view(const ikati_request *request, uint32_t index);
 // The call's head_mask; NULL if it has none, or one that keeps all heads.
 const int32_t *ikati_head_mask(const ikati_request *request);
 
+// Expressions of `custom`: a table with what ikati_symbols_pack wrote and the programs behind it.
+//
+// mask_at, score_at  where the programs begin, in words; mask_words, score_words: 0 for none
+typedef struct ikati_attend_expressions {
+    uint32_t table, num_words;
+    uint32_t mask_at, mask_words, score_at, score_words;
+} ikati_attend_expressions;
+
 // One attention over tensors in the layout of the spec, [B,H,N,D].
 //
 // window_left, window_right  -1: open
@@ -31,6 +39,7 @@ const int32_t *ikati_head_mask(const ikati_request *request);
 // head_mask                  [H], 0: the head is pruned: out 0, lse -inf, nothing read; NULL: none is
 // pattern                    who sees whom, besides window and lengths; NULL: all. Only for
 //                            ikati_lower_patterns
+// expressions                NULL: none; only with a pattern, and without bias
 // out_shift                  with a pattern: results of the query at position i go to i + out_shift
 // cluster_shift              not 0, with a pattern: rows and keys are means over 2^cluster_shift of
 //                            num_positions, of which the last may have fewer; lengths count
@@ -44,6 +53,7 @@ typedef struct ikati_attention {
     int64_t window_left, window_right;
     const int32_t *head_mask;
     const ikati_pattern *pattern;
+    const ikati_attend_expressions *expressions;
     int32_t out_shift;
     uint32_t cluster_shift, num_positions;
 } ikati_attention;

@@ -37,6 +37,13 @@ static bool sees_pruned(const ikati_pattern *pattern, uint32_t class_index, uint
     return original->sees(original, class_index, query, key);
 }
 
+static ikati_tile_kind classify_pruned(const ikati_pattern *pattern, uint32_t class_index,
+                                       uint32_t first_query, uint32_t last_query,
+                                       uint32_t first_key, uint32_t last_key) {
+    const ikati_pattern *original = ((const pruned_pattern *)pattern->user)->original;
+    return original->classify(original, class_index, first_query, last_query, first_key, last_key);
+}
+
 // The attention's pattern without the heads that are pruned; `out` stays where it is.
 static const ikati_pattern *prune(const ikati_attention *attention, pruned_pattern *out) {
     if (!attention->head_mask) {
@@ -51,6 +58,7 @@ static const ikati_pattern *prune(const ikati_attention *attention, pruned_patte
     out->pattern.class_of = pruned_class;
     out->pattern.describe = describe_pruned;
     out->pattern.sees = sees_pruned;
+    out->pattern.classify = classify_pruned;
     return &out->pattern;
 }
 
@@ -92,7 +100,14 @@ static ikat_status make_schedule(pattern_lowering *self, uint32_t i) {
         .tile_rows = b->attend.variant->tile_rows,
         .max_keys = b->max_keys / 2,
         .num_groups = ikati_attend_busy_groups(b),
+        .key_work = ikati_attend_key_work(b),
     };
+    if (params.key_work.evaluated > params.max_keys) {
+        return ikati_fail(host, IKAT_UNSUPPORTED, IKAT_MESSAGE_VARIANT,
+                          "the expressions are longer than one invocation of %s runs, expected "
+                          "shorter ones",
+                          ikati_lowering_device(self->lowering)->id);
+    }
     ikati_schedule *schedule = &self->schedules[i];
     status = ikati_schedule_build(host, pattern, &params, schedule);
     if (status) {

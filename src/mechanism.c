@@ -71,7 +71,7 @@ const ikat_argument_info *ikat_mechanism_input(const ikat_mechanism_info *info, 
 uint32_t ikati_find_input(const ikat_mechanism_info *info, const char *name) {
     const ikat_argument_info *input;
     uint32_t index = 0;
-    while ((input = ikat_mechanism_input(info, index)) && strcmp(input->name, name) != 0) {
+    while ((input = ikat_mechanism_input(info, index)) && !ikat_name_matches(input->name, name)) {
         index++;
     }
     return input ? index : UINT32_MAX;

@@ -5,10 +5,11 @@
 
 #include "../backends/backend.h"
 
+// Members of families counted.
 enum {
-    IKATI_MAX_INPUTS = 16,
+    IKATI_MAX_INPUTS = 32,
     IKATI_MAX_OUTPUTS = 8,
-    IKATI_MAX_SETTINGS = 16,
+    IKATI_MAX_SETTINGS = 80,
     IKATI_MAX_LETTERS = 16
 };
 
@@ -18,7 +19,11 @@ enum {
 typedef struct ikati_mechanism ikati_mechanism;
 
 // One tensor of a call. Strides are resolved: none is implied.
+//
+// name  the row's, or of a member of a family that which was given
 typedef struct ikati_tensor_use {
+    const char *name;
+    const ikat_argument_info *info;
     bool present; // given (an input) or wanted (an output)
     ikat_tensor tensor;
     const void *values; // of structure inputs: packed, the request's own
@@ -31,14 +36,17 @@ typedef struct ikati_letter {
 } ikati_letter;
 
 // A call: what was asked for, checked. Arrays run parallel to those of mechanism->info, inputs to
-// ikat_mechanism_input. It owns the values of structure inputs, the elements of list settings and
-// the rows (ikati_request_clear).
+// ikat_mechanism_input; members of families come after them, inputs from first_member on, and a
+// family's own place is empty. It owns the values of structure inputs, the elements of list settings,
+// strings, the names of members and the rows (ikati_request_clear).
 typedef struct ikati_request {
     const ikati_host *host;
     const ikati_mechanism *mechanism;
     ikati_tensor_use inputs[IKATI_MAX_INPUTS];
+    uint32_t num_inputs, first_member;
     ikati_tensor_use outputs[IKATI_MAX_OUTPUTS];
     ikati_call_setting settings[IKATI_MAX_SETTINGS];
+    uint32_t num_settings;
     ikati_letter letters[IKATI_MAX_LETTERS];
     uint32_t num_letters;
     ikat_dtype dtype;    // of the main tensors
@@ -60,6 +68,7 @@ typedef struct ikati_lowering ikati_lowering;
 // cost       for benches and slices; visible_pairs below 0 if memory ran out
 // lower      emits steps (lowering.h)
 // tolerance  largest relative L2 error of an output, by the page
+// sees       where kernels evaluate a mask: what it says of a row's keys, 1 or 0 each; NULL elsewhere
 struct ikati_mechanism {
     ikat_mechanism_info info;
     const ikat_mechanism_case *cases;
@@ -68,6 +77,8 @@ struct ikati_mechanism {
     ikati_cost (*cost)(const ikati_request *request);
     ikat_status (*lower)(const ikati_request *request, ikati_lowering *lowering);
     double (*tolerance)(const ikati_request *request, uint32_t output);
+    ikat_status (*sees)(const ikati_request *request, uint32_t batch, uint32_t head, uint32_t query,
+                        uint8_t *out_keys);
 };
 
 // NULL if there is none of that name.
@@ -76,7 +87,8 @@ const ikati_mechanism *ikati_mechanism_find(const char *name);
 // The spec's own rule: 2e-6 sqrt(terms / 64), between 2e-6 and 2e-5, for float32; 2e-3 for float16.
 double ikati_tolerance_default(ikat_dtype dtype, double num_terms);
 
-// Index among ikat_mechanism_input; UINT32_MAX if there is none of that name.
+// Index among ikat_mechanism_input, of a family for a member of it; UINT32_MAX if there is none of that
+// name.
 uint32_t ikati_find_input(const ikat_mechanism_info *info, const char *name);
 
 // Index of an input or setting by name; the name must exist.

@@ -36,11 +36,14 @@ static inline ikati_positions ikati_span(uint32_t first, uint32_t stride, uint32
 
 // Keys of a group. Its row a (counted from the group's first query) sees key c (counted from the
 // first key here) where a + left <= c <= a + right and, if `irregular`, ikati_pattern.sees agrees on
-// their positions. No key is in two sets of a group for the same row.
+// their positions. `evaluated` sets have no band and are not irregular: the kernel's mask expression
+// tells of each pair, where ikati_pattern.classify does not tell of all pairs of a tile; queries
+// and keys are neighbours. No key is in two sets of a group for the same row.
 typedef struct ikati_key_set {
     ikati_positions keys;
     int64_t left, right;
     bool irregular;
+    bool evaluated;
 } ikati_key_set;
 
 // Takes what a pattern consists of, in order: a group, its key sets, the next group, ...
@@ -48,6 +51,9 @@ typedef struct ikati_pattern_sink {
     void (*group)(struct ikati_pattern_sink *sink, const ikati_positions *queries);
     void (*keys)(struct ikati_pattern_sink *sink, const ikati_key_set *set);
 } ikati_pattern_sink;
+
+// What is known of the pairs of a tile.
+typedef enum ikati_tile_kind { IKATI_SEES_NONE, IKATI_SEES_SOME, IKATI_SEES_ALL } ikati_tile_kind;
 
 // A pattern over num_queries and num_keys positions.
 //
@@ -57,6 +63,8 @@ typedef struct ikati_pattern_sink {
 // describe     hands the groups of one class to a sink. Every query is in exactly one group, unless
 //              `is_partial`; one that sees nothing is in a group without keys
 // sees         asked for pairs in irregular key sets only; may be NULL if there are none
+// classify     asked for tiles of evaluated key sets only: queries and keys from the first to the last,
+//              both inclusive
 // is_partial   rows in no group are not written at all
 typedef struct ikati_pattern {
     void *user;
@@ -68,6 +76,9 @@ typedef struct ikati_pattern {
                      ikati_pattern_sink *sink);
     bool (*sees)(const struct ikati_pattern *pattern, uint32_t class_index, uint32_t query,
                  uint32_t key);
+    ikati_tile_kind (*classify)(const struct ikati_pattern *pattern, uint32_t class_index,
+                                uint32_t first_query, uint32_t last_query, uint32_t first_key,
+                                uint32_t last_key);
     bool is_partial;
 } ikati_pattern;
 

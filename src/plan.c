@@ -157,29 +157,28 @@ void ikat_plan_destroy(ikat_plan **plan) {
     *plan = NULL;
 }
 
-// An output that the plan makes; NULL if it makes none of that name.
-static const ikati_tensor_use *find_output(const ikat_plan *plan, const char *name) {
-    const ikat_mechanism_info *info = &plan->request.mechanism->info;
-    for (uint32_t i = 0; i < info->num_outputs; i++) {
-        const ikati_tensor_use *use = &plan->request.outputs[i];
-        if (use->present && strcmp(info->outputs[i].name, name) == 0) {
-            return use;
-        }
+// Index among `uses` of a tensor that the plan has; `num` if it has none of that name.
+static uint32_t find_use(const ikati_tensor_use *uses, uint32_t num, const char *name) {
+    uint32_t index = 0;
+    while (index < num && !(uses[index].present && strcmp(uses[index].name, name) == 0)) {
+        index++;
     }
-    return NULL;
+    return index;
 }
 
 ikat_status ikat_plan_get_tensor(const ikat_plan *plan, const char *name, ikat_tensor *out_tensor) {
-    const uint32_t input = ikati_find_input(&plan->request.mechanism->info, name);
-    const ikati_tensor_use *use = find_output(plan, name);
-    if (!use && input != UINT32_MAX && plan->request.inputs[input].present) {
-        use = &plan->request.inputs[input];
-    }
-    if (!use) {
+    const ikati_request *request = &plan->request;
+    const uint32_t num_outputs = request->mechanism->info.num_outputs;
+    uint32_t input = find_use(request->inputs, request->num_inputs, name);
+    uint32_t output = find_use(request->outputs, num_outputs, name);
+    if (output < num_outputs) {
+        *out_tensor = request->outputs[output].tensor;
+    } else if (input < request->num_inputs) {
+        *out_tensor = request->inputs[input].tensor;
+    } else {
         return ikati_fail(plan->request.host, IKAT_INVALID, IKAT_MESSAGE_UNKNOWN_NAME,
                           "the plan has no tensor '%s'", name);
     }
-    *out_tensor = use->tensor;
     return IKAT_OK;
 }
 
@@ -234,10 +233,10 @@ ikat_status ikat_plan_get_step(const ikat_plan *plan, uint32_t index, ikat_step_
 }
 
 double ikat_plan_tolerance(const ikat_plan *plan, const char *output) {
-    const ikati_tensor_use *use = find_output(plan, output);
-    return use ? plan->request.mechanism->tolerance(&plan->request,
-                                                    (uint32_t)(use - plan->request.outputs))
-               : 0.0;
+    const ikat_mechanism_info *info = &plan->request.mechanism->info;
+    uint32_t index = find_use(plan->request.outputs, info->num_outputs, output);
+    return index < info->num_outputs ? plan->request.mechanism->tolerance(&plan->request, index)
+                                     : 0.0;
 }
 
 bool ikati_plan_slice(const ikat_plan *plan, uint32_t slice, uint32_t *out_first,

@@ -79,25 +79,40 @@ static void measure_list(const layout *self, bool split, ikati_tile_list *out) {
     out->num_splits = split ? (uint32_t)ikati_divide_up(most_work, self->work_per_split) : 1;
 }
 
-// Appends the entries of a tile's keys [first, end), counted over all its entries; cuts those that
-// reach beyond.
+// The keys of an entry whose work begins in [first, end), counted from the work of its first key on:
+// the first and one past the last.
+static void cut_entry(const layout *self, const uint32_t *entry, uint64_t at,
+                      const uint64_t work[2], uint64_t out_keys[2]) {
+    const ikati_key_work *cost = &self->tiles->key_work;
+    const uint64_t each = entry[3] == ATTEND_EVALUATE ? cost->evaluated : cost->seen;
+    if (entry[3] < ATTEND_EVALUATE) { // goes whole where its first key goes
+        out_keys[0] = 0;
+        out_keys[1] = at >= work[0] && at < work[1] ? entry[2] : 0;
+        return;
+    }
+    for (int i = 0; i < 2; i++) {
+        const uint64_t keys = work[i] > at ? ikati_divide_up(work[i] - at, each) : 0;
+        out_keys[i] = keys < entry[2] ? keys : entry[2];
+    }
+}
+
+// Appends the entries of a tile's work [first, end), counted over the keys of all its entries; cuts
+// those that reach beyond.
 static void copy_entries(layout *self, const ikati_tile *tile, uint64_t first, uint64_t end) {
     const uint32_t *entry = self->tiles->entries.data + tile->first_entry * ATTEND_ENTRY_WORDS;
-    uint64_t at = 0; // keys of the entries before
+    const ikati_key_work *cost = &self->tiles->key_work;
+    const uint64_t work[2] = {first, end};
+    uint64_t at = 0; // work of the entries before
     for (uint64_t i = 0; i < tile->num_entries; i++, entry += ATTEND_ENTRY_WORDS) {
-        uint64_t count = entry[2];
-        uint64_t from = at > first ? at : first, to = at + count < end ? at + count : end;
-        if (entry[3] != ATTEND_NO_MASK) { // goes whole where its first key goes
-            from = at;
-            to = at >= first && at < end ? at + count : at;
-        }
-        if (from < to) {
+        uint64_t keys[2];
+        cut_entry(self, entry, at, work, keys);
+        if (keys[0] < keys[1]) {
             uint32_t stride = entry[1] ? entry[1] : 1;
-            uint32_t part[ATTEND_ENTRY_WORDS] = {entry[0] + (uint32_t)(from - at) * stride,
-                                                 entry[1], (uint32_t)(to - from), entry[3]};
+            uint32_t part[ATTEND_ENTRY_WORDS] = {entry[0] + (uint32_t)keys[0] * stride, entry[1],
+                                                 (uint32_t)(keys[1] - keys[0]), entry[3]};
             ikati_words_append(&self->entries, part, ATTEND_ENTRY_WORDS);
         }
-        at += count;
+        at += entry[2] * (uint64_t)(entry[3] == ATTEND_EVALUATE ? cost->evaluated : cost->seen);
     }
 }
 
@@ -110,10 +125,10 @@ static void add_record(layout *self, const ikati_tile *tile, uint64_t first_entr
 }
 
 static void add_records(layout *self, const ikati_tile *tile, uint32_t num_splits, bool pruned) {
-    uint64_t keys = ikati_divide_up(tile->num_keys, num_splits);
+    uint64_t work = ikati_divide_up(tile->key_work, num_splits);
     for (uint32_t s = 0; s < num_splits; s++) {
         uint64_t first_entry = self->entries.num / ATTEND_ENTRY_WORDS;
-        copy_entries(self, tile, s * keys, (s + 1) * keys);
+        copy_entries(self, tile, s * work, (s + 1) * work);
         uint64_t end_entry = self->entries.num / ATTEND_ENTRY_WORDS;
         add_record(self, tile, pruned ? ATTEND_PRUNED : first_entry, pruned ? 0 : end_entry);
     }
@@ -198,6 +213,8 @@ ikat_status ikati_schedule_build(const ikati_host *host, const ikati_pattern *pa
         .pattern = pattern,
         .class_copies = copies,
         .tile_rows = params->tile_rows,
+        .key_work = {params->key_work.seen ? params->key_work.seen : 1,
+                     params->key_work.evaluated ? params->key_work.evaluated : 1},
         .entries = {.host = host},
         .positions = {.host = host},
         .masks = {.words = {.host = host}, .run_words = ATTEND_MASK_KEYS / 32 * params->tile_rows},

@@ -8,6 +8,12 @@
 #include "host.h"
 #include "pattern.h"
 
+// What a key costs, in keys without an expression: one that every row sees, and one whose pairs are
+// evaluated. Both at least 1.
+typedef struct ikati_key_work {
+    uint32_t seen, evaluated;
+} ikati_key_work;
+
 // What it is built for.
 //
 // tile_rows   rows of a tile of the variant that will walk it
@@ -19,6 +25,7 @@ typedef struct ikati_schedule_params {
     uint32_t tile_rows;
     uint64_t max_keys;
     uint64_t num_groups;
+    ikati_key_work key_work; // zeroed: 1 each
 } ikati_schedule_params;
 
 // Tiles that one dispatch owns: `num_tiles` a class, each `num_splits` workgroups.

@@ -16,9 +16,11 @@ typedef struct attend_params {
 //
 // first_tile  number before the first tile of the current step
 // target      where the last step that owned the row put its result
+// sees        what the mechanism's mask says of each key; NULL: there is none
 typedef struct row_reading {
     const ikati_lowering *lowering;
     uint32_t batch, head, query;
+    const uint8_t *sees;
     uint8_t *keys;
     uint32_t *tiles;
     uint32_t first_tile;
@@ -102,10 +104,15 @@ static bool find_row(const step_view *view, const uint32_t *record, int64_t posi
     return position_of(view, base, 0, *out_row) == position;
 }
 
-static bool is_masked(const step_view *view, const uint32_t *entry, uint32_t row, uint32_t key) {
+// Of key c of an entry, for row `at` of its tile.
+static bool is_masked(const row_reading *row, const step_view *view, const uint32_t *entry,
+                      uint32_t at, uint32_t c) {
+    if (entry[3] == ATTEND_EVALUATE) {
+        return !row->sees[position_of(view, entry[0], entry[1], c)];
+    }
     const uint32_t rows = view->step->variant->tile_rows;
     const uint32_t *mask = view->words + view->params.masks_at + entry[3];
-    return entry[3] != ATTEND_NO_MASK && !(mask[key / 32 * rows + row] >> key % 32 & 1u);
+    return entry[3] != ATTEND_NO_MASK && !(mask[c / 32 * rows + at] >> c % 32 & 1u);
 }
 
 // Whether an entry's keys go on where those of the entry before it end: they were cut by masks, not
@@ -140,7 +147,7 @@ static void read_record(row_reading *row, step_view *view, const uint32_t *recor
         }
         for (uint32_t c = 0; c < entry[2]; c++) {
             const uint32_t key = position_of(view, entry[0], entry[1], c);
-            note_pair(row, key, in_window(view, query, key) && !is_masked(view, entry, at, c),
+            note_pair(row, key, in_window(view, query, key) && !is_masked(row, view, entry, at, c),
                       tile);
         }
     }
@@ -256,19 +263,26 @@ ikat_status ikat_plan_get_row(const ikat_plan *plan, uint32_t batch, uint32_t he
         return status;
     }
     const ikati_host *host = plan->request.host;
+    const ikati_mechanism *mechanism = plan->request.mechanism;
     uint32_t *own = out_tiles ? NULL : ikati_alloc(host, pairs.num_keys, sizeof(*own));
+    uint8_t *sees = mechanism->sees ? ikati_alloc(host, pairs.num_keys, sizeof(*sees)) : NULL;
     row_reading row = {.lowering = &plan->lowering,
                        .batch = batch,
                        .head = head,
                        .query = query,
+                       .sees = sees,
                        .keys = out_keys,
                        .tiles = out_tiles ? out_tiles : own};
-    if (!row.tiles) {
-        return IKAT_NO_MEMORY;
+    status = row.tiles && (sees || !mechanism->sees) ? IKAT_OK : IKAT_NO_MEMORY;
+    if (!status && sees) {
+        status = mechanism->sees(&plan->request, batch, head, query, sees);
     }
-    memset(out_keys, IKAT_PAIR_NONE, pairs.num_keys);
-    memset(row.tiles, 0, pairs.num_keys * sizeof(*row.tiles));
-    read_row(plan, &row);
+    if (!status) {
+        memset(out_keys, IKAT_PAIR_NONE, pairs.num_keys);
+        memset(row.tiles, 0, pairs.num_keys * sizeof(*row.tiles));
+        read_row(plan, &row);
+    }
+    ikati_free(host, sees);
     ikati_free(host, own);
-    return IKAT_OK;
+    return status;
 }

@@ -99,6 +99,8 @@ static void add_entry(builder *self, tile *to, const ikati_positions *keys, int6
     ikati_words_append(&self->entries, entry, ATTEND_ENTRY_WORDS);
     to->num_entries++;
     to->num_keys += (uint64_t)(end - first);
+    to->key_work += (uint64_t)(end - first) *
+                    (mask == ATTEND_EVALUATE ? self->key_work.evaluated : self->key_work.seen);
 }
 
 // The bits of rows [a0, a1) and at most ATTEND_MASK_KEYS keys from `first` on. Returns how many are
@@ -150,9 +152,50 @@ static void add_masked(builder *self, tile *to, const ikati_key_set *set, int64_
     }
 }
 
+// Adds keys [first, end) of an evaluated set, all of one kind.
+static void add_kind(builder *self, tile *to, const ikati_key_set *set, ikati_tile_kind kind,
+                     int64_t rows, int64_t first, int64_t end) {
+    if (kind == IKATI_SEES_NONE || first >= end) {
+        return;
+    }
+    add_entry(self, to, &set->keys, first, end,
+              kind == IKATI_SEES_ALL ? ATTEND_NO_MASK : ATTEND_EVALUATE);
+    if (kind == IKATI_SEES_ALL) {
+        self->visible_pairs +=
+            (double)rows * (double)(end - first) * self->class_copies[self->class_index];
+    }
+}
+
+// What rows [a0, a1) of the group see of an evaluated set: neighbouring tiles of one kind are joined.
+static void add_evaluated(builder *self, tile *to, const ikati_key_set *set, int64_t a0,
+                          int64_t a1) {
+    const ikati_pattern *pattern = self->pattern;
+    const uint32_t first_query = ikati_position_at(&self->queries, (uint32_t)a0);
+    const uint32_t last_query = ikati_position_at(&self->queries, (uint32_t)a1 - 1);
+    ikati_tile_kind run = IKATI_SEES_NONE;
+    int64_t first = 0, count = set->keys.count;
+    for (int64_t c = 0; c < count; c += ATTEND_MASK_KEYS) {
+        const int64_t last = (c + ATTEND_MASK_KEYS < count ? c + ATTEND_MASK_KEYS : count) - 1;
+        const ikati_tile_kind kind =
+            pattern->classify(pattern, self->class_index, first_query, last_query,
+                              ikati_position_at(&set->keys, (uint32_t)c),
+                              ikati_position_at(&set->keys, (uint32_t)last));
+        if (kind != run) {
+            add_kind(self, to, set, run, a1 - a0, first, c);
+            run = kind;
+            first = c;
+        }
+    }
+    add_kind(self, to, set, run, a1 - a0, first, count);
+}
+
 // What rows [a0, a1) of the group see of one set: cut by the band's left edge, seen by all, cut by
 // its right edge.
 static void add_set(builder *self, tile *to, const ikati_key_set *set, int64_t a0, int64_t a1) {
+    if (set->evaluated) {
+        add_evaluated(self, to, set, a0, a1);
+        return;
+    }
     int64_t count = set->keys.count;
     int64_t first = a0 + set->left > 0 ? a0 + set->left : 0;
     int64_t end = a1 + set->right < count ? a1 + set->right : count;

@@ -3,20 +3,22 @@
 #ifndef IKATI_SCHEDULE_TILES_H
 #define IKATI_SCHEDULE_TILES_H
 
-#include "pattern.h"
+#include "schedule.h"
 #include "words.h"
 
 // A tile as it is found, before it is known which dispatch owns it. The first position of gathered
 // rows (queries.table) is their place among `positions`.
+//
+// key_work  of all its keys: one each, more where expressions are evaluated
 typedef struct ikati_tile {
     ikati_positions queries;
-    uint64_t first_entry, num_entries, num_keys;
+    uint64_t first_entry, num_entries, num_keys, key_work;
 } ikati_tile;
 
 // What a tile costs, in keys: an entry is as much work as ENTRY_COST keys besides.
 enum { IKATI_ENTRY_COST = 16 };
 static inline uint64_t ikati_tile_work(const ikati_tile *tile) {
-    return tile->num_keys + IKATI_ENTRY_COST * tile->num_entries;
+    return tile->key_work + IKATI_ENTRY_COST * tile->num_entries;
 }
 
 // class_copies  how many (batch, head) pairs have each class
@@ -27,6 +29,7 @@ typedef struct ikati_tile_builder {
     const ikati_pattern *pattern;
     const double *class_copies;
     uint32_t tile_rows;
+    ikati_key_work key_work;
 
     ikati_tile *tiles;
     uint64_t num_tiles, max_tiles;
@@ -46,7 +49,7 @@ typedef struct ikati_tile_builder {
     bool failed;
 } ikati_tile_builder;
 
-// Finds all tiles. The builder has host, pattern, class_copies, tile_rows, the hosts of its arrays
+// Finds all tiles. The builder has host, pattern, class_copies, tile_rows, key_work, the hosts of its arrays
 // and masks.run_words set. False (logged) if memory ran out. Free it either way.
 bool ikati_tiles_find(ikati_tile_builder *builder);
 void ikati_tiles_free(ikati_tile_builder *builder);

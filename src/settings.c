@@ -2,6 +2,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <float.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -48,8 +49,8 @@ static bool find_word(const ikat_setting_info *info, const char *text, ikati_cal
 
 // "an integer", "one of strided, fixed"
 static void describe_type(const ikat_setting_info *info, char *out, size_t capacity) {
-    static const char *const names[] = {"text", "an integer", "a number",
-                                        "integers with commas between"};
+    static const char *const names[] = {
+        "text", "an integer", "a number", "integers with commas between", "", "text", "a number"};
     if (info->type != IKAT_SETTING_WORD) {
         snprintf(out, capacity, "%s", names[info->type]);
         return;
@@ -136,6 +137,57 @@ static ikat_status copy_list(const ikati_request *request, const ikat_setting_in
     return status;
 }
 
+static ikat_status copy_text(const ikati_request *request, const char *text,
+                             ikati_call_setting *out) {
+    out->text = ikati_copy_text(request->host, text);
+    return out->text ? IKAT_OK : IKAT_NO_MEMORY;
+}
+
+static ikat_status fail_number(const ikati_request *request, const ikati_call_setting *setting,
+                               ikat_message_id id, const char *expected) {
+    return ikati_fail(request->host, IKAT_INVALID, id,
+                      "%s is out of range or no number, expected "
+                      "%s",
+                      setting->name, expected);
+}
+
+static ikat_status take_int32(const ikati_request *request, int64_t integer,
+                              ikati_call_setting *out) {
+    out->type = IKAT_SETTING_INT;
+    out->integer = integer;
+    out->number = (double)integer;
+    return integer >= INT32_MIN && integer <= INT32_MAX
+               ? IKAT_OK
+               : fail_number(request, out, IKAT_MESSAGE_RANGE,
+                             "an integer from -2147483648 to 2147483647");
+}
+
+static ikat_status take_float32(const ikati_request *request, double number,
+                                ikati_call_setting *out) {
+    out->type = IKAT_SETTING_FLOAT;
+    out->number = number;
+    return fabs(number) <= (double)FLT_MAX // false for NaN
+               ? IKAT_OK
+               : fail_number(request, out, IKAT_MESSAGE_RANGE,
+                             "a finite float, at most 3.4028235e38");
+}
+
+// An integer when written as an optional sign and digits, else a float.
+static ikat_status parse_number(const ikati_request *request, const char *text,
+                                ikati_call_setting *out) {
+    const char *digits = text + (text[0] == '-' || text[0] == '+');
+    const size_t length = strspn(digits, "0123456789");
+    int64_t integer;
+    double number;
+    if (length && digits[length] == 0) {
+        return take_int32(
+            request, parse_int(text, strlen(text), &integer, &number) ? integer : INT64_MAX, out);
+    }
+    return parse_float(text, &number)
+               ? take_float32(request, number, out)
+               : fail_number(request, out, IKAT_MESSAGE_SYNTAX, "an integer or a float");
+}
+
 static ikat_status convert_text(const ikati_request *request, const ikat_setting_info *info,
                                 const char *text, ikati_call_setting *out) {
     bool good = false;
@@ -148,6 +200,8 @@ static ikat_status convert_text(const ikati_request *request, const ikat_setting
     case IKAT_SETTING_FLOAT: good = parse_float(text, &out->number); break;
     case IKAT_SETTING_WORD: good = find_word(info, text, out); break;
     case IKAT_SETTING_INT_LIST: return parse_list(request, info, text, out);
+    case IKAT_SETTING_STRING: return copy_text(request, text, out);
+    case IKAT_SETTING_NUMBER: return parse_number(request, text, out);
     case IKAT_SETTING_TEXT: break;
     }
     if (!good) {
@@ -160,6 +214,9 @@ static ikat_status convert_int(const ikati_request *request, const ikat_setting_
                                int64_t integer, ikati_call_setting *out) {
     if (info->type == IKAT_SETTING_INT_LIST) {
         return copy_list(request, info, &integer, 1, out);
+    }
+    if (info->type == IKAT_SETTING_NUMBER) {
+        return take_int32(request, integer, out);
     }
     if (info->type != IKAT_SETTING_INT && info->type != IKAT_SETTING_FLOAT) {
         return fail_type(request, info, "an integer");
@@ -174,6 +231,7 @@ static ikat_status convert(const ikati_request *request, const ikat_setting_info
                            const ikat_setting *setting, ikati_call_setting *out) {
     switch (setting->type) {
     case IKAT_SETTING_TEXT:
+    case IKAT_SETTING_STRING:
     case IKAT_SETTING_WORD: return convert_text(request, info, setting->value.text, out);
     case IKAT_SETTING_INT: return convert_int(request, info, setting->value.integer, out);
     case IKAT_SETTING_INT_LIST:
@@ -182,13 +240,66 @@ static ikat_status convert(const ikati_request *request, const ikat_setting_info
                              setting->value.integers.count, out);
         }
         return fail_type(request, info, "a list");
+    case IKAT_SETTING_NUMBER:
     case IKAT_SETTING_FLOAT: break;
+    }
+    if (info->type == IKAT_SETTING_NUMBER) {
+        return take_float32(request, setting->value.number, out);
     }
     if (info->type != IKAT_SETTING_FLOAT) {
         return fail_type(request, info, "a floating-point value");
     }
     out->number = setting->value.number;
     return check_range(request, info, out->number);
+}
+
+// Makes a place for a setting of a family.
+static ikat_status add_member(ikati_request *request, const ikat_setting_info *family,
+                              const char *name, ikati_call_setting **out) {
+    const ikat_mechanism_info *info = &request->mechanism->info;
+    uint32_t count = 0;
+    for (uint32_t i = info->num_settings; i < request->num_settings; i++) {
+        count += ikat_name_matches(family->name, request->settings[i].name);
+    }
+    if (count >= family->max_count || request->num_settings == IKATI_MAX_SETTINGS) {
+        return ikati_fail(request->host, IKAT_INVALID, IKAT_MESSAGE_RANGE,
+                          "%s is one too many, expected at most %" PRIu32 " settings %s", name,
+                          family->max_count, family->name);
+    }
+    *out = &request->settings[request->num_settings];
+    **out = (ikati_call_setting){.name = ikati_copy_text(request->host, name)};
+    request->num_settings += (*out)->name != NULL;
+    return (*out)->name ? IKAT_OK : IKAT_NO_MEMORY;
+}
+
+static bool is_family(const ikat_setting_info *info) { return strchr(info->name, '*') != NULL; }
+
+// The place of a setting; NULL if there is none. A family itself is no setting.
+static ikati_call_setting *find_setting(ikati_request *request, const char *name) {
+    const ikat_mechanism_info *info = &request->mechanism->info;
+    for (uint32_t i = 0; i < request->num_settings; i++) {
+        const bool family = i < info->num_settings && is_family(&info->settings[i]);
+        if (!family && strcmp(request->settings[i].name, name) == 0) {
+            return &request->settings[i];
+        }
+    }
+    return NULL;
+}
+
+// Converts a setting into its place. place: NULL if the setting is the first of its name in a
+// family.
+static ikat_status place_setting(ikati_request *request, const ikat_setting_info *info,
+                                 ikati_call_setting *place, const ikat_setting *setting) {
+    if (place && place->given) {
+        return ikati_fail(request->host, IKAT_INVALID, IKAT_MESSAGE_TWICE,
+                          "setting %s is given twice", setting->name);
+    }
+    ikat_status status = place ? IKAT_OK : add_member(request, info, setting->name, &place);
+    if (status) {
+        return status;
+    }
+    place->given = place->chosen = true;
+    return convert(request, info, setting, place);
 }
 
 static ikat_status resolve_one(ikati_request *request, const ikat_setting *setting) {
@@ -198,15 +309,13 @@ static ikat_status resolve_one(ikati_request *request, const ikat_setting *setti
                           "a setting has no name");
     }
     for (uint32_t i = 0; i < info->num_settings; i++) {
-        if (strcmp(info->settings[i].name, setting->name) != 0) {
+        if (strcmp(info->settings[i].name, setting->name) != 0 &&
+            !(is_family(&info->settings[i]) &&
+              ikat_name_matches(info->settings[i].name, setting->name))) {
             continue;
         }
-        if (request->settings[i].given) {
-            return ikati_fail(request->host, IKAT_INVALID, IKAT_MESSAGE_TWICE,
-                              "setting %s is given twice", setting->name);
-        }
-        request->settings[i].given = request->settings[i].chosen = true;
-        return convert(request, &info->settings[i], setting, &request->settings[i]);
+        return place_setting(request, &info->settings[i], find_setting(request, setting->name),
+                             setting);
     }
     return ikati_fail(request->host, IKAT_INVALID, IKAT_MESSAGE_UNKNOWN_NAME,
                       "%s has no setting '%s'", info->name, setting->name);
@@ -222,6 +331,9 @@ static ikat_status take_default(const ikati_request *request, const ikat_setting
         out->given = parse_float(text, &out->number);
     } else if (info->type == IKAT_SETTING_WORD) {
         out->given = find_word(info, text, out);
+    } else if (info->type == IKAT_SETTING_STRING) {
+        out->given = true;
+        return copy_text(request, text, out);
     } else {
         out->given = parse_int(text, strlen(text), &integer, &out->number);
         out->integer = out->given ? integer : 0;
@@ -239,12 +351,13 @@ ikat_status ikati_settings_resolve(ikati_request *request, const ikat_setting *s
         request->settings[i].name = info->settings[i].name;
         request->settings[i].type = info->settings[i].type;
     }
+    request->num_settings = info->num_settings;
     ikat_status status = IKAT_OK;
     for (uint32_t i = 0; i < num_settings && !status; i++) {
         status = resolve_one(request, &settings[i]);
     }
     for (uint32_t i = 0; i < info->num_settings && !status; i++) {
-        if (!request->settings[i].given) {
+        if (!request->settings[i].given && !is_family(&info->settings[i])) {
             status = take_default(request, &info->settings[i], &request->settings[i]);
         }
     }

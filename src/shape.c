@@ -134,8 +134,21 @@ static ikat_status fail_shape(const ikati_request *request, const char *argument
     return ikati_fail(request->host, IKAT_INVALID, IKAT_MESSAGE_SHAPE, "%s", text);
 }
 
+// "1 to 4 axes", of any extent.
+static ikat_status match_rank(const ikati_request *request, const char *argument,
+                              const char *pattern, const ikat_tensor *tensor) {
+    const char *to = strstr(pattern, " to ");
+    assert(to);
+    const bool fits = tensor->rank >= strtoul(pattern, NULL, 10) &&
+                      tensor->rank <= strtoul(to + strlen(" to "), NULL, 10);
+    return fits ? IKAT_OK : fail_shape(request, argument, pattern, tensor);
+}
+
 ikat_status ikati_shape_match(ikati_request *request, const char *argument, const char *pattern,
                               const ikat_tensor *tensor) {
+    if (pattern[0] != '[') {
+        return match_rank(request, argument, pattern, tensor);
+    }
     shape_pattern alternatives[MAX_ALTERNATIVES];
     uint32_t count = parse_pattern(pattern, alternatives);
     for (uint32_t a = 0; a < count; a++) {

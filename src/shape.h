@@ -3,7 +3,7 @@
 //
 // An axis is a letter (a name), a number, or alternatives of them; a shape may have alternatives of
 // different rank. Matching binds letters: the first tensor that has a letter fixes its extent for
-// the call.
+// the call. "1 to 4 axes" takes any shape of so many axes.
 
 #ifndef IKATI_SHAPE_H
 #define IKATI_SHAPE_H

@@ -12,58 +12,81 @@
 // Positions and their sums fit 32-bit arithmetic in kernels.
 enum { MAX_EXTENT = 1 << 28 };
 
-// Index of an output; UINT32_MAX if there is none of that name.
-static uint32_t find_output(const ikat_mechanism_info *info, const char *name) {
-    uint32_t index = 0;
-    while (index < info->num_outputs && strcmp(info->outputs[index].name, name) != 0) {
-        index++;
+// Members have the row of their family, and names of their own.
+static bool is_family(const ikati_tensor_use *use) {
+    return use->info->max_count && use->name == use->info->name;
+}
+
+// The tensor of a name; NULL if there is none. A family itself has no tensor.
+static ikati_tensor_use *find_use(ikati_tensor_use *uses, uint32_t num, const char *name) {
+    for (uint32_t i = 0; i < num; i++) {
+        if (!is_family(&uses[i]) && strcmp(uses[i].name, name) == 0) {
+            return &uses[i];
+        }
     }
-    return index < info->num_outputs ? index : UINT32_MAX;
+    return NULL;
+}
+
+// Makes a place for an input of a family; *out stays as it is if the name belongs to none.
+static ikat_status add_member(ikati_request *request, const char *name, ikati_tensor_use **out) {
+    const ikat_mechanism_info *info = &request->mechanism->info;
+    for (uint32_t i = 0; i < info->num_inputs; i++) {
+        const ikat_argument_info *family = &info->inputs[i];
+        if (!family->max_count || !ikat_name_matches(family->name, name)) {
+            continue;
+        }
+        uint32_t count = 0;
+        for (uint32_t m = request->first_member; m < request->num_inputs; m++) {
+            count += request->inputs[m].info == family;
+        }
+        if (count == family->max_count || request->num_inputs == IKATI_MAX_INPUTS) {
+            return ikati_fail(request->host, IKAT_INVALID, IKAT_MESSAGE_RANGE,
+                              "%s is one too many, expected at most %" PRIu32 " inputs %s", name,
+                              family->max_count, family->name);
+        }
+        *out = &request->inputs[request->num_inputs++];
+        **out = (ikati_tensor_use){.name = name, .info = family};
+        return IKAT_OK;
+    }
+    return IKAT_OK;
 }
 
 // Structure has its values with it, everything else has none.
-static ikat_status check_place(const ikati_request *request, const ikat_argument_info *info,
-                               const ikat_argument *argument) {
-    if (info->structure || !argument->values) {
+static ikat_status check_place(const ikati_request *request, const ikati_tensor_use *use) {
+    if (use->info->structure || !use->values) {
         return IKAT_OK;
     }
     return ikati_fail(request->host, IKAT_INVALID, IKAT_MESSAGE_BUFFER,
-                      "%s has host values, expected none: it is bound to a buffer", info->name);
+                      "%s has host values, expected none: it is bound to a buffer", use->name);
 }
 
-static ikat_status place_argument(ikati_request *request, const ikat_argument *argument,
-                                  bool input) {
-    const ikat_mechanism_info *info = &request->mechanism->info;
-    const char *what = input ? "input" : "output";
-    if (!argument->name) {
-        return ikati_fail(request->host, IKAT_INVALID, IKAT_MESSAGE_NULL_ARGUMENT,
-                          "an %s of %s has no name", what, info->name);
-    }
-    const uint32_t index =
-        input ? ikati_find_input(info, argument->name) : find_output(info, argument->name);
-    if (index == UINT32_MAX) {
+// use  NULL: the mechanism has none of that name
+static ikat_status place_argument(const ikati_request *request, const ikat_argument *argument,
+                                  const char *what, ikati_tensor_use *use) {
+    if (!use) {
         return ikati_fail(request->host, IKAT_INVALID, IKAT_MESSAGE_UNKNOWN_NAME,
-                          "%s has no %s '%s'", info->name, what, argument->name);
+                          "%s has no %s '%s'", request->mechanism->info.name, what, argument->name);
     }
-    ikati_tensor_use *use = input ? &request->inputs[index] : &request->outputs[index];
     if (use->present) {
         return ikati_fail(request->host, IKAT_INVALID, IKAT_MESSAGE_TWICE, "%s %s is given twice",
                           what, argument->name);
     }
-    *use = (ikati_tensor_use){true, argument->tensor, argument->values};
-    return check_place(request, input ? ikat_mechanism_input(info, index) : &info->outputs[index],
-                       argument);
+    use->present = true;
+    use->tensor = argument->tensor;
+    use->values = argument->values;
+    return check_place(request, use);
 }
 
 static bool is_main_type(ikat_dtype dtype) {
     return dtype == IKAT_FLOAT32 || dtype == IKAT_FLOAT16;
 }
 
-// "float": the call's main type; "any float": float32 or float16 on its own; else the one named
-// type.
-static ikat_status check_dtype(ikati_request *request, const ikat_argument_info *info,
-                               ikat_dtype dtype) {
+// "float": the call's main type; "any float": float32 or float16 on its own; "int32 or any float";
+// else the one named type.
+static ikat_status check_dtype(ikati_request *request, const ikati_tensor_use *use) {
     bool good;
+    const ikat_argument_info *info = use->info;
+    const ikat_dtype dtype = use->tensor.dtype;
     const char *expected = info->dtype;
     if (strcmp(info->dtype, "float") == 0) {
         good = is_main_type(dtype) && (!request->dtype || request->dtype == dtype);
@@ -74,6 +97,9 @@ static ikat_status check_dtype(ikati_request *request, const ikat_argument_info 
     } else if (strcmp(info->dtype, "any float") == 0) {
         good = is_main_type(dtype);
         expected = "float32 or float16";
+    } else if (strcmp(info->dtype, "int32 or any float") == 0) {
+        good = dtype == IKAT_INT32 || is_main_type(dtype);
+        expected = "int32, float32 or float16";
     } else {
         good = strcmp(info->dtype, ikat_dtype_name(dtype)) == 0;
     }
@@ -81,7 +107,7 @@ static ikat_status check_dtype(ikati_request *request, const ikat_argument_info 
         return IKAT_OK;
     }
     return ikati_fail(request->host, IKAT_INVALID, IKAT_MESSAGE_DTYPE, "%s is %s, expected %s",
-                      info->name, ikat_dtype_name(dtype), expected);
+                      use->name, ikat_dtype_name(dtype), expected);
 }
 
 // Extents, strides, sizes; packed strides are made explicit.
@@ -131,18 +157,18 @@ static double value_at(const ikati_tensor_use *use, uint64_t index) {
 }
 
 // Host arrays are packed, and their values in range.
-static ikat_status check_structure(const ikati_request *request, const ikat_argument_info *info,
-                                   const ikati_tensor_use *use) {
+static ikat_status check_structure(const ikati_request *request, const ikati_tensor_use *use) {
     const ikati_host *host = request->host;
+    const ikat_argument_info *info = use->info;
     const uint64_t count = ikati_tensor_count(&use->tensor);
     if (use->tensor.offset || !ikati_tensor_is_packed(&use->tensor)) {
         return ikati_fail(host, IKAT_INVALID, IKAT_MESSAGE_STRIDE,
-                          "%s has strides or an offset, expected a packed host array", info->name);
+                          "%s has strides or an offset, expected a packed host array", use->name);
     }
     if (count && !use->values) {
         return ikati_fail(host, IKAT_INVALID, IKAT_MESSAGE_NULL_ARGUMENT,
                           "%s has no values, expected a host array of %" PRIu64 " elements",
-                          info->name, count);
+                          use->name, count);
     }
     if (!info->values) {
         return IKAT_OK;
@@ -155,16 +181,16 @@ static ikat_status check_structure(const ikati_request *request, const ikat_argu
             return ikati_fail(host, IKAT_INVALID, IKAT_MESSAGE_RANGE,
                               "%s has the value %g at element %" PRIu64
                               ", expected %s, which is %" PRId64 " to %" PRId64,
-                              info->name, value, i, info->values, minimum, maximum);
+                              use->name, value, i, info->values, minimum, maximum);
         }
     }
     return IKAT_OK;
 }
 
 static ikat_status check_inputs(ikati_request *request) {
-    const ikat_argument_info *argument;
-    for (uint32_t i = 0; (argument = ikat_mechanism_input(&request->mechanism->info, i)); i++) {
+    for (uint32_t i = 0; i < request->num_inputs; i++) {
         ikati_tensor_use *use = &request->inputs[i];
+        const ikat_argument_info *argument = use->info;
         if (!use->present) {
             if (!argument->optional) {
                 return ikati_fail(request->host, IKAT_INVALID, IKAT_MESSAGE_MISSING,
@@ -173,15 +199,15 @@ static ikat_status check_inputs(ikati_request *request) {
             }
             continue;
         }
-        ikat_status status = check_dtype(request, argument, use->tensor.dtype);
+        ikat_status status = check_dtype(request, use);
         if (!status) {
-            status = check_layout(request, argument->name, &use->tensor, false);
+            status = check_layout(request, use->name, &use->tensor, false);
         }
         if (!status) {
-            status = ikati_shape_match(request, argument->name, argument->shape, &use->tensor);
+            status = ikati_shape_match(request, use->name, argument->shape, &use->tensor);
         }
         if (!status && argument->structure) {
-            status = check_structure(request, argument, use);
+            status = check_structure(request, use);
         }
         if (status) {
             return status;
@@ -258,11 +284,20 @@ static ikat_status check_tensors(ikati_request *request) {
     return status ? status : check_rows(request);
 }
 
-// Copies what requests own: values, lists and rows that `request` still borrows. After a failure it
+// Copies the name of a member of a family. NULL after a failure.
+static ikat_status own_name(const ikati_request *request, const char **name, ikat_status status) {
+    *name = status ? NULL : ikati_copy_text(request->host, *name);
+    return (status || *name) ? status : IKAT_NO_MEMORY;
+}
+
+// Copies what requests own: values, names and rows that `request` still borrows. After a failure it
 // forgets those instead, so that what is left can be cleared.
 static ikat_status own_values(ikati_request *request, ikat_status status) {
-    for (uint32_t i = 0; i < IKATI_MAX_INPUTS; i++) {
+    for (uint32_t i = 0; i < request->num_inputs; i++) {
         ikati_tensor_use *use = &request->inputs[i];
+        if (i >= request->first_member) {
+            status = own_name(request, &use->name, status);
+        }
         const void *borrowed = use->values;
         use->values = NULL;
         if (borrowed && !status) {
@@ -276,17 +311,24 @@ static ikat_status own_values(ikati_request *request, ikat_status status) {
     return status;
 }
 
-static ikat_status own_lists(ikati_request *request) {
+// Copies lists, strings and names of settings; after a failure it forgets them.
+static ikat_status own_settings(ikati_request *request) {
     ikat_status status = IKAT_OK;
-    for (uint32_t i = 0; i < request->mechanism->info.num_settings; i++) {
+    for (uint32_t i = 0; i < request->num_settings; i++) {
         ikati_call_setting *setting = &request->settings[i];
         const int64_t *borrowed = setting->integers;
         setting->integers = NULL;
         if (borrowed && !status) {
-            const size_t count = setting->num_integers;
-            int64_t *own = ikati_alloc(request->host, count, sizeof(*own));
+            int64_t *own = ikati_alloc(request->host, setting->num_integers, sizeof(*own));
             status = own ? IKAT_OK : IKAT_NO_MEMORY;
-            setting->integers = own ? memcpy(own, borrowed, count * sizeof(*own)) : NULL;
+            setting->integers =
+                own ? memcpy(own, borrowed, setting->num_integers * sizeof(*own)) : NULL;
+        }
+        if (setting->text) {
+            status = own_name(request, &setting->text, status);
+        }
+        if (i >= request->mechanism->info.num_settings) {
+            status = own_name(request, &setting->name, status);
         }
     }
     return status;
@@ -303,16 +345,30 @@ static ikat_status own_rows(ikati_request *request, ikat_status status) {
     return status;
 }
 
+static void free_text(const ikati_request *request, const char **text) {
+    ikati_free(request->host, (void *)(uintptr_t)*text);
+    *text = NULL;
+}
+
 void ikati_request_clear(ikati_request *request) {
+    const ikat_mechanism_info *info = &request->mechanism->info;
     ikati_free(request->host, (void *)(uintptr_t)request->rows);
     request->rows = NULL;
-    for (uint32_t i = 0; i < IKATI_MAX_INPUTS; i++) {
+    for (uint32_t i = 0; i < request->num_inputs; i++) {
         ikati_free(request->host, (void *)(uintptr_t)request->inputs[i].values);
         request->inputs[i].values = NULL;
+        if (i >= request->first_member) {
+            free_text(request, &request->inputs[i].name);
+        }
     }
-    for (uint32_t i = 0; i < IKATI_MAX_SETTINGS; i++) {
-        ikati_free(request->host, (void *)(uintptr_t)request->settings[i].integers);
-        request->settings[i].integers = NULL;
+    for (uint32_t i = 0; i < request->num_settings; i++) {
+        ikati_call_setting *setting = &request->settings[i];
+        ikati_free(request->host, (void *)(uintptr_t)setting->integers);
+        setting->integers = NULL;
+        free_text(request, &setting->text);
+        if (i >= info->num_settings) {
+            free_text(request, &setting->name);
+        }
     }
 }
 
@@ -326,13 +382,52 @@ static ikat_status finish(ikati_request *request, ikat_status status) {
     return status;
 }
 
+// One place a row of the mechanism, none of them taken.
+static void name_places(ikati_request *request) {
+    const ikat_mechanism_info *info = &request->mechanism->info;
+    const ikat_argument_info *input;
+    for (uint32_t i = 0; (input = ikat_mechanism_input(info, i)); i++) {
+        request->inputs[i] = (ikati_tensor_use){.name = input->name, .info = input};
+        request->num_inputs = i + 1;
+    }
+    request->first_member = request->num_inputs;
+    for (uint32_t i = 0; i < info->num_outputs; i++) {
+        request->outputs[i].info = &info->outputs[i];
+        request->outputs[i].name = info->outputs[i].name;
+    }
+}
+
+static ikat_status fail_nameless(const ikati_request *request, const char *what) {
+    return ikati_fail(request->host, IKAT_INVALID, IKAT_MESSAGE_NULL_ARGUMENT,
+                      "an %s of %s has no name", what, request->mechanism->info.name);
+}
+
+static ikat_status place_input(ikati_request *request, const ikat_argument *argument) {
+    if (!argument->name) {
+        return fail_nameless(request, "input");
+    }
+    ikati_tensor_use *use = find_use(request->inputs, request->num_inputs, argument->name);
+    ikat_status status = use ? IKAT_OK : add_member(request, argument->name, &use);
+    return status ? status : place_argument(request, argument, "input", use);
+}
+
+static ikat_status place_output(ikati_request *request, const ikat_argument *argument) {
+    if (!argument->name) {
+        return fail_nameless(request, "output");
+    }
+    const uint32_t num_outputs = request->mechanism->info.num_outputs;
+    return place_argument(request, argument, "output",
+                          find_use(request->outputs, num_outputs, argument->name));
+}
+
 static ikat_status place_arguments(ikati_request *request, const ikat_plan_params *params) {
     ikat_status status = IKAT_OK;
+    name_places(request);
     for (uint32_t i = 0; i < params->num_inputs && !status; i++) {
-        status = place_argument(request, &params->inputs[i], true);
+        status = place_input(request, &params->inputs[i]);
     }
     for (uint32_t i = 0; i < params->num_outputs && !status; i++) {
-        status = place_argument(request, &params->outputs[i], false);
+        status = place_output(request, &params->outputs[i]);
     }
     if (params->num_outputs == 0) {
         request->outputs[0].present = true;
@@ -370,17 +465,15 @@ static ikat_status change_arguments(ikati_request *request, const ikat_argument 
     const ikat_mechanism_info *info = &request->mechanism->info;
     for (uint32_t i = 0; i < num_changed; i++) {
         const char *name = changed[i].name ? changed[i].name : "(null)";
-        const uint32_t input = ikati_find_input(info, name), output = find_output(info, name);
-        const bool is_input = input != UINT32_MAX && request->inputs[input].present;
-        if (!is_input && (output == UINT32_MAX || !request->outputs[output].present)) {
+        ikati_tensor_use *input = find_use(request->inputs, request->num_inputs, name);
+        ikati_tensor_use *use = input ? input : find_use(request->outputs, info->num_outputs, name);
+        if (!use || !use->present) {
             return ikati_fail(request->host, IKAT_INVALID, IKAT_MESSAGE_UNKNOWN_NAME,
                               "the plan has no tensor '%s' to change", name);
         }
-        *(is_input ? &request->inputs[input] : &request->outputs[output]) =
-            (ikati_tensor_use){true, changed[i].tensor, changed[i].values};
-        const ikat_argument_info *argument =
-            is_input ? ikat_mechanism_input(info, input) : &info->outputs[output];
-        ikat_status status = check_place(request, argument, &changed[i]);
+        use->tensor = changed[i].tensor;
+        use->values = changed[i].values;
+        ikat_status status = check_place(request, use);
         if (status) {
             return status;
         }
@@ -396,7 +489,7 @@ ikat_status ikati_request_derive(const ikati_request *request, const ikat_argume
     for (uint32_t i = 0; i < request->mechanism->info.num_outputs; i++) {
         out_request->outputs[i].tensor = (ikat_tensor){0};
     }
-    ikat_status status = own_lists(out_request);
+    ikat_status status = own_settings(out_request);
     status = status ? status : change_arguments(out_request, changed, num_changed);
     status = status ? status : check_tensors(out_request);
     if (!status && out_request->dtype != request->dtype) {

@@ -25,7 +25,9 @@ before=$(pictures_sum)
 # Tiles of 16 rows: they show at these sizes. Exit status 3: the mechanism has no pattern to show.
 show() {
     status=0
-    $ikat show --variant coop_any "$@" 2> "$out/message" || status=$?
+    variant=coop_any
+    [ "$1" != custom ] || variant=coop_expression
+    $ikat show --variant "$variant" "$@" 2> "$out/message" || status=$?
     [ "$status" -eq 0 ] || [ "$status" -eq 3 ] || cat "$out/message" >&2
     rm -f "$out/message"
     return "$status"

@@ -16,6 +16,9 @@ typedef enum ikat_setting_type {
     IKAT_SETTING_FLOAT,
     IKAT_SETTING_INT_LIST, // one or more integers; as text with commas between, "1,2,1,4"
     IKAT_SETTING_WORD,     // one of a few words; typed or not, it is given as text
+    IKAT_SETTING_STRING,   // any text, taken as it is: a pattern's expression
+    IKAT_SETTING_NUMBER, // an int32 when it is an integer, as text when written as an optional sign
+                         // and digits; else a float32
 } ikat_setting_type;
 
 // One input or output of a mechanism.
@@ -28,6 +31,8 @@ typedef enum ikat_setting_type {
 //           checks them; kernels stay in bounds whatever a tensor holds
 // structure an input that shapes the work itself: a host array given when the plan is made
 //           (ikat_argument.values), not bound to a buffer
+// max_count of a family, an optional row whose name ends in ".*": how many inputs with names of the
+//           caller's choice may be given, "table.NAME" of "table.*"; 0: no family
 typedef struct ikat_argument_info {
     const char *name;
     const char *shape;
@@ -36,13 +41,15 @@ typedef struct ikat_argument_info {
     bool optional;
     bool structure;
     const char *values;
+    uint32_t max_count;
 } ikat_argument_info;
 
 // One setting. `minimum` and `maximum` bound numbers, of lists each element; `default_text` is what
 // help shows, and what is parsed where the default is a plain value.
 //
 // words      of IKAT_SETTING_WORD: those it takes, NULL after the last
-// max_count  of IKAT_SETTING_INT_LIST: most elements; the least is one
+// max_count  of IKAT_SETTING_INT_LIST: most elements; the least is one. Of a family, "param.*": most
+//            settings of the caller's naming
 typedef struct ikat_setting_info {
     const char *name;
     ikat_setting_type type;
@@ -53,6 +60,15 @@ typedef struct ikat_setting_info {
     const char *const *words;
     uint32_t max_count;
 } ikat_setting_info;
+
+// Whether `name` is that of a row, or belongs to the family that the row is.
+static inline bool ikat_name_matches(const char *row, const char *name) {
+    while (*row && *row != '*' && *row == *name) {
+        row++;
+        name++;
+    }
+    return row[0] == '*' ? row[1] == '\0' && *name != '\0' : *row == *name;
+}
 
 // inputs  the mechanism's own; ikat_mechanism_input tells those that the library adds
 typedef struct ikat_mechanism_info {
@@ -95,8 +111,9 @@ IKAT_API const ikat_argument_info *ikat_mechanism_find_input(const ikat_mechanis
 //           from N(0,1), whole numbers from the range that the input's `values` name; or they follow
 //           the shape after `@`: a range "0..3" of whole numbers to draw from, or a list that is
 //           repeated as often as needed ("inf", "-inf" and "nan" too; "0*9" is nine zeros). dtypes
-//           as in the mechanism's inputs. A last word "!lse" names an output that the call does not
-//           make
+//           as in the mechanism's inputs; where a row allows int32 and others, int32, or float32 if
+//           the name is followed by ":float", "table.slope:float=4". A last word "!lse" names an
+//           output that the call does not make
 // settings  "causal=1 softcap=5"
 // notes     what makes this case worth having
 // name      begins with "large_" where only sampled rows can be compared with the reference

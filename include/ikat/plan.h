@@ -18,7 +18,7 @@ extern "C" {
 //
 // type   IKAT_SETTING_TEXT: `text` holds the value as the command line takes it ("256", "1,2",
 //        "0.5")
-//        IKAT_SETTING_WORD: `text` holds the word
+//        IKAT_SETTING_WORD, IKAT_SETTING_STRING: `text` holds the word or string
 //        IKAT_SETTING_INT_LIST: `integers`, borrowed for the call that takes the setting
 typedef struct ikat_setting {
     const char *name;
@@ -73,6 +73,14 @@ static inline ikat_setting ikat_setting_word(const char *name, const char *word)
     setting.name = name;
     setting.type = IKAT_SETTING_WORD;
     setting.value.text = word;
+    return setting;
+}
+
+static inline ikat_setting ikat_setting_string(const char *name, const char *string) {
+    ikat_setting setting;
+    setting.name = name;
+    setting.type = IKAT_SETTING_STRING;
+    setting.value.text = string;
     return setting;
 }
 
@@ -222,7 +230,7 @@ typedef enum ikat_pair {
 IKAT_API ikat_status ikat_plan_get_pairs(const ikat_plan *plan, ikat_plan_pairs *out_pairs);
 
 // Reads one row of the result back from a plan's steps: what its kernels do with each key. Lengths
-// are taken as full. Takes time in the number of tiles: for pictures and tests.
+// are taken as full, and no score is -inf. Takes time in the number of tiles: for pictures and tests.
 //
 // out_keys   num_keys elements, of ikat_pair each
 // out_tiles  num_keys elements: the number of the first tile that computes the pair, counted from 1

@@ -15,7 +15,9 @@
 // q from global memory, where the caches have it; general rows stage slices of q in `weights`.
 // More than COLUMNS value columns are taken one block after the other.
 //
-// Defines: TILE_ROWS (16, 32, 64), COLUMNS (64, 128, 256, 512).
+// Defines: TILE_ROWS (16, 32, 64), COLUMNS (64, 128, 256, 512). EXPRESSION: masks and scores are
+// expressions, run for one score after the other. Their stacks are in shared memory, too small for all
+// invocations at once: half of them wait.
 
 #include "../params/attend.h"
 #define KERNEL_PARAMS ATTEND_PARAMS
@@ -23,6 +25,12 @@
 #include "lib/kernel.glsl"
 #include "lib/numbers.glsl"
 #include "lib/repeat.glsl"
+#ifdef EXPRESSION
+#include "../params/expression.h"
+#define EVALUATING 64u // invocations at a time
+shared int expression_stack[EXPRESSION_STACK_WORDS * EVALUATING];
+#define EXPRESSION_STACK(k) expression_stack[uint(k) * EVALUATING + gl_LocalInvocationIndex % EVALUATING]
+#endif
 #include "lib/rows.glsl"
 
 layout(local_size_x = 128) in;
@@ -212,6 +220,28 @@ uint own_index(uint r) { return weight_index(OUT_GROUP, (ROW_GROUP & 1u) * SCORE
 #define PUT_ROW(r) weights[own_index(r)] = s[r];
 #define TAKE_ROW(r) s[r] = weights[own_index(r)];
 
+#ifdef EXPRESSION
+
+void finish_slowly(Tile t, int j0, bool cut) {
+    barrier();
+    OVER_SCORE_ROWS(PUT_ROW)
+    int j = j0 + int(KEY_GROUP * 4u);
+    [[dont_unroll]] for (uint turn = 0u; turn < GROUP_SIZE; turn += EVALUATING) {
+        bool mine = gl_LocalInvocationIndex - turn < EVALUATING;
+        [[dont_unroll]] for (uint n = 0u; mine && n < 4u * SCORE_ROWS; ++n) {
+            uint index = own_index(n / 4u);
+            uint row = ROW_GROUP * SCORE_ROWS + n / 4u;
+            weights[index][n % 4u] =
+                finish_score(t, cut, weights[index][n % 4u], row, j + int(n % 4u), TILE_ROWS);
+        }
+        barrier();
+    }
+    OVER_SCORE_ROWS(TAKE_ROW)
+    barrier();
+}
+
+#else
+
 // Cut tiles and modified scores: row by row through `weights`, so that the long code is there once a key
 // and not once a score. Barriers part this from other uses of `weights` before and after.
 void finish_slowly(Tile t, int j0, bool cut) {
@@ -228,6 +258,8 @@ void finish_slowly(Tile t, int j0, bool cut) {
     OVER_SCORE_ROWS(TAKE_ROW)
     barrier();
 }
+
+#endif
 
 void finish_scores(Tile t, int j0, bool cut) {
     if (cut || has_modifiers()) {

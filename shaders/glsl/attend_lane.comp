@@ -18,7 +18,8 @@
 // when one does: see walk().
 //
 // Defines: ROWS, KEYS, CUT_KEYS (at most KEYS: the same in tiles that an edge cuts), LANES (4, 8),
-// HEAD (largest D and Dv, a multiple of 4 * LANES), TEXEL: q, k and v are uniform texel buffers.
+// HEAD (largest D and Dv, a multiple of 4 * LANES), TEXEL: q, k and v are uniform texel buffers,
+// EXPRESSION: masks and scores are expressions, run where keys are cut.
 
 #include "../params/attend.h"
 #define KERNEL_PARAMS ATTEND_PARAMS
@@ -37,13 +38,20 @@ layout(std430, set = 0, binding = 0) readonly buffer Q { uint q[]; };
 layout(std430, set = 0, binding = 1) readonly buffer K { uint k[]; };
 layout(std430, set = 0, binding = 2) readonly buffer V { uint v[]; };
 #endif
+#ifdef EXPRESSION
+layout(std430, set = 0, binding = 3) readonly buffer Words { int expression_words[]; };
+#else
 layout(std430, set = 0, binding = 3) readonly buffer Bias { uint bias[]; };
+#endif
 layout(std430, set = 0, binding = 4) readonly buffer Heads { uint heads[]; };
 layout(std430, set = 0, binding = 5) writeonly buffer Out { uint out_words[]; };
 layout(std430, set = 0, binding = 6) writeonly buffer Lse { float lse[]; };
 layout(std430, set = 0, binding = 7) readonly buffer Schedule { uint schedule[]; };
 
 #include "lib/attend.glsl"
+#ifdef EXPRESSION
+#include "lib/attend_expression.glsl"
+#endif
 
 // load_NAME(e, d, size): elements d .. d + 3 of the row of `size` elements that starts at element
 // e; past the row's end its last elements come again: they are finite if the row is, and meet a
@@ -131,7 +139,11 @@ void modify_scores(Tile t, int j, int end, bool cut) {
         uint word = cut ? mask_word(t, j, own_row(a), TILE_ROWS) : 0u;
         EACH(b, step_keys(cut)) {
             int at = int(p.key_begin + key_at[b]);
+#ifdef EXPRESSION
+            if (cut) score[a][b] = evaluate_score(t, score[a][b], i, at);
+#else
             if (has_modifiers()) score[a][b] = modify_score(t, score[a][b], i, at);
+#endif
             if (cut) {
                 if (has(OPTION_CLUSTERS)) score[a][b] += key_weight(t, at);
                 bool sees = own_key(j, b) < end && visible(t, i, at);
@@ -252,7 +264,7 @@ void finish(Tile t) {
 void walk_range(Tile t) {
     int step = own_key(0, KEYS) - own_key(0, 0);
     int rest = t.full_first + (t.full_end - t.full_first) / step * step;
-    if (!has(OPTION_BIAS) && t.full_first < rest) walk(t, t.full_first, rest, false);
+    if (!has(OPTION_BIAS | OPTION_SCORE_EXPRESSION) && t.full_first < rest) walk(t, t.full_first, rest, false);
     walk_cut(t, rest);
 }
 

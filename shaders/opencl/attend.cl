@@ -15,7 +15,7 @@
 //
 // Reads q, k, v, bias, heads; writes out and lse of its rows. Defines: GROUP_SIZE, TILE_ROWS,
 // TILE_KEYS, COLUMNS, SLICE and ALIGNED: 1 if sizes, strides and offsets are multiples of 4
-// elements.
+// elements. EXPRESSION: masks and scores are expressions; `bias` is their words.
 #define LANES 1
 #include "params/attend.h"
 #define KERNEL_PARAMS ATTEND_PARAMS
@@ -23,6 +23,16 @@
 #include "lib/numbers.cl"
 #include "lib/storage.cl"
 #include "lib/attend.cl"
+#ifdef EXPRESSION
+#define EXPRESSION_STACK_POINTER __local int *
+#define EXPRESSION_STACK(k) stack[(k) * GROUP_SIZE]
+#define EXPRESSION_WORDS __global const int *words, __local int *stack
+#define EXPRESSION_ARGUMENTS words, stack
+#include "lib/attend_expression.cl"
+#else
+#define EXPRESSION_WORDS __global const Bias *bias
+#define EXPRESSION_ARGUMENTS bias
+#endif
 
 #define ROWS (TILE_ROWS * 16 / GROUP_SIZE)
 #define KEYS (TILE_KEYS / 16)
@@ -127,20 +137,23 @@ static inline int key_at(const Params *p, const Tile *t, const Run *run, int pla
 static inline bool hides(const Params *p, const Tile *t, const Run *run, int row, int place, int i,
                          int key) {
     if (has(OPTION_WINDOW | OPTION_SCHEDULE) && !visible(p, t, i, key)) return true;
-    return has(OPTION_SCHEDULE) && run->mask != ATTEND_NO_MASK &&
+    return has(OPTION_SCHEDULE) && run->mask < ATTEND_EVALUATE &&
            !(*mask_words(p, t, run, place, row, TILE_ROWS) >> (place & 31) & 1u);
 }
 
 // Scales the scores or applies their modifiers; on a cut tile removes what a row does not see. j:
 // the tile's first key.
-static inline void modify_scores(const Params *p, const Tile *t, const Run *run,
-                                 __global const Bias *bias, int j,
-                                 bool cut, uint lane, float scores[ROWS][KEYS]) {
+static inline void modify_scores(const Params *p, const Tile *t, const Run *run, EXPRESSION_WORDS,
+                                 int j, bool cut, uint lane, float scores[ROWS][KEYS]) {
     EACH_ROW EACH_KEY {
         const int row = min((int)row_of(lane) + r, t->rows - 1);
         const int place = j + (int)column_of(lane) + 16 * x;
         const int i = query_at(p, t, row), key = key_at(p, t, run, place);
         float s = scores[r][x];
+#ifdef EXPRESSION
+        s = evaluate_score(p, t, run, EXPRESSION_ARGUMENTS, has_modifiers() ? s : s * p->scale * LOG2_E, i,
+                           key);
+#else
         if (has_modifiers()) {
             const float b = has(OPTION_BIAS) ? load_bias(p, t, bias, i, key) : 0.0f;
             s = modify_score(p, t, s, i, key, b);
@@ -148,6 +161,7 @@ static inline void modify_scores(const Params *p, const Tile *t, const Run *run,
             s *= p->scale * LOG2_E;
         }
         if (cut && has(OPTION_CLUSTERS) && key == t->valid_keys - 1) s += t->tail;
+#endif
         if (cut && (place >= run->end || hides(p, t, run, row, place, i, key))) s = -INFINITY;
         scores[r][x] = s;
     }
@@ -268,6 +282,11 @@ attend(__global const Storage *q, __global const Storage *k, __global const Stor
     __local float4 tile[TILE_KEYS * SLICE_VECTORS];
     __local float weights[TILE_ROWS * TILE_KEYS];
     const Params *p = &params;
+#ifdef EXPRESSION
+    __local int stacks[EXPRESSION_STACK_WORDS * GROUP_SIZE];
+    __global const int *words = (__global const int *)bias;
+    __local int *stack = stacks + get_local_id(0);
+#endif
     const Tile t = tile_of_group(p, heads, schedule, group_index(first_group), TILE_ROWS);
     if (has(OPTION_SCHEDULE) && t.rows == 0) return;
     const uint k_base = p->base_k + t.batch * p->k_batch + t.kv_head * p->k_head;
@@ -286,7 +305,7 @@ attend(__global const Storage *q, __global const Storage *k, __global const Stor
                 const bool cut = keys < TILE_KEYS || j < run.full_first || j + keys > run.full_end;
                 float scores[ROWS][KEYS];
                 compute_scores(p, &t, &run, tile, q, k, k_base, j, keys, lane, scores);
-                modify_scores(p, &t, &run, bias, j, cut, lane, scores);
+                modify_scores(p, &t, &run, EXPRESSION_ARGUMENTS, j, cut, lane, scores);
                 barrier(CLK_LOCAL_MEM_FENCE);
                 compute_weights(weights, scores, lane, &state);
                 add_values(p, &t, &run, tile, weights, v, v_base, j, keys, column, cut, lane, &state);

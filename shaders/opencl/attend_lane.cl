@@ -14,7 +14,7 @@
 // select per element.
 //
 // Reads q, k, v, bias, heads; writes out and lse of its rows. Defines: SIZE_QK, SIZE_V (largest
-// sizes), ROW_VECTORS.
+// sizes), ROW_VECTORS. EXPRESSION: masks and scores are expressions; `bias` is their words.
 #define LANES 16
 #include "params/attend.h"
 #define KERNEL_PARAMS ATTEND_PARAMS
@@ -22,6 +22,11 @@
 #include "lib/numbers.cl"
 #include "lib/storage.cl"
 #include "lib/attend.cl"
+#ifdef EXPRESSION
+#define EXPRESSION_WORDS __global const int *words
+#define EXPRESSION_ARGUMENTS words
+#include "lib/attend_expression.cl"
+#endif
 
 #define TILE_ROWS (LANES * ROW_VECTORS)
 #define TILE_KEYS 64
@@ -168,10 +173,25 @@ static inline Ints lane_rows(const Tile *t, const State *state, int r) {
 #endif
 }
 
+#ifdef EXPRESSION
+// The scores of a vector of rows, one after the other.
+static inline Reals evaluate_lanes(const Params *p, const Tile *t, const Run *run,
+                                   __global const Bias *bias, Reals s, Ints rows, int key) {
+    __global const int *words = (__global const int *)bias;
+    float scores[LANES];
+    int positions[LANES];
+    vstore16(s, 0, scores);
+    vstore16(rows, 0, positions);
+    _Pragma("nounroll") for (int lane = 0; lane < LANES; lane++) scores[lane] =
+        evaluate_score(p, t, run, words, scores[lane], positions[lane], key);
+    return vload16(0, scores);
+}
+#endif
+
 // Applies the score modifiers and, on a cut tile, removes what a row does not see. Returns true if
 // a key was removed.
-static inline bool modify_scores(const Params *p, const Tile *t, const Run *run, State *state,
-                                 int j, int keys,
+static inline bool modify_scores(const Params *p, const Tile *t, const Run *run,
+                                 __global const Bias *bias, State *state, int j, int keys,
                                  bool cut) {
     Ints removed = 0;
     for (int x = 0; x < keys; x++) {
@@ -183,12 +203,16 @@ static inline bool modify_scores(const Params *p, const Tile *t, const Run *run,
             b = vload16(r, state->bias[x]);
 #endif
             const int key = key_at(state, j, x);
+#ifdef EXPRESSION
+            s = evaluate_lanes(p, t, run, bias, s, lane_rows(t, state, r), key);
+#else
             if (has_modifiers()) s = modify_score(p, t, s, lane_rows(t, state, r), key, b);
             if (has(OPTION_CLUSTERS) && key == t->valid_keys - 1) s += t->tail;
+#endif
             if (has(OPTION_WINDOW | OPTION_SCHEDULE) && cut)
                 s = visible(p, t, lane_rows(t, state, r), key) ? s : (Reals)(-INFINITY);
 #if OPTIONS & OPTION_SCHEDULE
-            if (run->mask != ATTEND_NO_MASK)
+            if (run->mask < ATTEND_EVALUATE)
                 s = mask_bits(p, t, run, j + x, r) ? s : (Reals)(-INFINITY);
 #endif
             removed |= is_negative_infinity(s);
@@ -294,7 +318,7 @@ static inline void walk_run(const Params *p, const Tile *t, const Run *run,
         load_bias_tile(p, t, bias, state, j, keys);
 #endif
         bool removed = false;
-        if (cut || has_modifiers()) removed = modify_scores(p, t, run, state, j, keys, cut);
+        if (cut || has_modifiers()) removed = modify_scores(p, t, run, bias, state, j, keys, cut);
         compute_weights(state, keys);
         if (removed) {
             add_values(p, state, values, v_first, keys, true);

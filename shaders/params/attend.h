@@ -6,7 +6,9 @@
 // inside the binding, filled when buffers are bound (bindings start at an aligned address below the
 // tensor).
 //   q k v out   float32 or float16 storage (OPTION_HALF), strides in elements, innermost stride 1
-//   bias        float32 or float16 storage (OPTION_BIAS_HALF), innermost stride 1
+//   bias        float32 or float16 storage (OPTION_BIAS_HALF), innermost stride 1. Variants with
+//               EXPRESSION defined take no bias: here are the words of their expressions, bound at
+//               their beginning
 //   heads       what kernel `heads` wrote: 4 words a (batch, head): valid keys, valid queries,
 //               ALiBi slope (with OPTION_CLUSTERS: log2 weight of the last valid key), sink
 //   lse         float32, one value a row
@@ -34,6 +36,9 @@
 //   class_at, tiles_at, entries_at, positions_at, masks_at   parts of `schedule`, in words
 //   class_batch      stride of classes along the batch, in words
 //   out_shift        results of the query at position i go to position i + out_shift
+//   batch_begin, head_begin   the step's first batch entry and head of the call
+//   mask_at, score_at         programs in the words of expressions (lib/expression_run.h), and their
+//   mask_words, score_words   lengths; 0: none
 //   rows_packed      1: they go to row (tile * tile rows + row of the tile) instead
 #define ATTEND_PARAMS(X)                                                                                              \
     X(uint, base_q) X(uint, base_k) X(uint, base_v) X(uint, base_bias) X(uint, base_heads) X(uint, base_out)          \
@@ -54,7 +59,9 @@
     X(int, window_left) X(int, window_right)                                                                          \
     X(uint, unroll_guard)                                                                                             \
     X(uint, class_at) X(uint, class_batch) X(uint, tiles_at) X(uint, entries_at) X(uint, positions_at)                \
-    X(uint, masks_at) X(int, out_shift) X(uint, rows_packed)
+    X(uint, masks_at) X(int, out_shift) X(uint, rows_packed)                                                          \
+    X(uint, batch_begin) X(uint, head_begin)                                                                          \
+    X(uint, mask_at) X(uint, mask_words) X(uint, score_at) X(uint, score_words)
 
 // Specialisation constants: X(id, name), all uint.
 #define ATTEND_SPECIALISATION(X) X(0, OPTIONS)
@@ -71,18 +78,21 @@
 #define OPTION_OUT_FLOAT 512u // out is float32 whatever q is (partial results, and halves that need packing)
 #define OPTION_SCHEDULE 1024u // rows and keys come from `schedule`
 #define OPTION_CLUSTERS 2048u // rows and keys are clusters: the last valid key has a weight from `heads`, all others 1
+#define OPTION_SCORE_EXPRESSION 4096u // scores go through an expression
 
 // The words of a schedule. A (batch, head) has a class, word class_at + batch * class_batch + head; a
 // class has num_query_tiles tiles of num_splits records each, a workgroup a record, from tiles_at on:
 //   position of the first row, distance of rows, number of rows, first entry, end of entries
 //   (first entry ATTEND_PRUNED: the rows are written as if they were padding)
 // An entry is a run of keys that the rows walk:
-//   position of the first key, distance of keys, number of keys, mask (or ATTEND_NO_MASK)
+//   position of the first key, distance of keys, number of keys, mask (or ATTEND_NO_MASK, or
+//   ATTEND_EVALUATE: the mask expression tells)
 // Distance 0: positions are read from the table of positions, from positions_at + the first word on.
 // Positions ascend. A mask of up to ATTEND_MASK_KEYS keys begins at masks_at + its number: bit
 // (key % 32) of word (key / 32 * tile rows + row) says whether the row sees the key.
 #define ATTEND_TILE_WORDS 5
 #define ATTEND_ENTRY_WORDS 4
 #define ATTEND_MASK_KEYS 64
+#define ATTEND_EVALUATE 0xfffffffeu
 #define ATTEND_NO_MASK 0xffffffffu
 #define ATTEND_PRUNED 0xffffffffu

@@ -58,6 +58,8 @@ static const ikat_mechanism_case cases[] = {
      "three query heads a key/value head"},
     {"everything", "q=2,4,333,24 k=2,2,333,24 v=2,2,333,40 lengths=2@333,201",
      "block_size=10 causal=1 scale=0.2", "all options at once"},
+    {"head_mask", QKV("1,4,90,16", "1,4,90,16") " head_mask=4@1,0,1,1", "block_size=8 causal=1",
+     "a pruned head"},
     {"no_batch", QKV("0,2,200,16", "0,2,200,16"), "", "B = 0"},
     {"one_position", QKV("2,2,1,16", "2,2,1,16"), "", "out is v"},
 };

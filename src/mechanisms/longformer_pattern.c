@@ -169,7 +169,7 @@ static bool sees_local(const ikati_pattern *pattern, uint32_t class_index, uint3
 static void describe_causal_rows(const ikati_positions *rows, ikati_pattern_sink *sink) {
     const uint32_t first = rows->table[0], last = rows->table[rows->count - 1];
     sink->group(sink, rows);
-    ikati_key_set set = {ikati_span(0, 1, first + 1), IKATI_NO_LEFT, IKATI_NO_RIGHT, false};
+    ikati_key_set set = {ikati_span(0, 1, first + 1), IKATI_NO_LEFT, IKATI_NO_RIGHT, false, false};
     sink->keys(sink, &set);
     if (last > first) {
         set.keys = ikati_span(first + 1, 1, last - first);

@@ -123,6 +123,19 @@ static void test_bad_calls(void **state) {
         {"longformer --device cpu --in q=q.npy --in k=q.npy --in v=q.npy "
          "--in global_mask=mask_k.npy --out out=o.npy",
          "global_mask"},
+        {"custom %s --set 'mask=j <= ii' --out out=o.npy", "mask, column 6"},
+        {"custom %s --set 'mask=' --out out=o.npy", "mask"},
+        {"custom %s --set 'mask=score > 0' --out out=o.npy", "mask, column 1"},
+        {"custom %s --set 'score=min(score)' --out out=o.npy", "score, column"},
+        {"custom %s --set 'mask=doc[i]' --out out=o.npy", "doc"},
+        {"custom %s --set param.i=1 --out out=o.npy", "param.i"},
+        {"custom %s --set param.=1 --out out=o.npy", "param."},
+        {"custom %s --set param.x=1e400 --out out=o.npy", "param.x"},
+        {"custom %s --set param.x=2147483648 --out out=o.npy", "param.x"},
+        {"custom %s --set param.x=y --out out=o.npy", "param.x"},
+        {"custom %s --set tile=0 --out out=o.npy", "tile"},
+        {"custom %s --in table.t=deep.npy --out out=o.npy", "table.t"},
+        {"dense %s --in table.t=slopes.npy --out out=o.npy", "table.t"},
         {"longformer %s --set dilation= --out out=o.npy", "dilation"},
         {"longformer %s --set dilation=1, --out out=o.npy", "dilation"},
         {"longformer %s --set dilation=1,0 --out out=o.npy", "dilation"},
@@ -336,7 +349,7 @@ static double file_error(const char *got_name, const char *expected_name) {
 
 // " --set NAME=VALUE", lists with commas.
 static size_t print_setting(const cJSON *item, char *out, size_t capacity) {
-    size_t length = (size_t)snprintf(out, capacity, " --set %s=", item->string);
+    size_t length = (size_t)snprintf(out, capacity, " --set '%s=", item->string);
     const cJSON *element = cJSON_IsArray(item) ? item->child : item;
     for (bool first = true; element && (first || cJSON_IsArray(item)); element = element->next) {
         const char *comma = first ? "" : ",";
@@ -347,7 +360,7 @@ static size_t print_setting(const cJSON *item, char *out, size_t capacity) {
                                          element->valuedouble);
         first = false;
     }
-    return length;
+    return length + (size_t)snprintf(out + length, capacity - length, "'");
 }
 
 // A case below tests/data/cases, "dense/plain"; its outputs out and lse.
@@ -428,6 +441,7 @@ static void test_known_answers(void **state) {
     check_known("local/2d-lengths");
     check_known("axial/lengths-shift");
     check_known("hierarchical/lengths-causal");
+    check_known("custom/map-constant");
 }
 
 int main(int argc, char **argv) {

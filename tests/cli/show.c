@@ -81,8 +81,8 @@ static void test_structure(void **state) {
 // Every mechanism has a picture, or the program says that it has none.
 static void test_examples(void **state) {
     (void)state;
-    static const char *const shown[] = {"dense",     "longformer", "bigbird", "sparse",
-                                        "blockwise", "local",      "axial"};
+    static const char *const shown[] = {"dense",  "longformer", "bigbird", "sparse",
+                                        "custom", "blockwise",  "local",   "axial"};
     const ikat_mechanism_info *info;
     for (size_t i = 0; i < sizeof(shown) / sizeof(shown[0]); i++) {
         assert_int_equal(shell_run("show %s", shown[i]), 0);

@@ -65,11 +65,12 @@ rows() {
 
 # OPTIONS worth looking at: none, halves, all that cost registers. Numbers from
 # shaders/params/<kernel>.h.
-options_of() {
-    case $1 in
-        attend) echo "0 1 506 511 1344" ;;
-        heads) echo "0 127 129" ;;
-        merge | spread | coarsen) echo "0 3" ;;
+options_of() { # kernel needs
+    case $1:$2 in
+        attend:*NEED_EXPRESSION*) echo "1280 5376 5441" ;;
+        attend:*) echo "0 1 506 511 1344" ;;
+        heads:*) echo "0 127 129" ;;
+        merge:* | spread:* | coarsen:*) echo "0 3" ;;
         *) echo 0 ;;
     esac
 }
@@ -120,7 +121,7 @@ for list in "$shaders"/variants/*.inc; do
         [ -z "$only_variant" ] || [ "$only_variant" = "$variant" ] || continue
         case $needs in *NEED_CPU*) [ -n "$only_variant" ] || continue ;; esac
         expand "$source" > "$work/source.cl" || exit 1
-        for options in $(options_of "$kernel"); do
+        for options in $(options_of "$kernel" "$needs"); do
             for device in $devices; do
                 check "$kernel" "$variant" "$source" "$defines" "$needs" "$options" "$device"
             done

@@ -49,6 +49,7 @@ list_rows() {
 # Values of OPTIONS that a row is compiled with: nothing but lse, and everything at once (params/<kernel>.h).
 options_of() {
     case $1:$2 in
+        attend:*NEED_EXPRESSION*) echo 0x500 0x1500 0x1541 ;;
         attend:*NEED_DENSE*NEED_HALF*) echo 0x101 0x1ff ;;
         attend:*NEED_DENSE*NEED_FLOAT*) echo 0x100 0x1fa ;;
         attend:*NEED_HALF*) echo 0x101 0x1ff 0x541 ;;

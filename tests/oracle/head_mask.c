@@ -23,8 +23,9 @@ static oracle *begin(const char *mechanism, const int32_t *mask) {
     return call;
 }
 
-static const char *const mechanisms[] = {"dense",     "longformer", "bigbird", "sparse",
-                                         "blockwise", "local",      "axial"};
+static const char *const mechanisms[] = {"dense",  "longformer", "bigbird",
+                                         "sparse", "custom",     "blockwise",
+                                         "local",  "axial",      "hierarchical"};
 enum { NUM_MECHANISMS = sizeof(mechanisms) / sizeof(mechanisms[0]) };
 
 static double all_ones_is_plain(void) {

@@ -70,7 +70,7 @@ static void check_pattern(const ikati_pattern *pattern, uint32_t num_heads, uint
     const uint32_t tiles[] = {1, 16, 64};
     reading *read = malloc(sizeof(*read));
     for (size_t t = 0; t < sizeof(tiles) / sizeof(tiles[0]); t++) {
-        ikati_schedule_params params = {1, num_heads, tiles[t], max_keys, 1};
+        ikati_schedule_params params = {1, num_heads, tiles[t], max_keys, 1, {0, 0}};
         ikati_schedule schedule;
         assert_int_equal(ikati_schedule_build(&host, pattern, &params, &schedule), IKAT_OK);
         double visible = 0;
@@ -97,7 +97,7 @@ static void check_pattern(const ikati_pattern *pattern, uint32_t num_heads, uint
 static void describe_band(const ikati_pattern *pattern, uint32_t class_index,
                           ikati_pattern_sink *sink) {
     const ikati_positions all = ikati_span(0, 1, pattern->num_queries);
-    const ikati_key_set set = {ikati_span(0, 1, pattern->num_keys), -37, 5, false};
+    const ikati_key_set set = {ikati_span(0, 1, pattern->num_keys), -37, 5, false, false};
     sink->group(sink, &all);
     if (class_index == 0) {
         sink->keys(sink, &set);
@@ -161,9 +161,9 @@ static void describe_residues(const ikati_pattern *pattern, uint32_t class_index
     for (uint32_t r = 0; r < 3; r++) {
         uint32_t count = (pattern->num_queries - r + 2) / 3;
         ikati_positions own = ikati_span(r, 3, count);
-        ikati_key_set band = {own, -20, 0, false};
+        ikati_key_set band = {own, -20, 0, false, false};
         ikati_key_set global = {
-            {0, 0, NUM_GATHERED, gathered}, IKATI_NO_LEFT, IKATI_NO_RIGHT, true};
+            {0, 0, NUM_GATHERED, gathered}, IKATI_NO_LEFT, IKATI_NO_RIGHT, true, false};
         sink->group(sink, &own);
         sink->keys(sink, &band);
         sink->keys(sink, &global);
@@ -191,14 +191,15 @@ static void describe_split(const ikati_pattern *pattern, uint32_t class_index,
                            ikati_pattern_sink *sink) {
     (void)class_index;
     ikati_positions rows = {0, 0, NUM_GATHERED, gathered};
-    ikati_key_set all = {ikati_span(0, 1, pattern->num_keys), IKATI_NO_LEFT, IKATI_NO_RIGHT, false};
+    ikati_key_set all = {ikati_span(0, 1, pattern->num_keys), IKATI_NO_LEFT, IKATI_NO_RIGHT, false,
+                         false};
     sink->group(sink, &rows);
     sink->keys(sink, &all);
     for (uint32_t i = 0; i < pattern->num_queries; i++) {
         if (!is_gathered(i)) {
             ikati_positions one = ikati_span(i, 1, 1);
             ikati_key_set block = {ikati_span(i / 10 * 10, 1, 10), IKATI_NO_LEFT, IKATI_NO_RIGHT,
-                                   false};
+                                   false, false};
             sink->group(sink, &one);
             sink->keys(sink, &block);
         }
@@ -211,7 +212,7 @@ static void long_tiles_are_split(void **state) {
         .num_queries = 600, .num_keys = 600, .num_classes = 1, .describe = describe_split};
     check_pattern(&pattern, 1, 128, sees_split);
 
-    ikati_schedule_params params = {1, 1, 16, 128, 1};
+    ikati_schedule_params params = {1, 1, 16, 128, 1, {0, 0}};
     ikati_schedule s;
     assert_int_equal(ikati_schedule_build(&host, &pattern, &params, &s), IKAT_OK);
     assert_int_equal(s.split.num_tiles, 1);
@@ -236,7 +237,7 @@ static void masks_are_few(void **state) {
                                  .num_keys = 4096u << i,
                                  .num_classes = 1,
                                  .describe = describe_band};
-        ikati_schedule_params params = {2, 8, 16, 1 << 20, 1};
+        ikati_schedule_params params = {2, 8, 16, 1 << 20, 1, {0, 0}};
         ikati_schedule schedule;
         assert_int_equal(ikati_schedule_build(&host, &pattern, &params, &schedule), IKAT_OK);
         assert_true(schedule.num_masks <= 6);

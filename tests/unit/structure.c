@@ -290,7 +290,6 @@ static void words(void **state) {
     }
 }
 
-// Devices do not prune heads yet, and say so.
 // Pruned heads are not computed.
 static void head_mask_on_devices(void **state) {
     (void)state;

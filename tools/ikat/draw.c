@@ -78,6 +78,11 @@ static bool parse_input(const char *text, size_t length, cli_drawing *out, const
         return false;
     }
     memcpy(input->name, text, name_length);
+    char *type = strstr(input->name, ":float");
+    if (type) {
+        *type = '\0';
+        input->floating = true;
+    }
     input->info = ikat_mechanism_find_input(out->info, input->name);
     const char *end = text + length;
     const char *at = memchr(equals, '@', (size_t)(end - equals));
@@ -266,8 +271,8 @@ static bool parse_settings(cli_drawing *out, const char *text) {
 // Tensors that may have either type have the other one where one key dominates, so that both
 // mixtures occur.
 static ikat_dtype pick_dtype(const cli_drawn *input, ikat_dtype main, cli_fill fill) {
-    if (!input->info) {
-        return main;
+    if (!input->info || input->floating) {
+        return input->floating ? IKAT_FLOAT32 : main;
     }
     ikat_dtype other = main == IKAT_FLOAT16 ? IKAT_FLOAT32 : IKAT_FLOAT16;
     bool swap = fill == FILL_DOMINANT && strcmp(input->info->dtype, "any float") == 0;

@@ -22,10 +22,12 @@ const char *fill_name(cli_fill fill);
 
 // The inputs of one call: packed host arrays.
 //
-// tensors  name, dtype, shape; `data` to be freed by drawing_free
+// tensors   name, dtype, shape; `data` to be freed by drawing_free
+// floating  the example says that it is float32
 typedef struct cli_drawn {
     char name[32];
     const ikat_argument_info *info; // NULL: the mechanism has no such input
+    bool floating;
     ikat_tensor tensor;
     void *data;
 } cli_drawn;

@@ -31,7 +31,8 @@ static void print_arguments(const ikat_mechanism_info *info) {
 }
 
 static void print_range(const ikat_setting_info *setting, char *out, size_t capacity) {
-    static const char *const names[] = {"text", "int", "float", "ints", "word"};
+    static const char *const names[] = {"text", "int",  "float",       "ints",
+                                        "word", "text", "int or float"};
     out[0] = '\0';
     if (setting->type == IKAT_SETTING_WORD) {
         for (uint32_t i = 0; setting->words[i]; i++) {
@@ -40,7 +41,7 @@ static void print_range(const ikat_setting_info *setting, char *out, size_t capa
         return;
     }
     tool_append(out, capacity, "%s", names[setting->type]);
-    if (setting->type == IKAT_SETTING_TEXT) {
+    if (setting->type == IKAT_SETTING_TEXT || setting->type >= IKAT_SETTING_STRING) {
         return;
     }
     // Bounds beyond these are none to the reader.

@@ -21,7 +21,7 @@ typedef struct input_file {
 const ikat_argument_info *load_find(const ikat_argument_info *list, uint32_t num,
                                     const char *name) {
     for (uint32_t i = 0; i < num; i++) {
-        if (strcmp(list[i].name, name) == 0) {
+        if (ikat_name_matches(list[i].name, name)) {
             return &list[i];
         }
     }
@@ -33,6 +33,9 @@ static bool has_main_type(const ikat_argument_info *info) {
 }
 
 ikat_dtype load_dtype(const ikat_argument_info *info, ikat_dtype main) {
+    if (strcmp(info->dtype, "int32 or any float") == 0) {
+        return IKAT_INT32;
+    }
     if (has_main_type(info) || strcmp(info->dtype, "any float") == 0) {
         return main;
     }

@@ -67,7 +67,8 @@ void order_edges(inout Tile t) {
     t.end = max(t.end, t.first);
     t.full_first = clamp(t.full_first, t.first, t.end);
     t.full_end = clamp(t.full_end, t.full_first, t.end);
-    if (has(OPTION_BIAS)) t.full_end = t.full_first; // a bias may remove any key
+    // A bias or an expression may remove any key.
+    if (has(OPTION_BIAS | OPTION_SCORE_EXPRESSION)) t.full_end = t.full_first;
 }
 
 // The keys of this split that are bound and valid, then what the window leaves of them.
@@ -178,7 +179,7 @@ bool is_valid_row(Tile t, uint position) {
 
 // Bits of the mask of 32 keys from j / 32 * 32 on, for row r of the tile.
 uint mask_word(Tile t, int j, uint r, uint tile_rows) {
-    if (!has(OPTION_SCHEDULE) || t.mask == ATTEND_NO_MASK) return ~0u;
+    if (!has(OPTION_SCHEDULE) || t.mask >= ATTEND_EVALUATE) return ~0u;
     return scheduled(p.masks_at + t.mask + uint(j) / 32u * tile_rows + r);
 }
 
@@ -190,16 +191,20 @@ bool visible(Tile t, int i, int j) {
     return (p.window_left < 0 || left <= p.window_left) && (p.window_right < 0 || -left <= p.window_right);
 }
 
+#ifndef EXPRESSION
 float load_bias(Tile t, int i, int j) {
     uint e = p.base_bias + t.batch * p.bias_batch + t.head * p.bias_head +
              (uint(i) - p.query_begin) * p.bias_row + (uint(j) - p.key_begin);
     if (!has(OPTION_BIAS_HALF)) return uintBitsToFloat(bias[e]);
     return unpackHalf2x16(bias[e >> 1])[e & 1u];
 }
+#endif
 
 // True if a score goes through modify_score; else the scale (times log2 e) can be multiplied into q
 // once.
-bool has_modifiers() { return has(OPTION_SOFTCAP | OPTION_ALIBI | OPTION_BIAS); }
+bool has_modifiers() {
+    return has(OPTION_SOFTCAP | OPTION_ALIBI | OPTION_BIAS | OPTION_SCORE_EXPRESSION);
+}
 
 // From the plain product q.k to the score in units of log 2. A bias of -inf removes the key
 // whatever q and k hold.
@@ -207,10 +212,12 @@ float modify_score(Tile t, float dot_qk, int i, int j) {
     float s = p.scale * dot_qk;
     if (has(OPTION_SOFTCAP)) s = p.softcap * tanh_exact(s / p.softcap);
     if (has(OPTION_ALIBI)) s -= t.slope * float(abs(i + t.diagonal - j));
+#ifndef EXPRESSION
     if (has(OPTION_BIAS)) {
         float b = load_bias(t, i, j);
         s = is_negative_infinity(b) ? b : s + b;
     }
+#endif
     return s * LOG2_E;
 }
 

@@ -43,7 +43,11 @@
 layout(std430, set = 0, binding = 0) readonly buffer Q { ROW_WORD q[]; };
 layout(std430, set = 0, binding = 1) readonly buffer K { ROW_WORD k[]; };
 layout(std430, set = 0, binding = 2) readonly buffer V { ROW_WORD v[]; };
+#ifdef EXPRESSION
+layout(std430, set = 0, binding = 3) readonly buffer Words { int expression_words[]; };
+#else
 layout(std430, set = 0, binding = 3) readonly buffer Bias { uint bias[]; };
+#endif
 layout(std430, set = 0, binding = 4) readonly buffer Heads { uint heads[]; };
 layout(std430, set = 0, binding = 5) writeonly buffer Out { uint out_words[]; };
 layout(std430, set = 0, binding = 6) writeonly buffer Lse { float lse[]; };
@@ -51,6 +55,9 @@ layout(std430, set = 0, binding = 7) readonly buffer Schedule { uint schedule[];
 
 #include "attend.glsl"
 #include "store.glsl"
+#ifdef EXPRESSION
+#include "attend_expression.glsl"
+#endif
 
 ROW_LOADER(load_q, q_at, q)
 ROW_LOADER(load_k, k_at, k)
@@ -69,9 +76,13 @@ float finish_score(Tile t, bool cut, float dot_qk, uint row, int j, uint tile_ro
         if (!(j >= t.first && j < t.end && visible(t, i, at))) return -INFINITY;
         if (has(OPTION_SCHEDULE) && (mask_word(t, j, row, tile_rows) >> (j & 31) & 1u) == 0u) return -INFINITY;
     }
+#ifdef EXPRESSION
+    return evaluate_score(t, has_modifiers() ? dot_qk : dot_qk * (p.scale * LOG2_E), i, at);
+#else
     if (has_modifiers()) return modify_score(t, dot_qk, i, at);
     float s = dot_qk * (p.scale * LOG2_E);
     return cut && has(OPTION_CLUSTERS) ? s + key_weight(t, at) : s;
+#endif
 }
 
 float max_of(vec4 x) { return max(max(x.x, x.y), max(x.z, x.w)); }

@@ -69,7 +69,8 @@ static inline void order_edges(Run *run) {
     run->end = max(run->end, run->first);
     run->full_first = clamp(run->full_first, run->first, run->end);
     run->full_end = clamp(run->full_end, run->full_first, run->end);
-    if (has(OPTION_BIAS)) run->full_end = run->full_first; // a bias may remove any key
+    // A bias or an expression may remove any key.
+    if (has(OPTION_BIAS | OPTION_SCORE_EXPRESSION)) run->full_end = run->full_first;
 }
 
 // The keys of the tile's split that are bound and valid, then what the window leaves of them.
@@ -209,7 +210,9 @@ static inline float load_bias(const Params *p, const Tile *t, __global const Bia
 
 // True if a score goes through modify_score; else the scale (times log2 e) can be multiplied into q
 // once.
-static inline bool has_modifiers(void) { return has(OPTION_SOFTCAP | OPTION_ALIBI | OPTION_BIAS); }
+static inline bool has_modifiers(void) {
+    return has(OPTION_SOFTCAP | OPTION_ALIBI | OPTION_BIAS | OPTION_SCORE_EXPRESSION);
+}
 
 // What q is multiplied by before the product with k.
 static inline float query_factor(const Params *p) {
