@@ -147,7 +147,7 @@ static inline void add_values(const Params *p, State *state, __global const Stor
                               int keys, bool removed) {
     for (uint d = 0; d < p->value_size; d += COLUMN_VECTORS * LANES) {
         Reals sum[ROWS][COLUMN_VECTORS];
-        EACH_ROW EACH_COLUMN_VECTOR sum[r][x] = state->sums[r][d / LANES + x] * state->rescale[r];
+        EACH_ROW EACH_COLUMN_VECTOR sum[r][x] = 0.0f; // of the tile alone: long sums lose less
         uint e = first;
         for (int j = 0; j < keys; j++, e += p->v_row) {
             Reals value[COLUMN_VECTORS];
@@ -157,7 +157,8 @@ static inline void add_values(const Params *p, State *state, __global const Stor
                 if (!removed || weight != 0.0f) EACH_COLUMN_VECTOR sum[r][x] += weight * value[x];
             }
         }
-        EACH_ROW EACH_COLUMN_VECTOR state->sums[r][d / LANES + x] = sum[r][x];
+        EACH_ROW EACH_COLUMN_VECTOR state->sums[r][d / LANES + x] =
+            state->sums[r][d / LANES + x] * state->rescale[r] + sum[r][x];
     }
 }
 
