@@ -68,12 +68,12 @@ ikati_cost ikati_attention_cost(const ikati_request *request, double visible_pai
     return result;
 }
 
-ikati_cost ikati_attention_cost_of(const ikati_request *request, ikat_status status,
-                                   ikati_patterns *patterns) {
+ikati_cost ikati_attention_cost_patterns(const ikati_request *request) {
+    ikati_patterns patterns;
     double pairs = -1;
-    if (!status) {
-        pairs = ikati_patterns_count(patterns, request);
-        ikati_patterns_free(patterns);
+    if (!request->mechanism->patterns(request, &patterns)) {
+        pairs = ikati_patterns_count(&patterns, request);
+        ikati_patterns_free(&patterns);
     }
     return ikati_attention_cost(request, pairs);
 }
@@ -81,11 +81,4 @@ ikati_cost ikati_attention_cost_of(const ikati_request *request, ikat_status sta
 double ikati_attention_tolerance(const ikati_request *request, uint32_t output) {
     (void)output;
     return ikati_tolerance_default(request->dtype, (double)ikati_extent(request, "N"));
-}
-
-ikat_status ikati_attention_lower_nothing(const ikati_request *request, ikati_lowering *lowering) {
-    (void)lowering;
-    return ikati_fail(request->host, IKAT_UNSUPPORTED, IKAT_MESSAGE_DEVICE,
-                      "%s runs on the cpu only, expected a device that computes by the reference",
-                      request->mechanism->info.name);
 }

@@ -11,7 +11,7 @@
 
 enum { IKATI_MAX_HEAD_SIZE = 512, IKATI_MAX_HEADS = 65535 };
 
-// Rows of self-attention: q, k, v; out, lse; lengths; scale and causal.
+// Rows of self-attention: q, k, v; out, lse; lengths; scale.
 #define IKATI_SELF_ATTENTION_INPUTS                                                               \
     {.name = "q", .shape = "[B,H,N,D]", .dtype = "float", .help = "queries"},                     \
         {.name = "k", .shape = "[B,Hkv,N,D]", .dtype = "float", .help = "keys; Hkv divides H"}, { \
@@ -32,6 +32,9 @@ enum { IKATI_MAX_HEAD_SIZE = 512, IKATI_MAX_HEADS = 65535 };
         .name = "scale", .type = IKAT_SETTING_FLOAT, .default_text = "1/sqrt(D)", \
         .minimum = -INFINITY, .maximum = INFINITY, .help = "factor on q.k"        \
     }
+// The inputs of an example: q and k of one shape, v of another.
+#define IKATI_QKV(shape, value_shape) "q=" shape " k=" shape " v=" value_shape
+
 #define IKATI_COUNT(array) (uint32_t)(sizeof(array) / sizeof((array)[0]))
 
 // Head sizes and head counts: D and Dv in 1..512, H and Hkv in 1..65535, Hkv divides H.
@@ -46,28 +49,13 @@ ikat_status ikati_attention_refuse(const ikati_request *request, const char *nam
 
 // flops and least traffic of `visible_pairs` (over all batch entries and heads).
 ikati_cost ikati_attention_cost(const ikati_request *request, double visible_pairs);
-// The same where the pairs are those of patterns; takes and frees them. Fewer than 0 pairs if
-// `status` says that memory ran out.
-ikati_cost ikati_attention_cost_of(const ikati_request *request, ikat_status status,
-                                   ikati_patterns *patterns);
+
+// Cost and lowering of a mechanism that is its patterns (ikati_mechanism.patterns), with the call's
+// scale, lengths, out and lse.
+ikati_cost ikati_attention_cost_patterns(const ikati_request *request);
+ikat_status ikati_attention_lower_patterns(const ikati_request *request, ikati_lowering *lowering);
 
 // The spec's own rule for N keys.
 double ikati_attention_tolerance(const ikati_request *request, uint32_t output);
-
-// Names of the inputs that one pattern reads.
-typedef struct ikati_attention_names {
-    const char *q, *k, *v;
-} ikati_attention_names;
-
-// Lowers the patterns of a call, with its scale, lengths, out and lse; takes and frees them. Returns
-// `status` if that is no success.
-//
-// names  one a pattern; NULL: q, k and v for all
-ikat_status ikati_attention_lower(const ikati_request *request, ikati_lowering *lowering,
-                                  ikat_status status, ikati_patterns *patterns,
-                                  const ikati_attention_names *names);
-
-// Stands for the lowering of mechanisms that have none yet: IKAT_UNSUPPORTED.
-ikat_status ikati_attention_lower_nothing(const ikati_request *request, ikati_lowering *lowering);
 
 #endif

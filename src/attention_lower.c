@@ -62,43 +62,34 @@ static void describe_first(const ikati_pattern *pattern, uint32_t class_index,
     }
 }
 
-ikati_attention ikati_attention_of_call(const ikati_request *request) {
-    const ikati_call_setting *scale = ikati_setting(request, "scale");
-    return (ikati_attention){
-        .q = ikati_input_view(request, "q"),
-        .k = ikati_input_view(request, "k"),
-        .v = ikati_input_view(request, "v"),
-        .head_mask = ikati_head_mask(request),
-        .lengths = ikati_input_view(request, "lengths"),
-        .out = ikati_output_view(request, 0),
-        .lse = ikati_output_view(request, 1),
-        .scale = scale->given ? scale->number : 1.0 / sqrt((double)ikati_extent(request, "D")),
-        .window_left = -1,
-        .window_right = -1,
-    };
+// The attention of pattern i.
+static ikati_attention attention_of(const ikati_request *request, const ikati_patterns *patterns,
+                                    uint32_t i) {
+    ikati_attention attention = ikati_attention_of_call(request);
+    if (patterns->inputs[i].q) {
+        attention.q = ikati_input_view(request, patterns->inputs[i].q);
+        attention.k = ikati_input_view(request, patterns->inputs[i].k);
+        attention.v = ikati_input_view(request, patterns->inputs[i].v);
+    }
+    attention.pattern = &patterns->items[i];
+    return attention;
 }
 
-ikat_status ikati_attention_lower(const ikati_request *request, ikati_lowering *lowering,
-                                  ikat_status status, ikati_patterns *patterns,
-                                  const ikati_attention_names *names) {
+ikat_status ikati_attention_lower_patterns(const ikati_request *request, ikati_lowering *lowering) {
+    ikati_patterns patterns;
+    ikat_status status = request->mechanism->patterns(request, &patterns);
     if (status) {
         return status;
     }
     ikati_attention items[IKATI_MAX_PATTERNS + 1];
-    for (uint32_t i = 0; i < patterns->num; i++) {
-        items[i] = ikati_attention_of_call(request);
-        if (names) {
-            items[i].q = ikati_input_view(request, names[i].q);
-            items[i].k = ikati_input_view(request, names[i].k);
-            items[i].v = ikati_input_view(request, names[i].v);
-        }
-        items[i].pattern = &patterns->items[i];
+    uint32_t num = patterns.num;
+    for (uint32_t i = 0; i < num; i++) {
+        items[i] = attention_of(request, &patterns, i);
     }
-    uint32_t num = patterns->num;
-    shifted_pattern shift = {&patterns->items[0], (uint32_t)patterns->shift_stride,
-                             (uint32_t)patterns->shift_extent};
-    ikati_pattern shifted = patterns->items[0], first = patterns->items[0];
-    if (patterns->shift_stride) { // one pattern
+    shifted_pattern shift = {&patterns.items[0], (uint32_t)patterns.shift_stride,
+                             (uint32_t)patterns.shift_extent};
+    ikati_pattern shifted = patterns.items[0], first = patterns.items[0];
+    if (patterns.shift_stride) { // one pattern
         shifted.user = first.user = &shift;
         shifted.describe = describe_shifted;
         first.describe = describe_first;
@@ -107,10 +98,10 @@ ikat_status ikati_attention_lower(const ikati_request *request, ikati_lowering *
         items[num] = items[0];
         items[num++].pattern = &first;
         items[0].pattern = &shifted;
-        items[0].out_shift = (int32_t)patterns->shift_stride;
+        items[0].out_shift = (int32_t)patterns.shift_stride;
     }
     status = ikati_lower_patterns(lowering, items, num,
-                                  patterns->merged ? IKATI_PATTERNS_MERGED : IKATI_PATTERNS_APART);
-    ikati_patterns_free(patterns);
+                                  patterns.merged ? IKATI_PATTERNS_MERGED : IKATI_PATTERNS_APART);
+    ikati_patterns_free(&patterns);
     return status;
 }

@@ -2,6 +2,8 @@
 
 #include "attend_steps.h"
 
+#include <math.h>
+
 #include <string.h>
 
 // Below that a texel buffer is too small to be worth cutting tensors for.
@@ -24,6 +26,22 @@ const int32_t *ikati_head_mask(const ikati_request *request) {
         head++;
     }
     return head < num_heads ? ikati_structure(request, "head_mask") : NULL;
+}
+
+ikati_attention ikati_attention_of_call(const ikati_request *request) {
+    const ikati_call_setting *scale = ikati_setting(request, "scale");
+    return (ikati_attention){
+        .q = ikati_input_view(request, "q"),
+        .k = ikati_input_view(request, "k"),
+        .v = ikati_input_view(request, "v"),
+        .head_mask = ikati_head_mask(request),
+        .lengths = ikati_input_view(request, "lengths"),
+        .out = ikati_output_view(request, 0),
+        .lse = ikati_output_view(request, 1),
+        .scale = scale->given ? scale->number : 1.0 / sqrt((double)ikati_extent(request, "D")),
+        .window_left = -1,
+        .window_right = -1,
+    };
 }
 
 // Whether any of the block's rows may see any of its keys. Only device values know better when

@@ -17,6 +17,7 @@ enum {
 #define IKATI_MAX_INTEGER 0x1p53
 
 typedef struct ikati_mechanism ikati_mechanism;
+typedef struct ikati_patterns ikati_patterns; // patterns.h
 
 // One tensor of a call. Strides are resolved: none is implied.
 //
@@ -65,6 +66,8 @@ typedef struct ikati_lowering ikati_lowering;
 
 // check      what shapes and ranges cannot say: contradictions, divisibility. Shapes of inputs and
 //            values of structure are checked already. Binds letters that only outputs have
+// patterns   who sees whom, to be freed by ikati_patterns_free; NULL where a mechanism is not its
+//            patterns. Those that are have cost and lower of attention.h
 // cost       for benches and slices; visible_pairs below 0 if memory ran out
 // lower      emits steps (lowering.h)
 // tolerance  largest relative L2 error of an output, by the page
@@ -74,6 +77,7 @@ struct ikati_mechanism {
     const ikat_mechanism_case *cases;
     uint32_t num_cases;
     ikat_status (*check)(ikati_request *request);
+    ikat_status (*patterns)(const ikati_request *request, ikati_patterns *out_patterns);
     ikati_cost (*cost)(const ikati_request *request);
     ikat_status (*lower)(const ikati_request *request, ikati_lowering *lowering);
     double (*tolerance)(const ikati_request *request, uint32_t output);

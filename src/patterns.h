@@ -15,16 +15,20 @@ enum { IKATI_MAX_PATTERNS = 2, IKATI_MAX_PATTERN_BLOCKS = 8 };
 // shift_stride,  row i of the result is written to row i + shift_stride; rows whose coordinate
 // shift_extent   (i / shift_stride) % shift_extent is 0 are written as rows that see nothing, and
 //                what would leave the axis is dropped. shift_stride 0: no shift
+// inputs         names of the inputs that each reads; all NULL: "q", "k" and "v"
 // blocks         memory of the patterns, the host's
-typedef struct ikati_patterns {
+struct ikati_patterns {
     const ikati_host *host;
     ikati_pattern items[IKATI_MAX_PATTERNS];
+    struct {
+        const char *q, *k, *v;
+    } inputs[IKATI_MAX_PATTERNS];
     uint32_t num;
     bool merged;
     int64_t shift_stride, shift_extent;
     void *blocks[IKATI_MAX_PATTERN_BLOCKS];
     uint32_t num_blocks;
-} ikati_patterns;
+};
 
 // Zeroed memory that lives as long as the patterns; NULL (logged) if there is none left.
 void *ikati_patterns_alloc(ikati_patterns *patterns, int64_t count, size_t size);

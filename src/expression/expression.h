@@ -88,11 +88,13 @@ typedef struct ikati_symbols {
 // IKAT_INVALID (logged, naming `param.NAME` or `table.NAME`)
 ikat_status ikati_symbols_check(const ikati_host *host, const ikati_symbols *symbols);
 
-// Reads the value of `param->name` from text and sets its type: an int when written as an optional
-// sign and digits, else a float.
+// Reads a value from text and sets its type: an int when written as an optional sign and digits, else
+// a float.
+//
+// name  in messages, "param.cap"
 //
 // IKAT_INVALID (logged): no number, or outside int32 or float32
-ikat_status ikati_expression_param_read(const ikati_host *host, const char *text,
+ikat_status ikati_expression_param_read(const ikati_host *host, const char *name, const char *text,
                                         ikati_expression_param *param);
 
 // Sets lowest and highest of a table with data.

@@ -138,33 +138,33 @@ ikat_status ikati_symbols_check(const ikati_host *host, const ikati_symbols *sym
     return status;
 }
 
-static ikat_status fail_param(const ikati_host *host, ikat_message_id id, const char *text,
-                              const ikati_expression_param *param, const char *expected) {
-    return ikati_fail(host, IKAT_INVALID, id, "param.%.64s is '%.64s', expected %s", param->name,
-                      text, expected);
+static ikat_status fail_param(const ikati_host *host, ikat_message_id id, const char *name,
+                              const char *text, const char *expected) {
+    return ikati_fail(host, IKAT_INVALID, id, "%.64s is '%.64s', expected %s", name, text,
+                      expected);
 }
 
-ikat_status ikati_expression_param_read(const ikati_host *host, const char *text,
+ikat_status ikati_expression_param_read(const ikati_host *host, const char *name, const char *text,
                                         ikati_expression_param *param) {
     const bool negative = text[0] == '-';
     const char *digits = text + (text[0] == '-' || text[0] == '+');
     double value = 0;
     const size_t length = ikati_read_float(digits, &value);
     if (length == 0 || digits[length] != 0) {
-        return fail_param(host, IKAT_MESSAGE_SYNTAX, text, param, "an integer or a float");
+        return fail_param(host, IKAT_MESSAGE_SYNTAX, name, text, "an integer or a float");
     }
     value = negative ? -value : value;
     param->type = strspn(digits, "0123456789") == length ? IKATI_TYPE_INT : IKATI_TYPE_FLOAT;
     if (param->type == IKATI_TYPE_INT) {
         if (value < INT32_MIN || value > INT32_MAX) {
-            return fail_param(host, IKAT_MESSAGE_RANGE, text, param,
+            return fail_param(host, IKAT_MESSAGE_RANGE, name, text,
                               "an integer from -2147483648 to 2147483647");
         }
         param->integer = (int32_t)value;
         return IKAT_OK;
     }
     if (fabs(value) >= IKATI_FLOAT_OVERFLOW) {
-        return fail_param(host, IKAT_MESSAGE_RANGE, text, param,
+        return fail_param(host, IKAT_MESSAGE_RANGE, name, text,
                           "a finite float, at most 3.4028235e38");
     }
     param->number = (float)value;

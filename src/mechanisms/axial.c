@@ -3,7 +3,7 @@
 // Ho, Kalchbrenner, Weissenborn, Salimans, Axial Attention in Multidimensional Transformers,
 // arXiv:1912.12180, sections 3.1-3.2.
 
-#include "axial.h"
+#include "../attention.h"
 
 #include <inttypes.h>
 
@@ -45,44 +45,45 @@ static const ikat_setting_info settings[] = {
     IKATI_SCALE_SETTING,
 };
 
-#define QKV(shape, value_shape) "q=" shape " k=" shape " v=" value_shape
-
 static const ikat_mechanism_case cases[] = {
-    {"rows", QKV("2,2,117,16", "2,2,117,16"), "grid=9,13", "the last axis is the default"},
-    {"columns", QKV("2,2,117,16", "2,2,117,16"), "grid=9,13 axis=0", ""},
-    {"rows_causal", QKV("1,2,117,16", "1,2,117,16"), "grid=9,13 causal=1", ""},
-    {"columns_causal", QKV("1,2,117,16", "1,2,117,16"), "grid=9,13 axis=0 causal=1", ""},
-    {"strict", QKV("1,2,117,16", "1,2,117,16"), "grid=9,13 axis=0 causal=1 strict=1",
+    {"rows", IKATI_QKV("2,2,117,16", "2,2,117,16"), "grid=9,13", "the last axis is the default"},
+    {"columns", IKATI_QKV("2,2,117,16", "2,2,117,16"), "grid=9,13 axis=0", ""},
+    {"rows_causal", IKATI_QKV("1,2,117,16", "1,2,117,16"), "grid=9,13 causal=1", ""},
+    {"columns_causal", IKATI_QKV("1,2,117,16", "1,2,117,16"), "grid=9,13 axis=0 causal=1", ""},
+    {"strict", IKATI_QKV("1,2,117,16", "1,2,117,16"), "grid=9,13 axis=0 causal=1 strict=1",
      "the first coordinate sees nothing"},
-    {"strict_rows", QKV("1,2,60,16", "1,2,60,16"), "grid=6,10 axis=1 causal=1 strict=1", ""},
-    {"shift_down", QKV("1,2,80,16", "1,2,80,16"), "grid=8,10 axis=1 shift_axis=0", ""},
-    {"shift_right", QKV("1,2,80,16", "1,2,80,16"), "grid=8,10 axis=1 causal=1 shift_axis=1", ""},
-    {"shift_same_axis", QKV("1,2,80,16", "1,2,80,16"),
+    {"strict_rows", IKATI_QKV("1,2,60,16", "1,2,60,16"), "grid=6,10 axis=1 causal=1 strict=1", ""},
+    {"shift_down", IKATI_QKV("1,2,80,16", "1,2,80,16"), "grid=8,10 axis=1 shift_axis=0", ""},
+    {"shift_right", IKATI_QKV("1,2,80,16", "1,2,80,16"), "grid=8,10 axis=1 causal=1 shift_axis=1",
+     ""},
+    {"shift_same_axis", IKATI_QKV("1,2,80,16", "1,2,80,16"),
      "grid=8,10 axis=0 causal=1 strict=1 shift_axis=0", ""},
-    {"cube", QKV("1,2,120,16", "1,2,120,16"), "grid=4,5,6 axis=1", "three axes"},
-    {"cube_shift", QKV("1,2,120,16", "1,2,120,16"), "grid=4,5,6 axis=0 causal=1 shift_axis=1", ""},
-    {"eight_axes", QKV("1,1,256,8", "1,1,256,8"), "grid=2,2,2,2,2,2,2,2 axis=3", ""},
-    {"one_axis", QKV("1,2,90,16", "1,2,90,16"), "grid=90", "dense"},
-    {"one_axis_causal", QKV("1,2,90,16", "1,2,90,16"), "grid=90 causal=1 shift_axis=0", ""},
-    {"extent_1", QKV("1,2,40,16", "1,2,40,16"), "grid=40,1", "out = v"},
-    {"extent_1_strict", QKV("1,2,40,16", "1,2,40,16"), "grid=1,40 axis=0 causal=1 strict=1",
+    {"cube", IKATI_QKV("1,2,120,16", "1,2,120,16"), "grid=4,5,6 axis=1", "three axes"},
+    {"cube_shift", IKATI_QKV("1,2,120,16", "1,2,120,16"), "grid=4,5,6 axis=0 causal=1 shift_axis=1",
+     ""},
+    {"eight_axes", IKATI_QKV("1,1,256,8", "1,1,256,8"), "grid=2,2,2,2,2,2,2,2 axis=3", ""},
+    {"one_axis", IKATI_QKV("1,2,90,16", "1,2,90,16"), "grid=90", "dense"},
+    {"one_axis_causal", IKATI_QKV("1,2,90,16", "1,2,90,16"), "grid=90 causal=1 shift_axis=0", ""},
+    {"extent_1", IKATI_QKV("1,2,40,16", "1,2,40,16"), "grid=40,1", "out = v"},
+    {"extent_1_strict", IKATI_QKV("1,2,40,16", "1,2,40,16"), "grid=1,40 axis=0 causal=1 strict=1",
      "nothing is seen"},
-    {"odd_sizes", QKV("2,3,50,5", "2,3,50,7"), "grid=5,10 scale=0.3", "D and Dv differ"},
-    {"head_64", QKV("1,2,200,64", "1,2,200,64"), "grid=8,25 axis=0", "the most common head"},
-    {"long_axis", QKV("1,2,400,32", "1,2,400,32"), "grid=200,2 axis=0 causal=1", ""},
-    {"lengths", QKV("3,2,90,16", "3,2,90,16") " lengths=3@90,41,0", "grid=9,10 axis=0",
+    {"odd_sizes", IKATI_QKV("2,3,50,5", "2,3,50,7"), "grid=5,10 scale=0.3", "D and Dv differ"},
+    {"head_64", IKATI_QKV("1,2,200,64", "1,2,200,64"), "grid=8,25 axis=0", "the most common head"},
+    {"long_axis", IKATI_QKV("1,2,400,32", "1,2,400,32"), "grid=200,2 axis=0 causal=1", ""},
+    {"lengths", IKATI_QKV("3,2,90,16", "3,2,90,16") " lengths=3@90,41,0", "grid=9,10 axis=0",
      "padding in row-major order"},
-    {"lengths_shift", QKV("3,2,90,16", "3,2,90,16") " lengths=3@90,41,0",
+    {"lengths_shift", IKATI_QKV("3,2,90,16", "3,2,90,16") " lengths=3@90,41,0",
      "grid=9,10 axis=1 shift_axis=0", ""},
     {"grouped_query", "q=2,6,70,16 k=2,2,70,16 v=2,2,70,24", "grid=7,10 axis=0",
      "three query heads a key/value head"},
     {"everything", "q=2,4,168,24 k=2,2,168,24 v=2,2,168,40 lengths=2@168,93",
      "grid=3,8,7 axis=1 causal=1 strict=1 shift_axis=2 scale=0.2", "all options at once"},
-    {"picture", QKV("1,1,64,16", "1,1,64,16"), "grid=8,8 axis=0 causal=1", "what ikat show draws"},
-    {"head_mask", QKV("1,4,40,16", "1,4,40,16") " head_mask=4@1,0,1,1", "grid=5,8 axis=0",
+    {"picture", IKATI_QKV("1,1,64,16", "1,1,64,16"), "grid=8,8 axis=0 causal=1",
+     "what ikat show draws"},
+    {"head_mask", IKATI_QKV("1,4,40,16", "1,4,40,16") " head_mask=4@1,0,1,1", "grid=5,8 axis=0",
      "a pruned head"},
-    {"no_batch", QKV("0,2,20,16", "0,2,20,16"), "grid=4,5", "B = 0"},
-    {"large_columns", QKV("1,2,20000,64", "1,2,20000,64"),
+    {"no_batch", IKATI_QKV("0,2,20,16", "0,2,20,16"), "grid=4,5", "B = 0"},
+    {"large_columns", IKATI_QKV("1,2,20000,64", "1,2,20000,64"),
      "grid=100,200 axis=0 causal=1 shift_axis=0", "many tiles"},
 };
 
@@ -130,7 +131,7 @@ static int64_t axis_of(const ikati_request *request) {
     return axis->given ? axis->integer : (int64_t)ikati_setting(request, "grid")->num_integers - 1;
 }
 
-ikat_status ikati_axial_patterns(const ikati_request *request, ikati_patterns *out_patterns) {
+static ikat_status make_patterns(const ikati_request *request, ikati_patterns *out_patterns) {
     const ikati_call_setting *grid = ikati_setting(request, "grid");
     const int64_t axis = axis_of(request), shift = ikati_setting(request, "shift_axis")->integer;
     *out_patterns = (ikati_patterns){.host = request->host};
@@ -198,18 +199,6 @@ static ikat_status check(ikati_request *request) {
     return status;
 }
 
-static ikati_cost cost(const ikati_request *request) {
-    ikati_patterns patterns;
-    const ikat_status status = ikati_axial_patterns(request, &patterns);
-    return ikati_attention_cost_of(request, status, &patterns);
-}
-
-static ikat_status lower(const ikati_request *request, ikati_lowering *lowering) {
-    ikati_patterns patterns;
-    const ikat_status status = ikati_axial_patterns(request, &patterns);
-    return ikati_attention_lower(request, lowering, status, &patterns, NULL);
-}
-
 const ikati_mechanism ikati_mechanism_axial = {
     .info =
         {
@@ -229,7 +218,8 @@ const ikati_mechanism ikati_mechanism_axial = {
     .cases = cases,
     .num_cases = IKATI_COUNT(cases),
     .check = check,
-    .cost = cost,
-    .lower = lower,
+    .patterns = make_patterns,
+    .cost = ikati_attention_cost_patterns,
+    .lower = ikati_attention_lower_patterns,
     .tolerance = ikati_attention_tolerance,
 };

@@ -75,44 +75,43 @@ static const ikat_setting_info settings[] = {
     IKATI_SCALE_SETTING,
 };
 
-#define QKV(shape, value_shape) "q=" shape " k=" shape " v=" value_shape
-
 static const ikat_mechanism_case cases[] = {
-    {"itc", QKV("2,3,157,16", "2,3,157,16"), "block_size=8", "N is no multiple of the block"},
-    {"defaults", QKV("1,2,700,16", "1,2,700,16"), "", ""},
-    {"etc", QKV("1,2,150,16", "1,2,150,16") " !random_blocks",
+    {"itc", IKATI_QKV("2,3,157,16", "2,3,157,16"), "block_size=8", "N is no multiple of the block"},
+    {"defaults", IKATI_QKV("1,2,700,16", "1,2,700,16"), "", ""},
+    {"etc", IKATI_QKV("1,2,150,16", "1,2,150,16") " !random_blocks",
      "block_size=8 num_global_tokens=13 global_blocks_left=0 global_blocks_right=0 "
      "num_random_blocks=0",
      "global tokens in front"},
-    {"both_globals", QKV("1,2,130,16", "1,2,130,16"),
+    {"both_globals", IKATI_QKV("1,2,130,16", "1,2,130,16"),
      "block_size=7 num_global_tokens=5 global_blocks_left=2 global_blocks_right=1 seed=3", ""},
-    {"left_only", QKV("1,2,120,16", "1,2,120,16"), "block_size=8 global_blocks_right=0", ""},
-    {"right_only", QKV("1,2,120,16", "1,2,120,16"), "block_size=8 global_blocks_left=0", ""},
-    {"band", QKV("2,2,90,16", "2,2,90,16") " !random_blocks",
+    {"left_only", IKATI_QKV("1,2,120,16", "1,2,120,16"), "block_size=8 global_blocks_right=0", ""},
+    {"right_only", IKATI_QKV("1,2,120,16", "1,2,120,16"), "block_size=8 global_blocks_left=0", ""},
+    {"band", IKATI_QKV("2,2,90,16", "2,2,90,16") " !random_blocks",
      "block_size=8 num_random_blocks=0 global_blocks_left=0 global_blocks_right=0", ""},
-    {"window_1", QKV("1,2,90,16", "1,2,90,16"), "block_size=9 window_blocks=1 num_random_blocks=2",
-     ""},
-    {"window_5", QKV("1,2,90,16", "1,2,90,16"), "block_size=4 window_blocks=5", ""},
-    {"window_wide", QKV("1,2,60,16", "1,2,60,16"), "block_size=8 window_blocks=99", "dense"},
-    {"one_block", QKV("1,2,37,16", "1,2,37,16"), "", "N < block_size"},
-    {"blocks_of_one", QKV("1,2,40,8", "1,2,40,8"), "block_size=1 window_blocks=3", ""},
-    {"all_global", QKV("1,2,50,16", "1,2,50,16"), "block_size=8 global_blocks_left=100", "dense"},
-    {"all_tokens_global", QKV("1,2,33,16", "1,2,33,16"), "block_size=8 num_global_tokens=33",
+    {"window_1", IKATI_QKV("1,2,90,16", "1,2,90,16"),
+     "block_size=9 window_blocks=1 num_random_blocks=2", ""},
+    {"window_5", IKATI_QKV("1,2,90,16", "1,2,90,16"), "block_size=4 window_blocks=5", ""},
+    {"window_wide", IKATI_QKV("1,2,60,16", "1,2,60,16"), "block_size=8 window_blocks=99", "dense"},
+    {"one_block", IKATI_QKV("1,2,37,16", "1,2,37,16"), "", "N < block_size"},
+    {"blocks_of_one", IKATI_QKV("1,2,40,8", "1,2,40,8"), "block_size=1 window_blocks=3", ""},
+    {"all_global", IKATI_QKV("1,2,50,16", "1,2,50,16"), "block_size=8 global_blocks_left=100",
+     "dense"},
+    {"all_tokens_global", IKATI_QKV("1,2,33,16", "1,2,33,16"), "block_size=8 num_global_tokens=33",
      "no block is left"},
-    {"few_candidates", QKV("1,2,60,16", "1,2,60,16"), "block_size=8 num_random_blocks=9",
+    {"few_candidates", IKATI_QKV("1,2,60,16", "1,2,60,16"), "block_size=8 num_random_blocks=9",
      "all candidates are taken"},
-    {"seed", QKV("1,3,100,16", "1,3,100,16"), "block_size=4 seed=18446744073709551615", ""},
-    {"table", QKV("2,3,61,16", "2,3,61,16") " random_blocks=3,8,2", "block_size=8",
+    {"seed", IKATI_QKV("1,3,100,16", "1,3,100,16"), "block_size=4 seed=18446744073709551615", ""},
+    {"table", IKATI_QKV("2,3,61,16", "2,3,61,16") " random_blocks=3,8,2", "block_size=8",
      "any table: globals, neighbours, doubles, -1"},
-    {"table_equal", QKV("1,3,61,16", "1,3,61,16") " random_blocks=3,8,3@5,1,-1", "block_size=8",
-     "the same blocks everywhere"},
-    {"table_lists_all", QKV("1,1,30,8", "1,1,30,8") " random_blocks=1,5,5@0,1,2,3,4",
+    {"table_equal", IKATI_QKV("1,3,61,16", "1,3,61,16") " random_blocks=3,8,3@5,1,-1",
+     "block_size=8", "the same blocks everywhere"},
+    {"table_lists_all", IKATI_QKV("1,1,30,8", "1,1,30,8") " random_blocks=1,5,5@0,1,2,3,4",
      "block_size=6 global_blocks_left=0 global_blocks_right=0 num_random_blocks=5", "dense"},
-    {"table_unused", QKV("1,2,30,8", "1,2,30,8") " random_blocks=2,5,1@-1",
+    {"table_unused", IKATI_QKV("1,2,30,8", "1,2,30,8") " random_blocks=2,5,1@-1",
      "block_size=6 window_blocks=1 global_blocks_left=0 global_blocks_right=0", ""},
-    {"odd_sizes", QKV("2,3,50,5", "2,3,50,7"), "block_size=6 scale=0.3", "D and Dv differ"},
-    {"head_64", QKV("1,2,200,64", "1,2,200,64"), "block_size=16", "the most common head"},
-    {"lengths", QKV("3,2,90,16", "3,2,90,16") " lengths=3@90,41,0", "block_size=8",
+    {"odd_sizes", IKATI_QKV("2,3,50,5", "2,3,50,7"), "block_size=6 scale=0.3", "D and Dv differ"},
+    {"head_64", IKATI_QKV("1,2,200,64", "1,2,200,64"), "block_size=16", "the most common head"},
+    {"lengths", IKATI_QKV("3,2,90,16", "3,2,90,16") " lengths=3@90,41,0", "block_size=8",
      "a trailing global block is padding"},
     {"grouped_query", "q=2,6,70,16 k=2,2,70,16 v=2,2,70,24", "block_size=8 seed=5",
      "three query heads a key/value head, a table each"},
@@ -120,13 +119,13 @@ static const ikat_mechanism_case cases[] = {
      "block_size=10 window_blocks=3 num_random_blocks=2 global_blocks_left=1 "
      "global_blocks_right=2 num_global_tokens=4 seed=11 scale=0.2",
      "all options at once"},
-    {"picture", QKV("1,1,64,16", "1,1,64,16"), "block_size=4 num_random_blocks=2 seed=5",
+    {"picture", IKATI_QKV("1,1,64,16", "1,1,64,16"), "block_size=4 num_random_blocks=2 seed=5",
      "what ikat show draws"},
-    {"no_positions", QKV("1,2,0,16", "1,2,0,16"), "", "N = 0"},
-    {"head_mask", QKV("1,4,40,16", "1,4,40,16") " head_mask=4@1,0,1,1", "block_size=6",
+    {"no_positions", IKATI_QKV("1,2,0,16", "1,2,0,16"), "", "N = 0"},
+    {"head_mask", IKATI_QKV("1,4,40,16", "1,4,40,16") " head_mask=4@1,0,1,1", "block_size=6",
      "a pruned head"},
-    {"no_batch", QKV("0,2,20,16", "0,2,20,16"), "block_size=4", "B = 0"},
-    {"large_blocks", QKV("1,2,20000,64", "1,2,20000,64"), "", "many tiles"},
+    {"no_batch", IKATI_QKV("0,2,20,16", "0,2,20,16"), "block_size=4", "B = 0"},
+    {"large_blocks", IKATI_QKV("1,2,20000,64", "1,2,20000,64"), "", "many tiles"},
 };
 
 int64_t ikati_bigbird_num_random(const ikati_request *request) {
@@ -166,12 +165,6 @@ static ikat_status check(ikati_request *request) {
     return status;
 }
 
-static ikati_cost cost(const ikati_request *request) {
-    ikati_patterns patterns;
-    const ikat_status status = ikati_bigbird_patterns(request, &patterns);
-    return ikati_attention_cost_of(request, status, &patterns);
-}
-
 // The table that is used is an output too.
 static ikat_status lower_table(const ikati_request *request, ikati_lowering *lowering) {
     const ikat_tensor *tensor = &request->outputs[2].tensor;
@@ -191,9 +184,7 @@ static ikat_status lower_table(const ikati_request *request, ikati_lowering *low
 }
 
 static ikat_status lower(const ikati_request *request, ikati_lowering *lowering) {
-    ikati_patterns patterns;
-    ikat_status status = ikati_bigbird_patterns(request, &patterns);
-    status = ikati_attention_lower(request, lowering, status, &patterns, NULL);
+    const ikat_status status = ikati_attention_lower_patterns(request, lowering);
     return status ? status : lower_table(request, lowering);
 }
 
@@ -217,7 +208,8 @@ const ikati_mechanism ikati_mechanism_bigbird = {
     .cases = cases,
     .num_cases = IKATI_COUNT(cases),
     .check = check,
-    .cost = cost,
+    .patterns = ikati_bigbird_patterns,
+    .cost = ikati_attention_cost_patterns,
     .lower = lower,
     .tolerance = ikati_attention_tolerance,
 };

@@ -2,7 +2,7 @@
 //
 // Qiu et al., Blockwise Self-Attention for Long Document Understanding, arXiv:1911.02972, section 3.
 
-#include "blockwise.h"
+#include "../attention.h"
 
 #include "../shape.h"
 
@@ -45,27 +45,27 @@ static const ikat_setting_info settings[] = {
     IKATI_SCALE_SETTING,
 };
 
-#define QKV(shape, value_shape) "q=" shape " k=" shape " v=" value_shape
-
 static const ikat_mechanism_case cases[] = {
-    {"defaults", QKV("2,3,101,16", "2,3,101,16"), "", "blocks of 51 and 50"},
-    {"one_block", QKV("1,2,70,16", "1,2,70,16"), "num_blocks=1", "dense"},
-    {"blocks", QKV("1,6,130,16", "1,6,130,16"), "num_blocks=5", "more heads than blocks"},
-    {"few_heads", QKV("1,2,130,16", "1,2,130,16"), "num_blocks=7", "not all shifts occur"},
-    {"blocks_of_one", QKV("1,3,20,8", "1,3,20,8"), "num_blocks=20", "out is v elsewhere"},
-    {"identity", QKV("2,2,90,16", "2,2,90,16"), "num_blocks=4 shift=0", "blocks by themselves"},
-    {"shift", QKV("1,3,90,16", "1,3,90,16"), "num_blocks=4 shift=3", "all heads alike"},
-    {"shift_heads", QKV("2,4,90,16", "2,4,90,16"), "num_blocks=3 shift=0,0,2,1", ""},
-    {"permutations", QKV("2,3,64,16", "2,3,64,16") " permutations=3,4@2,0,3,1,0,1,2,3,3,2,1,0",
+    {"defaults", IKATI_QKV("2,3,101,16", "2,3,101,16"), "", "blocks of 51 and 50"},
+    {"one_block", IKATI_QKV("1,2,70,16", "1,2,70,16"), "num_blocks=1", "dense"},
+    {"blocks", IKATI_QKV("1,6,130,16", "1,6,130,16"), "num_blocks=5", "more heads than blocks"},
+    {"few_heads", IKATI_QKV("1,2,130,16", "1,2,130,16"), "num_blocks=7", "not all shifts occur"},
+    {"blocks_of_one", IKATI_QKV("1,3,20,8", "1,3,20,8"), "num_blocks=20", "out is v elsewhere"},
+    {"identity", IKATI_QKV("2,2,90,16", "2,2,90,16"), "num_blocks=4 shift=0",
+     "blocks by themselves"},
+    {"shift", IKATI_QKV("1,3,90,16", "1,3,90,16"), "num_blocks=4 shift=3", "all heads alike"},
+    {"shift_heads", IKATI_QKV("2,4,90,16", "2,4,90,16"), "num_blocks=3 shift=0,0,2,1", ""},
+    {"permutations",
+     IKATI_QKV("2,3,64,16", "2,3,64,16") " permutations=3,4@2,0,3,1,0,1,2,3,3,2,1,0",
      "num_blocks=4", ""},
-    {"permutations_equal", QKV("1,3,65,16", "1,3,65,16") " permutations=3,4@2,0,3,1",
+    {"permutations_equal", IKATI_QKV("1,3,65,16", "1,3,65,16") " permutations=3,4@2,0,3,1",
      "num_blocks=4", "the same for all heads"},
-    {"causal", QKV("1,3,90,16", "1,3,90,16"), "num_blocks=4 causal=1",
+    {"causal", IKATI_QKV("1,3,90,16", "1,3,90,16"), "num_blocks=4 causal=1",
      "blocks whose keys lie ahead see nothing"},
-    {"causal_identity", QKV("1,3,90,16", "1,3,90,16"), "num_blocks=4 shift=0 causal=1", ""},
-    {"odd_sizes", QKV("2,3,50,5", "2,3,50,7"), "num_blocks=3 scale=0.3", "D and Dv differ"},
-    {"head_64", QKV("1,2,200,64", "1,2,200,64"), "num_blocks=3", "the most common head"},
-    {"lengths", QKV("3,2,90,16", "3,2,90,16") " lengths=3@90,41,0", "num_blocks=3",
+    {"causal_identity", IKATI_QKV("1,3,90,16", "1,3,90,16"), "num_blocks=4 shift=0 causal=1", ""},
+    {"odd_sizes", IKATI_QKV("2,3,50,5", "2,3,50,7"), "num_blocks=3 scale=0.3", "D and Dv differ"},
+    {"head_64", IKATI_QKV("1,2,200,64", "1,2,200,64"), "num_blocks=3", "the most common head"},
+    {"lengths", IKATI_QKV("3,2,90,16", "3,2,90,16") " lengths=3@90,41,0", "num_blocks=3",
      "a key block is all padding"},
     {"grouped_query", "q=2,6,70,16 k=2,2,70,16 v=2,2,70,24", "num_blocks=3",
      "three query heads a key/value head, a shift each"},
@@ -73,11 +73,11 @@ static const ikat_mechanism_case cases[] = {
      "q=2,4,170,24 k=2,2,170,24 v=2,2,170,40 permutations=4,3@1,0,2,0,1,2,2,1,0,0,2,1 "
      "lengths=2@170,93",
      "num_blocks=3 causal=1 scale=0.2", "all options at once"},
-    {"picture", QKV("1,2,64,16", "1,2,64,16"), "num_blocks=4", "what ikat show draws"},
-    {"head_mask", QKV("1,4,40,16", "1,4,40,16") " head_mask=4@1,0,1,1", "num_blocks=3",
+    {"picture", IKATI_QKV("1,2,64,16", "1,2,64,16"), "num_blocks=4", "what ikat show draws"},
+    {"head_mask", IKATI_QKV("1,4,40,16", "1,4,40,16") " head_mask=4@1,0,1,1", "num_blocks=3",
      "a pruned head"},
-    {"no_batch", QKV("0,2,20,16", "0,2,20,16"), "", "B = 0"},
-    {"large_blocks", QKV("1,2,20000,64", "1,2,20000,64"), "num_blocks=30", "many tiles"},
+    {"no_batch", IKATI_QKV("0,2,20,16", "0,2,20,16"), "", "B = 0"},
+    {"large_blocks", IKATI_QKV("1,2,20000,64", "1,2,20000,64"), "num_blocks=30", "many tiles"},
 };
 
 // class_of_head  heads of one class share a permutation
@@ -157,7 +157,7 @@ static bool read_heads(const ikati_request *request, ikati_patterns *patterns, b
     return true;
 }
 
-ikat_status ikati_blockwise_patterns(const ikati_request *request, ikati_patterns *out_patterns) {
+static ikat_status make_patterns(const ikati_request *request, ikati_patterns *out_patterns) {
     *out_patterns = (ikati_patterns){.host = request->host};
     blockwise *s = ikati_patterns_alloc(out_patterns, 1, sizeof(*s));
     uint32_t num_classes = 0;
@@ -231,18 +231,6 @@ static ikat_status check(ikati_request *request) {
     return status || !table ? status : check_permutations(request, num_blocks);
 }
 
-static ikati_cost cost(const ikati_request *request) {
-    ikati_patterns patterns;
-    const ikat_status status = ikati_blockwise_patterns(request, &patterns);
-    return ikati_attention_cost_of(request, status, &patterns);
-}
-
-static ikat_status lower(const ikati_request *request, ikati_lowering *lowering) {
-    ikati_patterns patterns;
-    const ikat_status status = ikati_blockwise_patterns(request, &patterns);
-    return ikati_attention_lower(request, lowering, status, &patterns, NULL);
-}
-
 const ikati_mechanism ikati_mechanism_blockwise = {
     .info =
         {
@@ -262,7 +250,8 @@ const ikati_mechanism ikati_mechanism_blockwise = {
     .cases = cases,
     .num_cases = IKATI_COUNT(cases),
     .check = check,
-    .cost = cost,
-    .lower = lower,
+    .patterns = make_patterns,
+    .cost = ikati_attention_cost_patterns,
+    .lower = ikati_attention_lower_patterns,
     .tolerance = ikati_attention_tolerance,
 };

@@ -243,21 +243,11 @@ static ikat_status add_lengths(const int32_t *values, int64_t count, ikati_lower
 
 static ikat_status lower_attention(ikati_custom *custom, ikati_lowering *lowering) {
     const ikati_request *request = custom->request;
-    const ikati_call_setting *scale = ikati_setting(request, "scale");
     const int64_t num_batches = ikati_extent(request, "B");
     ikat_tensor lengths = ikat_tensor_packed(IKAT_INT32, 1, num_batches, 0, 0, 0);
     lengths.strides[0] = 1;
-    ikati_attention attention = {
-        .q = ikati_input_view(request, "q"),
-        .k = ikati_input_view(request, "k"),
-        .v = ikati_input_view(request, "v"),
-        .out = ikati_output_view(request, 0),
-        .lse = ikati_output_view(request, 1),
-        .scale = scale->given ? scale->number : 1.0 / sqrt((double)ikati_extent(request, "D")),
-        .window_left = -1,
-        .window_right = -1,
-        .head_mask = ikati_head_mask(request),
-    };
+    ikati_attention attention = ikati_attention_of_call(request);
+    attention.lengths = (ikati_view){0}; // structure: nothing is bound
     ikat_status status = IKAT_OK;
     if (num_batches && (ikati_input(request, "lengths")->present ||
                         ikati_input(request, "query_lengths")->present)) {

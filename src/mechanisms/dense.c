@@ -252,25 +252,15 @@ static ikat_status add_default_slopes(ikati_lowering *lowering, int64_t num_head
 }
 
 static ikat_status lower(const ikati_request *request, ikati_lowering *lowering) {
-    const ikati_call_setting *scale = ikati_setting(request, "scale");
-    ikati_attention attention = {
-        .q = ikati_input_view(request, "q"),
-        .k = ikati_input_view(request, "k"),
-        .v = ikati_input_view(request, "v"),
-        .bias = ikati_input_view(request, "bias"),
-        .lengths = ikati_input_view(request, "lengths"),
-        .query_lengths = ikati_input_view(request, "query_lengths"),
-        .slopes = ikati_input_view(request, "alibi_slopes"),
-        .sinks = ikati_input_view(request, "sinks"),
-        .head_mask = ikati_head_mask(request),
-        .out = ikati_output_view(request, 0),
-        .lse = ikati_output_view(request, 1),
-        .alibi = uses_alibi(request),
-        .scale = scale->given ? scale->number : 1.0 / sqrt((double)ikati_extent(request, "D")),
-        .softcap = ikati_setting(request, "softcap")->number,
-        .window_left = window(request, "window_left"),
-        .window_right = window_right(request),
-    };
+    ikati_attention attention = ikati_attention_of_call(request);
+    attention.bias = ikati_input_view(request, "bias");
+    attention.query_lengths = ikati_input_view(request, "query_lengths");
+    attention.slopes = ikati_input_view(request, "alibi_slopes");
+    attention.sinks = ikati_input_view(request, "sinks");
+    attention.alibi = uses_alibi(request);
+    attention.softcap = ikati_setting(request, "softcap")->number;
+    attention.window_left = window(request, "window_left");
+    attention.window_right = window_right(request);
     ikat_tensor slopes = ikat_tensor_packed(IKAT_FLOAT32, 1, ikati_extent(request, "H"), 0, 0, 0);
     slopes.strides[0] = 1;
     if (attention.alibi && attention.slopes.kind == IKATI_SLOT_NONE) {

@@ -3,7 +3,7 @@
 // Parmar et al., Image Transformer, arXiv:1802.05751, section 3.3; blocks alone as in Tay et al.,
 // Long Range Arena, arXiv:2011.04006.
 
-#include "local.h"
+#include "../attention.h"
 
 #include <inttypes.h>
 
@@ -40,54 +40,57 @@ static const ikat_setting_info settings[] = {
     IKATI_SCALE_SETTING,
 };
 
-#define QKV(shape, value_shape) "q=" shape " k=" shape " v=" value_shape
-
 static const ikat_mechanism_case cases[] = {
-    {"defaults", QKV("1,2,600,16", "1,2,600,16"), "", ""},
-    {"blocks", QKV("2,2,101,16", "2,2,101,16"), "query_block=16 memory=9",
+    {"defaults", IKATI_QKV("1,2,600,16", "1,2,600,16"), "", ""},
+    {"blocks", IKATI_QKV("2,2,101,16", "2,2,101,16"), "query_block=16 memory=9",
      "N is no multiple of the block"},
-    {"causal", QKV("2,2,101,16", "2,2,101,16"), "query_block=16 memory=9 causal=1", ""},
-    {"no_memory", QKV("1,2,77,16", "1,2,77,16"), "query_block=10 memory=0", "blocks alone"},
-    {"no_memory_causal", QKV("1,2,77,16", "1,2,77,16"), "query_block=10 memory=0 causal=1", ""},
-    {"block_of_one", QKV("1,2,60,16", "1,2,60,16"), "query_block=1 memory=7", "a window"},
-    {"block_of_one_causal", QKV("1,2,60,16", "1,2,60,16"), "query_block=1 memory=7 causal=1", ""},
-    {"block_wide", QKV("1,2,60,16", "1,2,60,16"), "query_block=100 memory=0 causal=1",
+    {"causal", IKATI_QKV("2,2,101,16", "2,2,101,16"), "query_block=16 memory=9 causal=1", ""},
+    {"no_memory", IKATI_QKV("1,2,77,16", "1,2,77,16"), "query_block=10 memory=0", "blocks alone"},
+    {"no_memory_causal", IKATI_QKV("1,2,77,16", "1,2,77,16"), "query_block=10 memory=0 causal=1",
+     ""},
+    {"block_of_one", IKATI_QKV("1,2,60,16", "1,2,60,16"), "query_block=1 memory=7", "a window"},
+    {"block_of_one_causal", IKATI_QKV("1,2,60,16", "1,2,60,16"), "query_block=1 memory=7 causal=1",
+     ""},
+    {"block_wide", IKATI_QKV("1,2,60,16", "1,2,60,16"), "query_block=100 memory=0 causal=1",
      "dense causal"},
-    {"memory_wide", QKV("1,2,60,16", "1,2,60,16"), "query_block=7 memory=100", "dense"},
-    {"grid", QKV("1,2,117,16", "1,2,117,16"), "query_block=4,3 memory=2,1 grid=9,13",
+    {"memory_wide", IKATI_QKV("1,2,60,16", "1,2,60,16"), "query_block=7 memory=100", "dense"},
+    {"grid", IKATI_QKV("1,2,117,16", "1,2,117,16"), "query_block=4,3 memory=2,1 grid=9,13",
      "blocks are cut short at both edges"},
-    {"grid_causal", QKV("1,2,117,16", "1,2,117,16"),
+    {"grid_causal", IKATI_QKV("1,2,117,16", "1,2,117,16"),
      "query_block=4,3 memory=2,1 grid=9,13 causal=1", ""},
-    {"grid_no_memory", QKV("1,2,80,16", "1,2,80,16"), "query_block=4,4 memory=0,0 grid=8,10", ""},
-    {"grid_whole", QKV("1,2,80,16", "1,2,80,16"), "query_block=8,10 memory=0,0 grid=8,10 causal=1",
-     "dense causal"},
-    {"grid_one_row", QKV("1,2,70,16", "1,2,70,16"), "query_block=1,8 memory=3,5 grid=1,70",
+    {"grid_no_memory", IKATI_QKV("1,2,80,16", "1,2,80,16"), "query_block=4,4 memory=0,0 grid=8,10",
+     ""},
+    {"grid_whole", IKATI_QKV("1,2,80,16", "1,2,80,16"),
+     "query_block=8,10 memory=0,0 grid=8,10 causal=1", "dense causal"},
+    {"grid_one_row", IKATI_QKV("1,2,70,16", "1,2,70,16"), "query_block=1,8 memory=3,5 grid=1,70",
      "as 1D"},
-    {"grid_one_column", QKV("1,2,70,16", "1,2,70,16"),
+    {"grid_one_column", IKATI_QKV("1,2,70,16", "1,2,70,16"),
      "query_block=8,1 memory=5,3 grid=70,1 causal=1", ""},
-    {"grid_wide_memory", QKV("1,2,60,16", "1,2,60,16"),
+    {"grid_wide_memory", IKATI_QKV("1,2,60,16", "1,2,60,16"),
      "query_block=2,3 memory=1,100 grid=6,10 causal=1", "whole rows"},
-    {"grid_block_of_one", QKV("1,2,48,8", "1,2,48,8"), "query_block=1,1 memory=1,2 grid=6,8", ""},
-    {"odd_sizes", QKV("2,3,50,5", "2,3,50,7"), "query_block=6 memory=3 scale=0.3",
+    {"grid_block_of_one", IKATI_QKV("1,2,48,8", "1,2,48,8"), "query_block=1,1 memory=1,2 grid=6,8",
+     ""},
+    {"odd_sizes", IKATI_QKV("2,3,50,5", "2,3,50,7"), "query_block=6 memory=3 scale=0.3",
      "D and Dv differ"},
-    {"head_64", QKV("1,2,200,64", "1,2,200,64"), "query_block=32 memory=16",
+    {"head_64", IKATI_QKV("1,2,200,64", "1,2,200,64"), "query_block=32 memory=16",
      "the most common head"},
-    {"lengths", QKV("3,2,90,16", "3,2,90,16") " lengths=3@90,41,0", "query_block=8 memory=5", ""},
-    {"lengths_grid", QKV("3,2,90,16", "3,2,90,16") " lengths=3@90,41,0",
+    {"lengths", IKATI_QKV("3,2,90,16", "3,2,90,16") " lengths=3@90,41,0", "query_block=8 memory=5",
+     ""},
+    {"lengths_grid", IKATI_QKV("3,2,90,16", "3,2,90,16") " lengths=3@90,41,0",
      "query_block=3,4 memory=1,2 grid=9,10", "padding in raster order"},
     {"grouped_query", "q=2,6,70,16 k=2,2,70,16 v=2,2,70,24", "query_block=8 memory=4",
      "three query heads a key/value head"},
     {"everything", "q=2,4,168,24 k=2,2,168,24 v=2,2,168,40 lengths=2@168,93",
      "query_block=5,4 memory=3,2 grid=12,14 causal=1 scale=0.2", "all options at once"},
-    {"picture", QKV("1,1,64,16", "1,1,64,16"), "query_block=4,4 memory=2,2 grid=8,8 causal=1",
+    {"picture", IKATI_QKV("1,1,64,16", "1,1,64,16"), "query_block=4,4 memory=2,2 grid=8,8 causal=1",
      "what ikat show draws"},
-    {"no_positions", QKV("1,2,0,16", "1,2,0,16"), "", "N = 0"},
-    {"head_mask", QKV("1,4,40,16", "1,4,40,16") " head_mask=4@1,0,1,1", "query_block=7 memory=3",
-     "a pruned head"},
-    {"no_batch", QKV("0,2,20,16", "0,2,20,16"), "query_block=4", "B = 0"},
-    {"large_blocks", QKV("1,2,20000,64", "1,2,20000,64"), "causal=1", "many tiles"},
-    {"large_grid", QKV("1,2,20000,64", "1,2,20000,64"), "query_block=8,16 memory=8,8 grid=100,200",
-     "many tiles"},
+    {"no_positions", IKATI_QKV("1,2,0,16", "1,2,0,16"), "", "N = 0"},
+    {"head_mask", IKATI_QKV("1,4,40,16", "1,4,40,16") " head_mask=4@1,0,1,1",
+     "query_block=7 memory=3", "a pruned head"},
+    {"no_batch", IKATI_QKV("0,2,20,16", "0,2,20,16"), "query_block=4", "B = 0"},
+    {"large_blocks", IKATI_QKV("1,2,20000,64", "1,2,20000,64"), "causal=1", "many tiles"},
+    {"large_grid", IKATI_QKV("1,2,20000,64", "1,2,20000,64"),
+     "query_block=8,16 memory=8,8 grid=100,200", "many tiles"},
 };
 
 // A sequence is a grid of one row. Extents and reaches are cut at the grid's.
@@ -213,7 +216,7 @@ static void read_sizes(const ikati_request *request, local *s) {
     s->causal = ikati_setting(request, "causal")->integer != 0;
 }
 
-ikat_status ikati_local_patterns(const ikati_request *request, ikati_patterns *out_patterns) {
+static ikat_status make_patterns(const ikati_request *request, ikati_patterns *out_patterns) {
     *out_patterns = (ikati_patterns){.host = request->host};
     local *s = ikati_patterns_alloc(out_patterns, 1, sizeof(*s));
     if (!s) {
@@ -272,18 +275,6 @@ static ikat_status check(ikati_request *request) {
     return IKAT_OK;
 }
 
-static ikati_cost cost(const ikati_request *request) {
-    ikati_patterns patterns;
-    const ikat_status status = ikati_local_patterns(request, &patterns);
-    return ikati_attention_cost_of(request, status, &patterns);
-}
-
-static ikat_status lower(const ikati_request *request, ikati_lowering *lowering) {
-    ikati_patterns patterns;
-    const ikat_status status = ikati_local_patterns(request, &patterns);
-    return ikati_attention_lower(request, lowering, status, &patterns, NULL);
-}
-
 const ikati_mechanism ikati_mechanism_local = {
     .info =
         {
@@ -303,7 +294,8 @@ const ikati_mechanism ikati_mechanism_local = {
     .cases = cases,
     .num_cases = IKATI_COUNT(cases),
     .check = check,
-    .cost = cost,
-    .lower = lower,
+    .patterns = make_patterns,
+    .cost = ikati_attention_cost_patterns,
+    .lower = ikati_attention_lower_patterns,
     .tolerance = ikati_attention_tolerance,
 };

@@ -57,64 +57,69 @@ static const ikat_setting_info settings[] = {
 
 #define ZEROS \
     ",0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0"
-#define QKV(shape, value_shape) "q=" shape " k=" shape " v=" value_shape
+#define IKATI_QKV(shape, value_shape) "q=" shape " k=" shape " v=" value_shape
 #define GLOBAL(shape, value_shape) " q_global=" shape " k_global=" shape " v_global=" value_shape
 
 static const ikat_mechanism_case cases[] = {
-    {"window", QKV("2,3,37,16", "2,3,37,16"), "window=5", ""},
-    {"defaults", QKV("1,2,600,16", "1,2,600,16"), "", ""},
-    {"window_0", QKV("1,2,33,8", "1,2,33,8"), "window=0", "out = v"},
-    {"window_wide", QKV("1,2,50,16", "1,2,50,16"), "window=9000000000", "dense"},
-    {"causal", QKV("2,2,150,32", "2,2,150,32"), "window=17 causal=1", ""},
-    {"odd_sizes", QKV("2,3,21,5", "2,3,21,7"), "window=4 scale=0.3", "D and Dv differ"},
-    {"head_64", QKV("1,2,200,64", "1,2,200,64"), "window=33", "the most common head"},
-    {"head_128", QKV("1,1,150,128", "1,1,150,96"), "window=20 dilation=2", ""},
-    {"dilation", QKV("1,2,101,16", "1,2,101,16"), "window=6 dilation=3", ""},
-    {"dilation_heads", QKV("2,4,130,16", "2,4,130,16"), "window=7 dilation=1,2,5,2", ""},
-    {"dilation_causal", QKV("1,2,90,16", "1,2,90,16"), "window=7 dilation=4 causal=1", ""},
-    {"dilation_wide", QKV("1,2,40,8", "1,2,40,8"), "window=3 dilation=1000", "out = v"},
-    {"global", QKV("2,2,77,16", "2,2,77,16") " global_mask=2,77@1,0,0,0,0,0,0,0,0,0,1", "window=9",
-     ""},
-    {"global_differs", QKV("3,2,40,16", "3,2,40,16") " global_mask=3,40@0..1", "window=3",
+    {"window", IKATI_QKV("2,3,37,16", "2,3,37,16"), "window=5", ""},
+    {"defaults", IKATI_QKV("1,2,600,16", "1,2,600,16"), "", ""},
+    {"window_0", IKATI_QKV("1,2,33,8", "1,2,33,8"), "window=0", "out = v"},
+    {"window_wide", IKATI_QKV("1,2,50,16", "1,2,50,16"), "window=9000000000", "dense"},
+    {"causal", IKATI_QKV("2,2,150,32", "2,2,150,32"), "window=17 causal=1", ""},
+    {"odd_sizes", IKATI_QKV("2,3,21,5", "2,3,21,7"), "window=4 scale=0.3", "D and Dv differ"},
+    {"head_64", IKATI_QKV("1,2,200,64", "1,2,200,64"), "window=33", "the most common head"},
+    {"head_128", IKATI_QKV("1,1,150,128", "1,1,150,96"), "window=20 dilation=2", ""},
+    {"dilation", IKATI_QKV("1,2,101,16", "1,2,101,16"), "window=6 dilation=3", ""},
+    {"dilation_heads", IKATI_QKV("2,4,130,16", "2,4,130,16"), "window=7 dilation=1,2,5,2", ""},
+    {"dilation_causal", IKATI_QKV("1,2,90,16", "1,2,90,16"), "window=7 dilation=4 causal=1", ""},
+    {"dilation_wide", IKATI_QKV("1,2,40,8", "1,2,40,8"), "window=3 dilation=1000", "out = v"},
+    {"global", IKATI_QKV("2,2,77,16", "2,2,77,16") " global_mask=2,77@1,0,0,0,0,0,0,0,0,0,1",
+     "window=9", ""},
+    {"global_differs", IKATI_QKV("3,2,40,16", "3,2,40,16") " global_mask=3,40@0..1", "window=3",
      "another number in each batch entry"},
-    {"global_none", QKV("1,2,40,16", "1,2,40,16") " global_mask=1,40@0", "window=3", ""},
-    {"global_all", QKV("1,2,70,16", "1,2,70,16") " global_mask=1,70@1", "window=3", "dense"},
-    {"global_causal", QKV("1,2,150,16", "1,2,150,16") " global_mask=1,150@0,0,0,1,0,0,1",
+    {"global_none", IKATI_QKV("1,2,40,16", "1,2,40,16") " global_mask=1,40@0", "window=3", ""},
+    {"global_all", IKATI_QKV("1,2,70,16", "1,2,70,16") " global_mask=1,70@1", "window=3", "dense"},
+    {"global_causal", IKATI_QKV("1,2,150,16", "1,2,150,16") " global_mask=1,150@0,0,0,1,0,0,1",
      "window=5 causal=1", ""},
-    {"global_dilation", QKV("1,3,90,16", "1,3,90,16") " global_mask=1,90@1,1,0,0,0,0,0,0,0,0,0,0,0",
+    {"global_dilation",
+     IKATI_QKV("1,3,90,16", "1,3,90,16") " global_mask=1,90@1,1,0,0,0,0,0,0,0,0,0,0,0",
      "window=5 dilation=1,2,3", "globals in some windows and not in others"},
-    {"global_spread", QKV("1,2,500,8", "1,2,500,8") " global_mask=1,500@1,0,0,0,0,0,0,0,0,0,0",
+    {"global_spread",
+     IKATI_QKV("1,2,500,8", "1,2,500,8") " global_mask=1,500@1,0,0,0,0,0,0,0,0,0,0",
      "window=20 dilation=1,2", "many globals, near and far of most rows"},
     {"global_spread_causal",
-     QKV("1,2,500,8", "1,2,500,8") " global_mask=1,500@1,0,0,0,0,0,0,0,0,0,0",
+     IKATI_QKV("1,2,500,8", "1,2,500,8") " global_mask=1,500@1,0,0,0,0,0,0,0,0,0,0",
      "window=20 dilation=1,2 causal=1", ""},
-    {"global_clusters", QKV("1,2,400,8", "1,2,400,8") " global_mask=1,400@1,1,1" ZEROS ZEROS ZEROS,
-     "window=20", "some groups of rows are near no global"},
+    {"global_clusters",
+     IKATI_QKV("1,2,400,8", "1,2,400,8") " global_mask=1,400@1,1,1" ZEROS ZEROS ZEROS, "window=20",
+     "some groups of rows are near no global"},
     {"global_projections",
-     QKV("2,2,60,16", "2,2,60,24") GLOBAL("2,2,60,16", "2,2,60,24") " global_mask=2,60@0..1",
+     IKATI_QKV("2,2,60,16", "2,2,60,24") GLOBAL("2,2,60,16", "2,2,60,24") " global_mask=2,60@0..1",
      "window=6", ""},
-    {"projections_unused", QKV("1,2,30,8", "1,2,30,8") GLOBAL("1,2,30,8", "1,2,30,8"), "window=6",
-     "no position is global"},
-    {"lengths", QKV("3,2,50,16", "3,2,50,16") " lengths=3@50,23,0", "window=6", ""},
-    {"lengths_global", QKV("3,2,50,16", "3,2,50,16") " global_mask=3,50@0..1 lengths=3@50,23,0",
-     "window=6", "padded positions are not global"},
+    {"projections_unused", IKATI_QKV("1,2,30,8", "1,2,30,8") GLOBAL("1,2,30,8", "1,2,30,8"),
+     "window=6", "no position is global"},
+    {"lengths", IKATI_QKV("3,2,50,16", "3,2,50,16") " lengths=3@50,23,0", "window=6", ""},
+    {"lengths_global",
+     IKATI_QKV("3,2,50,16", "3,2,50,16") " global_mask=3,50@0..1 lengths=3@50,23,0", "window=6",
+     "padded positions are not global"},
     {"grouped_query", "q=2,6,45,16 k=2,2,45,16 v=2,2,45,24 global_mask=2,45@0,0,0,0,1,0,0,0,0,0,0",
      "window=4 dilation=1,1,2,2,3,3", "three query heads a key/value head"},
     {"everything",
      "q=2,4,140,24 k=2,2,140,24 v=2,2,140,40 q_global=2,4,140,24 k_global=2,2,140,24 "
      "v_global=2,2,140,40 global_mask=2,140@1,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0 lengths=2@140,81",
      "window=20 dilation=1,2,1,7 causal=1 scale=0.2", "all options at once"},
-    {"picture", QKV("1,2,64,16", "1,2,64,16") " global_mask=1,64@0,0,0,1,0,0,0,0,0,0,0,0,0,0,0,0",
+    {"picture",
+     IKATI_QKV("1,2,64,16", "1,2,64,16") " global_mask=1,64@0,0,0,1,0,0,0,0,0,0,0,0,0,0,0,0",
      "window=5 dilation=1,2", "what ikat show draws"},
-    {"one_position", QKV("1,1,1,8", "1,1,1,8") " global_mask=1,1@1", "", ""},
-    {"no_positions", QKV("1,2,0,16", "1,2,0,16"), "", "N = 0"},
-    {"head_mask", QKV("1,4,40,16", "1,4,40,16") " head_mask=4@1,0,1,1", "window=4",
+    {"one_position", IKATI_QKV("1,1,1,8", "1,1,1,8") " global_mask=1,1@1", "", ""},
+    {"no_positions", IKATI_QKV("1,2,0,16", "1,2,0,16"), "", "N = 0"},
+    {"head_mask", IKATI_QKV("1,4,40,16", "1,4,40,16") " head_mask=4@1,0,1,1", "window=4",
      "a pruned head"},
-    {"no_batch", QKV("0,2,20,16", "0,2,20,16") " global_mask=0,20", "", "B = 0"},
-    {"large_global", QKV("1,1,20000,64", "1,1,20000,64") " global_mask=1,20000@1,0*4999",
+    {"no_batch", IKATI_QKV("0,2,20,16", "0,2,20,16") " global_mask=0,20", "", "B = 0"},
+    {"large_global", IKATI_QKV("1,1,20000,64", "1,1,20000,64") " global_mask=1,20000@1,0*4999",
      "window=128", "where N x N would not do"},
     {"large_dilation",
-     QKV("1,2,20000,32", "1,2,20000,32") " global_mask=1,20000@0*63,1,0*9936 lengths=1@19000",
+     IKATI_QKV("1,2,20000,32", "1,2,20000,32") " global_mask=1,20000@0*63,1,0*9936 lengths=1@19000",
      "window=128 dilation=3,1", ""},
 };
 
@@ -141,17 +146,6 @@ static ikati_cost cost(const ikati_request *request) {
     return ikati_attention_cost(request, ikati_longformer_pairs(request));
 }
 
-static ikat_status lower(const ikati_request *request, ikati_lowering *lowering) {
-    static const ikati_attention_names shared[] = {{"q", "k", "v"}, {"q", "k", "v"}};
-    static const ikati_attention_names separate[] = {{"q", "k", "v"},
-                                                     {"q_global", "k_global", "v_global"}};
-    const bool is_separate = ikati_input(request, "q_global")->present;
-    ikati_patterns patterns;
-    const ikat_status status = ikati_longformer_patterns(request, &patterns);
-    return ikati_attention_lower(request, lowering, status, &patterns,
-                                 is_separate ? separate : shared);
-}
-
 const ikati_mechanism ikati_mechanism_longformer = {
     .info =
         {
@@ -172,7 +166,8 @@ const ikati_mechanism ikati_mechanism_longformer = {
     .cases = cases,
     .num_cases = IKATI_COUNT(cases),
     .check = check,
+    .patterns = ikati_longformer_patterns,
     .cost = cost,
-    .lower = lower,
+    .lower = ikati_attention_lower_patterns,
     .tolerance = ikati_attention_tolerance,
 };

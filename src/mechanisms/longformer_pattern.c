@@ -279,6 +279,11 @@ ikat_status ikati_longformer_patterns(const ikati_request *request, ikati_patter
         global->describe = describe_global;
         global->sees = sees_global;
         global->is_partial = true;
+        if (ikati_input(request, "q_global")->present) {
+            out_patterns->inputs[1].q = "q_global";
+            out_patterns->inputs[1].k = "k_global";
+            out_patterns->inputs[1].v = "v_global";
+        }
     }
     return ikati_patterns_finish(out_patterns, true);
 }

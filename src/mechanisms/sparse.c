@@ -53,55 +53,58 @@ static const ikat_setting_info settings[] = {
     IKATI_SCALE_SETTING,
 };
 
-#define QKV(shape, value_shape) "q=" shape " k=" shape " v=" value_shape
-
 static const ikat_mechanism_case cases[] = {
-    {"defaults", QKV("1,2,300,16", "1,2,300,16"), "", ""},
-    {"strided", QKV("2,2,101,16", "2,2,101,16"), "stride=9", "N is no multiple of the stride"},
-    {"strided_both_ways", QKV("1,2,101,16", "1,2,101,16"), "stride=9 causal=0", ""},
-    {"strided_first", QKV("1,2,77,16", "1,2,77,16"), "stride=9 head_mode=first", ""},
-    {"strided_second", QKV("1,2,77,16", "1,2,77,16"), "stride=9 head_mode=second", ""},
-    {"strided_second_both_ways", QKV("1,2,77,16", "1,2,77,16"),
+    {"defaults", IKATI_QKV("1,2,300,16", "1,2,300,16"), "", ""},
+    {"strided", IKATI_QKV("2,2,101,16", "2,2,101,16"), "stride=9",
+     "N is no multiple of the stride"},
+    {"strided_both_ways", IKATI_QKV("1,2,101,16", "1,2,101,16"), "stride=9 causal=0", ""},
+    {"strided_first", IKATI_QKV("1,2,77,16", "1,2,77,16"), "stride=9 head_mode=first", ""},
+    {"strided_second", IKATI_QKV("1,2,77,16", "1,2,77,16"), "stride=9 head_mode=second", ""},
+    {"strided_second_both_ways", IKATI_QKV("1,2,77,16", "1,2,77,16"),
      "stride=5 head_mode=second causal=0", ""},
-    {"strided_split", QKV("1,3,77,16", "1,3,77,16"), "stride=7 head_mode=split", ""},
-    {"stride_1", QKV("1,2,50,16", "1,2,50,16"), "stride=1", "dense causal"},
-    {"stride_1_both_ways", QKV("1,2,50,16", "1,2,50,16"), "stride=1 causal=0", "dense"},
-    {"stride_wide", QKV("1,2,50,16", "1,2,50,16"), "stride=60", "dense causal"},
-    {"stride_wide_second", QKV("1,2,50,16", "1,2,50,16"), "stride=60 head_mode=second", "out = v"},
-    {"fixed", QKV("2,2,101,16", "2,2,101,16"), "pattern=fixed stride=12", "c has its default"},
-    {"fixed_both_ways", QKV("1,2,101,16", "1,2,101,16"), "pattern=fixed stride=12 c=2 causal=0",
-     ""},
-    {"fixed_first", QKV("1,2,77,16", "1,2,77,16"), "pattern=fixed stride=9 c=2 head_mode=first",
-     ""},
-    {"fixed_second", QKV("1,2,77,16", "1,2,77,16"), "pattern=fixed stride=9 c=2 head_mode=second",
-     "the first rows see nothing"},
-    {"fixed_second_both_ways", QKV("1,2,77,16", "1,2,77,16"),
+    {"strided_split", IKATI_QKV("1,3,77,16", "1,3,77,16"), "stride=7 head_mode=split", ""},
+    {"stride_1", IKATI_QKV("1,2,50,16", "1,2,50,16"), "stride=1", "dense causal"},
+    {"stride_1_both_ways", IKATI_QKV("1,2,50,16", "1,2,50,16"), "stride=1 causal=0", "dense"},
+    {"stride_wide", IKATI_QKV("1,2,50,16", "1,2,50,16"), "stride=60", "dense causal"},
+    {"stride_wide_second", IKATI_QKV("1,2,50,16", "1,2,50,16"), "stride=60 head_mode=second",
+     "out = v"},
+    {"fixed", IKATI_QKV("2,2,101,16", "2,2,101,16"), "pattern=fixed stride=12",
+     "c has its default"},
+    {"fixed_both_ways", IKATI_QKV("1,2,101,16", "1,2,101,16"),
+     "pattern=fixed stride=12 c=2 causal=0", ""},
+    {"fixed_first", IKATI_QKV("1,2,77,16", "1,2,77,16"),
+     "pattern=fixed stride=9 c=2 head_mode=first", ""},
+    {"fixed_second", IKATI_QKV("1,2,77,16", "1,2,77,16"),
+     "pattern=fixed stride=9 c=2 head_mode=second", "the first rows see nothing"},
+    {"fixed_second_both_ways", IKATI_QKV("1,2,77,16", "1,2,77,16"),
      "pattern=fixed stride=9 c=3 head_mode=second causal=0", ""},
-    {"fixed_split", QKV("1,5,77,16", "1,5,77,16"),
+    {"fixed_split", IKATI_QKV("1,5,77,16", "1,5,77,16"),
      "pattern=fixed stride=9 c=2 head_mode=split distinct=3", "odd heads take turns"},
-    {"fixed_distinct", QKV("1,5,80,16", "1,5,80,16"), "pattern=fixed stride=8 c=2 distinct=4",
+    {"fixed_distinct", IKATI_QKV("1,5,80,16", "1,5,80,16"), "pattern=fixed stride=8 c=2 distinct=4",
      "heads take turns"},
-    {"fixed_all_columns", QKV("1,2,60,16", "1,2,60,16"), "pattern=fixed stride=8 c=8",
+    {"fixed_all_columns", IKATI_QKV("1,2,60,16", "1,2,60,16"), "pattern=fixed stride=8 c=8",
      "dense causal"},
-    {"fixed_wide", QKV("1,2,40,16", "1,2,40,16"), "pattern=fixed stride=64 c=8 head_mode=second",
-     "summary columns beyond N: nothing is seen"},
-    {"fixed_stride_1", QKV("1,2,40,16", "1,2,40,16"), "pattern=fixed stride=1", "dense causal"},
-    {"odd_sizes", QKV("2,3,50,5", "2,3,50,7"), "stride=6 scale=0.3", "D and Dv differ"},
-    {"head_64", QKV("1,2,200,64", "1,2,200,64"), "stride=14", "the most common head"},
-    {"lengths", QKV("3,2,90,16", "3,2,90,16") " lengths=3@90,41,0", "stride=8", ""},
-    {"lengths_fixed", QKV("3,2,90,16", "3,2,90,16") " lengths=3@90,41,0",
+    {"fixed_wide", IKATI_QKV("1,2,40,16", "1,2,40,16"),
+     "pattern=fixed stride=64 c=8 head_mode=second", "summary columns beyond N: nothing is seen"},
+    {"fixed_stride_1", IKATI_QKV("1,2,40,16", "1,2,40,16"), "pattern=fixed stride=1",
+     "dense causal"},
+    {"odd_sizes", IKATI_QKV("2,3,50,5", "2,3,50,7"), "stride=6 scale=0.3", "D and Dv differ"},
+    {"head_64", IKATI_QKV("1,2,200,64", "1,2,200,64"), "stride=14", "the most common head"},
+    {"lengths", IKATI_QKV("3,2,90,16", "3,2,90,16") " lengths=3@90,41,0", "stride=8", ""},
+    {"lengths_fixed", IKATI_QKV("3,2,90,16", "3,2,90,16") " lengths=3@90,41,0",
      "pattern=fixed stride=8 c=3 causal=0", ""},
     {"grouped_query", "q=2,6,70,16 k=2,2,70,16 v=2,2,70,24",
      "pattern=fixed stride=8 c=2 head_mode=split distinct=2", "three query heads a key/value head"},
     {"everything", "q=2,4,170,24 k=2,2,170,24 v=2,2,170,40 lengths=2@170,93",
      "pattern=fixed stride=13 c=3 distinct=4 causal=0 scale=0.2", "all options at once"},
-    {"picture", QKV("1,2,64,16", "1,2,64,16"), "stride=8 head_mode=split", "what ikat show draws"},
-    {"no_positions", QKV("1,2,0,16", "1,2,0,16"), "", "N = 0"},
-    {"head_mask", QKV("1,4,40,16", "1,4,40,16") " head_mask=4@1,0,1,1", "stride=6",
+    {"picture", IKATI_QKV("1,2,64,16", "1,2,64,16"), "stride=8 head_mode=split",
+     "what ikat show draws"},
+    {"no_positions", IKATI_QKV("1,2,0,16", "1,2,0,16"), "", "N = 0"},
+    {"head_mask", IKATI_QKV("1,4,40,16", "1,4,40,16") " head_mask=4@1,0,1,1", "stride=6",
      "a pruned head"},
-    {"no_batch", QKV("0,2,20,16", "0,2,20,16"), "stride=4", "B = 0"},
-    {"large_strided", QKV("1,2,20000,64", "1,2,20000,64"), "stride=141", "many tiles"},
-    {"large_fixed", QKV("1,2,20000,64", "1,2,20000,64"), "pattern=fixed stride=128 c=8",
+    {"no_batch", IKATI_QKV("0,2,20,16", "0,2,20,16"), "stride=4", "B = 0"},
+    {"large_strided", IKATI_QKV("1,2,20000,64", "1,2,20000,64"), "stride=141", "many tiles"},
+    {"large_fixed", IKATI_QKV("1,2,20000,64", "1,2,20000,64"), "pattern=fixed stride=128 c=8",
      "many tiles"},
 };
 
@@ -135,18 +138,6 @@ static ikat_status check(ikati_request *request) {
     return status ? status : check_most(request, "distinct", distinct->integer, stride / columns);
 }
 
-static ikati_cost cost(const ikati_request *request) {
-    ikati_patterns patterns;
-    const ikat_status status = ikati_sparse_patterns(request, &patterns);
-    return ikati_attention_cost_of(request, status, &patterns);
-}
-
-static ikat_status lower(const ikati_request *request, ikati_lowering *lowering) {
-    ikati_patterns patterns;
-    const ikat_status status = ikati_sparse_patterns(request, &patterns);
-    return ikati_attention_lower(request, lowering, status, &patterns, NULL);
-}
-
 const ikati_mechanism ikati_mechanism_sparse = {
     .info =
         {
@@ -167,7 +158,8 @@ const ikati_mechanism ikati_mechanism_sparse = {
     .cases = cases,
     .num_cases = IKATI_COUNT(cases),
     .check = check,
-    .cost = cost,
-    .lower = lower,
+    .patterns = ikati_sparse_patterns,
+    .cost = ikati_attention_cost_patterns,
+    .lower = ikati_attention_lower_patterns,
     .tolerance = ikati_attention_tolerance,
 };

@@ -107,7 +107,7 @@ static void check_request(const patterned *mechanism, const ikati_request *reque
     ikati_patterns patterns;
     double pairs = 0;
     assert_non_null(seen);
-    assert_int_equal(mechanism->patterns(request, &patterns), IKAT_OK);
+    assert_int_equal(request->mechanism->patterns(request, &patterns), IKAT_OK);
     for (uint32_t b = 0; b < ikati_extent(request, "B"); b++) {
         for (uint32_t h = 0; h < ikati_extent(request, "H"); h++) {
             memset(seen, 0, (size_t)(n * n));
@@ -226,7 +226,7 @@ static void test_memory(void **state) {
     for (int64_t number = 0; status == IKAT_NO_MEMORY; number++) {
         ikati_patterns patterns;
         memory.num_left = number;
-        status = mechanism->patterns(&request, &patterns);
+        status = request.mechanism->patterns(&request, &patterns);
         if (!status) {
             ikati_patterns_free(&patterns);
         }

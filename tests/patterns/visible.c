@@ -1,10 +1,5 @@
 #include "visible.h"
 
-#include "src/mechanisms/axial.h"
-#include "src/mechanisms/bigbird.h"
-#include "src/mechanisms/blockwise.h"
-#include "src/mechanisms/local.h"
-#include "src/mechanisms/longformer.h"
 #include "src/mechanisms/sparse.h"
 #include "src/philox.h"
 
@@ -176,12 +171,12 @@ bool axial_sees(const ikati_request *request, int64_t b, int64_t h, int64_t i, i
 }
 
 const patterned patterned_mechanisms[] = {
-    {"longformer", ikati_longformer_patterns, longformer_sees, longformer_draw},
-    {"bigbird", ikati_bigbird_patterns, bigbird_sees, bigbird_draw},
-    {"sparse", ikati_sparse_patterns, sparse_sees, sparse_draw},
-    {"blockwise", ikati_blockwise_patterns, blockwise_sees, blockwise_draw},
-    {"local", ikati_local_patterns, local_sees, local_draw},
-    {"axial", ikati_axial_patterns, axial_sees, axial_draw},
+    {"longformer", longformer_sees, longformer_draw},
+    {"bigbird", bigbird_sees, bigbird_draw},
+    {"sparse", sparse_sees, sparse_draw},
+    {"blockwise", blockwise_sees, blockwise_draw},
+    {"local", local_sees, local_draw},
+    {"axial", axial_sees, axial_draw},
 };
 const uint32_t num_patterned_mechanisms =
     sizeof(patterned_mechanisms) / sizeof(patterned_mechanisms[0]);

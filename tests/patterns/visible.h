@@ -11,12 +11,10 @@
 
 // A mechanism with patterns.
 //
-// patterns      what is tested
 // sees          the page's definition, lengths apart; it shares nothing with the patterns
 // draw          writes a random call as in ikat_mechanism_case; `seed` picks it
 typedef struct patterned {
     const char *name;
-    ikat_status (*patterns)(const ikati_request *request, ikati_patterns *out_patterns);
     bool (*sees)(const ikati_request *request, int64_t b, int64_t h, int64_t i, int64_t j);
     void (*draw)(uint32_t seed, char *inputs, char *settings, size_t capacity);
 } patterned;

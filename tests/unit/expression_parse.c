@@ -404,7 +404,8 @@ static void param_values(void **state) {
     };
     ikati_expression_param param = {.name = "p"};
     for (size_t g = 0; g < sizeof(good) / sizeof(good[0]); g++) {
-        assert_int_equal(ikati_expression_param_read(host, good[g].text, &param), IKAT_OK);
+        assert_int_equal(ikati_expression_param_read(host, "param.p", good[g].text, &param),
+                         IKAT_OK);
         assert_int_equal(param.type, good[g].type);
         assert_true((param.type == IKATI_TYPE_INT ? param.integer : (double)param.number) ==
                     good[g].value);
@@ -412,13 +413,15 @@ static void param_values(void **state) {
     static const char *const wrong[] = {"",    "+",   "0x10", "1 ",   " 1",
                                         "--1", "inf", "nan",  "1.5.", "e3"};
     for (size_t w = 0; w < sizeof(wrong) / sizeof(wrong[0]); w++) {
-        assert_int_equal(ikati_expression_param_read(host, wrong[w], &param), IKAT_INVALID);
+        assert_int_equal(ikati_expression_param_read(host, "param.p", wrong[w], &param),
+                         IKAT_INVALID);
         assert_int_equal(last_expression_error.id, IKAT_MESSAGE_SYNTAX);
     }
     static const char *const outside[] = {"2147483648", "-2147483649", "1e39", "-1e999",
                                           "99999999999999999999"};
     for (size_t o = 0; o < sizeof(outside) / sizeof(outside[0]); o++) {
-        assert_int_equal(ikati_expression_param_read(host, outside[o], &param), IKAT_INVALID);
+        assert_int_equal(ikati_expression_param_read(host, "param.p", outside[o], &param),
+                         IKAT_INVALID);
         assert_int_equal(last_expression_error.id, IKAT_MESSAGE_RANGE);
     }
 }
