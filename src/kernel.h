@@ -10,7 +10,7 @@
 
 #include <ikat/device.h>
 
-enum { IKATI_MAX_BINDINGS = 8, IKATI_MAX_PARAMS_BYTES = 256, IKATI_MAX_SPECIALISATION = 4 };
+enum { IKATI_MAX_BINDINGS = 8, IKATI_MAX_PARAMS_BYTES = 512, IKATI_MAX_SPECIALISATION = 4 };
 
 typedef enum ikati_language { IKATI_GLSL, IKATI_OPENCL } ikati_language;
 

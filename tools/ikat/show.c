@@ -341,7 +341,7 @@ static int run(cli_tool *tool, const cli_args *args) {
     cli_show show = {.args = args, .tool = tool, .head = -1};
     const char *path = args_value(args, "-o") ? args_value(args, "-o") : "-";
     const char *device = args_value(args, "device");
-    cli_painter paint;
+    cli_painter paint = NULL;
     int code = pick_painter(path, &paint);
     code = code ? code : args_integer(args, "batch", 0, 65534, &show.batch);
     code = code ? code : args_integer(args, "head", 0, 65534, &show.head);
