@@ -192,8 +192,8 @@ static const ikat_mechanism_case cases[] = {
      "block_size=1 causal=1", "few keys, far apart: gathered"},
     {"block_columns", "q=1,2,90,16 k=1,2,150,16 v=1,2,150,16 block_mask=1,9,15@1,0,0,1,0",
      "block_size=10", "all rows of tiles alike"},
-    {"block_any_value", "q=1,2,40,16 k=1,2,40,16 v=1,2,40,16 block_mask=1,3,3@-5,0,7", "block_size=16",
-     "what is not 0 counts as 1"},
+    {"block_any_value", "q=1,2,40,16 k=1,2,40,16 v=1,2,40,16 block_mask=1,3,3@-5,0,7",
+     "block_size=16", "what is not 0 counts as 1"},
     {"block_none", "q=1,2,40,16 k=1,2,40,16 v=1,2,40,16 block_mask=2,3,3@0*9,1,0,1 sinks=2",
      "block_size=16", "a head that sees nothing, but for its sink"},
     {"block_large_tile", "q=1,2,40,16 k=1,2,70,16 v=1,2,70,16 block_mask=2,1,1@1,0",
@@ -230,14 +230,14 @@ static const ikat_mechanism_case cases[] = {
 static ikat_status check_blocks(ikati_request *request) {
     const ikati_call_setting *size = ikati_setting(request, "block_size");
     if (!ikati_input(request, "block_mask")->present) {
-        return size->given ? ikati_attention_refuse(request, "block_size", "only with block_mask")
-                           : IKAT_OK;
+        return size->chosen ? ikati_attention_refuse(request, "block_size", "only with block_mask")
+                            : IKAT_OK;
     }
     const uint64_t side = (uint64_t)size->integer;
     const uint64_t num_queries = (uint64_t)ikati_extent(request, "N");
     const uint64_t num_keys = (uint64_t)ikati_extent(request, "M");
-    ikat_status status = ikati_shape_fix(request, "block_mask", "nq",
-                                         (int64_t)ikati_divide_up(num_queries, side));
+    ikat_status status =
+        ikati_shape_fix(request, "block_mask", "nq", (int64_t)ikati_divide_up(num_queries, side));
     return status ? status
                   : ikati_shape_fix(request, "block_mask", "nk",
                                     (int64_t)ikati_divide_up(num_keys, side));

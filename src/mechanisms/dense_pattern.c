@@ -240,7 +240,8 @@ static bool read_mask(const ikati_request *request, ikati_patterns *patterns, de
         s->block_size = most(most(s->num_queries, s->num_keys), 1);
     }
     s->block_size = least(s->block_size, most(most(s->num_queries, s->num_keys), 1));
-    s->num_query_blocks = (int64_t)ikati_divide_up((uint64_t)s->num_queries, (uint64_t)s->block_size);
+    s->num_query_blocks =
+        (int64_t)ikati_divide_up((uint64_t)s->num_queries, (uint64_t)s->block_size);
     s->num_key_blocks = (int64_t)ikati_divide_up((uint64_t)s->num_keys, (uint64_t)s->block_size);
     const int64_t size = s->num_query_blocks * s->num_key_blocks;
     s->kept = ikati_patterns_alloc(patterns, num_masks * size, 1);

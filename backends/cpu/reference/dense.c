@@ -215,10 +215,8 @@ static void attend_rows(void *user, uint32_t worker) {
     const int64_t group = d->num_heads / d->num_kv_heads, num_rows = group * d->num_rows;
     double *scratch = d->scratch + worker * (2 * d->num_keys + d->head_size + d->value_size);
     double *q = scratch + 2 * d->num_keys;
-    dense_row row = {.scores = scratch,
-                     .ranks = scratch + d->num_keys,
-                     .q = q,
-                     .accumulator = q + d->head_size};
+    dense_row row = {
+        .scores = scratch, .ranks = scratch + d->num_keys, .q = q, .accumulator = q + d->head_size};
 
     for (int64_t i = worker; i < num_rows; i += d->num_workers) {
         row.head = d->kv_head * group + i / d->num_rows;
