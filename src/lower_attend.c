@@ -256,12 +256,13 @@ ikat_status ikati_attend_begin(ikati_lowering *lowering, const ikati_attention *
         b->most[axis] = extent ? (uint32_t)extent : 1;
     }
     b->needs_table = attention->lengths.kind || attention->query_lengths.kind || attention->alibi ||
-                     attention->sinks.kind || attention->cluster_shift;
+                     attention->sinks.kind || attention->cluster_shift || attention->topk;
     b->needs_pack = b->dtype == IKAT_FLOAT16 && ikati_lowering_store_bytes(lowering) > 2 &&
                     !ikati_view_is_multiple(&attention->out, b->value_size, 2);
     ikati_pick pick = describe_call(b);
     pick.num_rows = num_rows;
     pick.offers |= offers | (attention->expressions ? IKATI_NEED_EXPRESSION : 0);
+    pick.offers |= attention->topk ? IKATI_NEED_TOPK : 0;
     ikat_status status = ikati_pick_variant(lowering, IKATI_KERNEL_attend, &pick, &b->attend);
     b->max_keys = status ? 0 : max_keys_per_group(b);
     return status;

@@ -39,6 +39,9 @@ static const char *impossible(const ikati_lowering *lowering, const ikati_varian
     if ((variant->needs ^ pick->offers) & IKATI_NEED_EXPRESSION) {
         return pick->offers & IKATI_NEED_EXPRESSION ? "expressions" : "made for expressions";
     }
+    if ((variant->needs ^ pick->offers) & IKATI_NEED_TOPK) {
+        return pick->offers & IKATI_NEED_TOPK ? "topk" : "made for topk";
+    }
     if (variant->needs & call & ~pick->offers) {
         return "sizes, strides or offsets that are no multiples of 4";
     }

@@ -204,6 +204,30 @@ static const ikat_mechanism_case cases[] = {
      "q=2,4,70,24 k=2,2,90,24 v=2,2,90,40 bias=1,4,70,90 alibi_slopes=4 sinks=4 lengths=2@90,61 "
      "query_lengths=2@70,33 head_mask=4@1,1,0,1 block_mask=4,9,12@1,0,1,1,1,0,1",
      "block_size=8 causal=1 window_left=50 softcap=3 scale=0.3", "all options at once"},
+    {"topk", "q=2,3,40,16 k=2,3,90,16 v=2,3,90,16", "topk=8", ""},
+    {"topk_one", "q=1,2,70,16 k=1,2,70,16 v=1,2,70,16", "topk=1 causal=1", "the best key's value"},
+    {"topk_many", "q=1,2,70,16 k=1,2,300,16 v=1,2,300,16", "topk=299", "all but the worst"},
+    {"topk_all", "q=1,2,40,16 k=1,2,50,16 v=1,2,50,16", "topk=50", "as without"},
+    {"topk_window", "q=1,2,90,16 k=1,2,130,16 v=1,2,130,16",
+     "topk=16 window_left=20 window_right=4", "the first rows see fewer keys"},
+    {"topk_ties", "q=1,2,40,16 k=1,2,60,16 v=1,2,60,16 bias=1,1,40,60@0,0,0,-inf,2,2,2,1,1,1,1",
+     "topk=11 scale=0", "ties stay"},
+    {"topk_bias", "q=1,2,40,16 k=1,2,60,16 v=1,2,60,16 bias=1,2,40,60@0,-inf,0.5,-inf,-inf,1,-inf",
+     "topk=20", "more than some rows see"},
+    {"topk_sinks", "q=2,3,40,16 k=2,3,60,16 v=2,3,60,16 sinks=3@0.5,-inf,4 lengths=2@60,21",
+     "topk=4 softcap=2", "sinks do not count"},
+    {"topk_odd_sizes", "q=2,3,21,5 k=2,3,29,5 v=2,3,29,7", "topk=3", ""},
+    {"topk_head_64", "q=1,2,130,64 k=1,2,300,64 v=1,2,300,64", "topk=32", ""},
+    {"topk_head_128", "q=1,1,70,128 k=1,1,190,128 v=1,1,190,128", "topk=16 causal=1", ""},
+    {"topk_head_512", "q=1,1,18,300 k=1,1,70,300 v=1,1,70,512", "topk=5", ""},
+    {"topk_decode", "q=2,4,1,64 k=2,1,5000,64 v=2,1,5000,64", "topk=64 causal=1",
+     "one query, keys split over workgroups"},
+    {"topk_blocks",
+     "q=2,4,70,24 k=2,2,90,24 v=2,2,90,40 bias=1,4,70,90 alibi_slopes=4 sinks=4 lengths=2@90,61 "
+     "query_lengths=2@70,33 head_mask=4@1,1,0,1 block_mask=4,9,12@1,0,1,1,1,0,1",
+     "topk=6 block_size=8 causal=1 window_left=50 softcap=3 scale=0.3", "all options at once"},
+    {"topk_no_keys", "q=1,2,20,16 k=1,2,0,16 v=1,2,0,16", "topk=3", ""},
+    {"topk_no_queries", "q=1,2,0,16 k=1,2,30,16 v=1,2,30,16", "topk=3", ""},
     {"scale_zero", "q=1,2,20,16 k=1,2,30,16 v=1,2,30,16", "scale=0",
      "each row is the mean of its values"},
     {"scale_negative", "q=1,2,20,16 k=1,2,30,16 v=1,2,30,16", "scale=-0.7", ""},
@@ -223,6 +247,8 @@ static const ikat_mechanism_case cases[] = {
     {"large_blocks",
      "q=1,1,20000,64 k=1,1,20000,64 v=1,1,20000,64 block_mask=1,313,313@1,0,0,0,1,0,0", "causal=1",
      "two of seven tiles"},
+    {"large_topk", "q=1,1,20000,64 k=1,1,20000,64 v=1,1,20000,64", "causal=1 topk=64", ""},
+    {"large_topk_decode", "q=1,4,1,64 k=1,1,200000,64 v=1,1,200000,64", "topk=300", ""},
     {"large_head", "q=1,2,3,64 k=1,1,530000,64 v=1,1,530000,64", "",
      "a head past a storage range of 128 MiB"},
 };
@@ -269,7 +295,7 @@ static ikat_status make_patterns(const ikati_request *request, ikati_patterns *o
     return ikati_dense_patterns(request, ikati_dense_window_of(request), GPU_ROWS, out_patterns);
 }
 
-// At least as many as any row sees: topk leaves all of them.
+// Keys that a row keeps; 0: all, as where it never sees more.
 static int64_t topk_of(const ikati_request *request) {
     const int64_t topk = ikati_setting(request, "topk")->integer;
     return topk < ikati_extent(request, "M") ? topk : 0;
@@ -301,9 +327,9 @@ static ikat_status add_default_slopes(ikati_lowering *lowering, int64_t num_head
     return *out_table == UINT32_MAX ? IKAT_NO_MEMORY : IKAT_OK;
 }
 
-// By the tiles of block_mask. With lengths only the kernel knows where the diagonal ends.
-static ikat_status lower_blocks(const ikati_request *request, ikati_lowering *lowering,
-                                ikati_attention *attention) {
+// By tiles of a schedule. With lengths only the kernel knows where the diagonal ends.
+static ikat_status lower_pattern(const ikati_request *request, ikati_lowering *lowering,
+                                 ikati_attention *attention) {
     const bool is_cpu = ikati_lowering_device(lowering)->type == IKAT_DEVICE_CPU;
     const bool moves = attention->lengths.kind || attention->query_lengths.kind;
     ikati_dense_window window = IKATI_DENSE_OPEN;
@@ -323,10 +349,6 @@ static ikat_status lower_blocks(const ikati_request *request, ikati_lowering *lo
 }
 
 static ikat_status lower(const ikati_request *request, ikati_lowering *lowering) {
-    if (topk_of(request)) {
-        return ikati_fail(request->host, IKAT_UNSUPPORTED, IKAT_MESSAGE_VARIANT,
-                          "%s has no kernel for topk", ikati_lowering_device(lowering)->id);
-    }
     const ikati_dense_window window = ikati_dense_window_of(request);
     ikati_attention attention = ikati_attention_of_call(request);
     attention.bias = ikati_input_view(request, "bias");
@@ -337,6 +359,7 @@ static ikat_status lower(const ikati_request *request, ikati_lowering *lowering)
     attention.softcap = ikati_setting(request, "softcap")->number;
     attention.window_left = window.left;
     attention.window_right = window.right;
+    attention.topk = (uint32_t)topk_of(request);
     ikat_tensor slopes = ikat_tensor_packed(IKAT_FLOAT32, 1, ikati_extent(request, "H"), 0, 0, 0);
     slopes.strides[0] = 1;
     if (attention.alibi && attention.slopes.kind == IKATI_SLOT_NONE) {
@@ -346,8 +369,8 @@ static ikat_status lower(const ikati_request *request, ikati_lowering *lowering)
             return status;
         }
     }
-    return ikati_input(request, "block_mask")->present
-               ? lower_blocks(request, lowering, &attention)
+    return attention.topk || ikati_input(request, "block_mask")->present
+               ? lower_pattern(request, lowering, &attention)
                : ikati_lower_attention(lowering, &attention);
 }
 
