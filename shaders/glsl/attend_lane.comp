@@ -168,12 +168,12 @@ void modify_scores(Tile t, int j, int end, bool cut) {
 
 shared uint counts[TILE_ROWS * TOPK_BINS]; // a lane's own rows are its alone
 uint threshold[ROWS];
-uint undecided[ROWS]; // 1: scores are to be counted
+uint undecided[ROWS]; // 1: scores are counted
 
 void start_counts(Tile t) {
     EACH(a, ROWS) {
         threshold[a] = row_threshold(t, own_row(a));
-        undecided[a] = is_undecided(t, own_row(a)) ? 1u : 0u;
+        undecided[a] = counts_scores() && is_undecided(t, own_row(a)) ? 1u : 0u;
         for (uint bin = 0u; bin < TOPK_BINS; ++bin) counts[own_row(a) * TOPK_BINS + bin] = 0u;
     }
 }
@@ -181,7 +181,7 @@ void start_counts(Tile t) {
 void count_scores() {
     EACH(a, ROWS) EACH(b, KEYS) {
         uint bin = score_bin(score[a][b], threshold[a]);
-        if (bin < TOPK_BINS) counts[own_row(a) * TOPK_BINS + bin] += undecided[a];
+        if (bin < TOPK_BINS) atomicAdd(counts[own_row(a) * TOPK_BINS + bin], undecided[a]);
     }
 }
 
@@ -237,21 +237,47 @@ void weigh_scores(bool cut) {
 // and values move to the new base and the step is taken again. `cut`: `end` and visibility are
 // looked at, else all of a step's keys are there and seen. Loops end at their end: where lanes are
 // masked rather than branched around, what follows a break is executed once more.
+#ifdef TOPK
+
+// While scores are counted only the innermost loop is gone round, else it has one round; so neither
+// kind of run pays for the other's part, and their scores come from one place.
+void walk(Tile t, int j, int end, bool cut) {
+    bool counting = counts_scores();
+    while (true) {
+        while (true) {
+            while (true) {
+                locate_keys(t, j, end, cut);
+                multiply_keys(cut);
+                modify_scores(t, j, end, cut);
+                count_scores();
+                if (counting) j += KEYS;
+                if (!counting || j >= end) break;
+            }
+            bool again = false;
+            if (!counting) {
+                drop_scores();
+                again = rises(cut);
+                if (!again) {
+                    weigh_scores(cut);
+                    add_values(cut);
+                    j += KEYS;
+                }
+            }
+            if (again || j >= end) break;
+        }
+        rebase();
+        if (j >= end) break;
+    }
+}
+
+#else
+
 void walk(Tile t, int j, int end, bool cut) {
     while (true) {
         while (true) {
             locate_keys(t, j, end, cut);
             multiply_keys(cut);
             modify_scores(t, j, end, cut);
-#ifdef TOPK
-            if (counts_scores()) {
-                count_scores();
-                j = own_key(j, step_keys(cut)) - own_key(0, 0);
-                if (j >= end) break;
-                continue;
-            }
-            drop_scores();
-#endif
             bool again = rises(cut);
             if (!again) {
                 weigh_scores(cut);
@@ -264,6 +290,8 @@ void walk(Tile t, int j, int end, bool cut) {
         if (j >= end) break;
     }
 }
+
+#endif
 
 // Keys in two pieces: [t.first, t.full_first) and [rest, t.end).
 void walk_cut(Tile t, int rest) {

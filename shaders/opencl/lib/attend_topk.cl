@@ -42,7 +42,8 @@ static inline Ints score_bin(const Params *p, Reals x, Ints threshold) {
     const Ints order = score_order(x);
     const Ints mask = (int)(0xffffffffu << (p->topk_above - 1u) << 1);
     const Ints bin = ((order ^ (int)0x80000000) >> (int)p->topk_shift) & (TOPK_BINS - 1);
-    return is_negative_infinity(x) | (((order ^ threshold) & mask) != 0) ? (Ints)(TOPK_BINS) : bin;
+    const Ints in_none = is_negative_infinity(x) | (((order ^ threshold) & mask) != 0);
+    return in_none ? (Ints)(TOPK_BINS) : bin;
 }
 
 // Adds a tile's count to those of row r.
