@@ -317,8 +317,10 @@ static inline void start_counts(const Params *p, const Tile *t, __global const u
 static inline void count_scores(const Params *p, State *state, int keys) {
     for (int x = 0; x < keys; x++) {
         _Pragma("nounroll") for (int r = 0; r < ROW_VECTORS; r++) {
+            const Ints bin = score_bin(p, state->scores[x][r], state->threshold[r]);
             int bins[LANES];
-            vstore16(score_bin(p, state->scores[x][r], state->threshold[r]), 0, bins);
+            if (!any(bin < TOPK_BINS)) continue; // mostly, but in the first rounds
+            vstore16(bin, 0, bins);
             for (int lane = 0; lane < LANES; lane++) state->counts[LANES * r + lane][bins[lane]]++;
         }
     }
