@@ -14,6 +14,27 @@ uint32_t ikati_lowering_store_bytes(const ikati_lowering *lowering) {
     return lowering->device->backend->store_bytes;
 }
 
+uint64_t ikati_lowering_busy_groups(const ikati_lowering *lowering) {
+    const ikat_device_info *info = &lowering->device->info;
+    uint64_t units = info->num_compute_units;
+    if (info->type == IKAT_DEVICE_CPU) {
+        return 8 * (units ? units : 4);
+    }
+    return 4 * (units ? units : 64);
+}
+
+// llvmpipe (lavapipe, rusticl) ends all loops of an invocation, silently, after 65535 rounds in total;
+// so on devices of type CPU rounds are counted.
+uint64_t ikati_lowering_max_keys(const ikati_lowering *lowering, const ikati_variant *variant,
+                                 uint32_t size) {
+    const uint64_t most_rounds = 60000;
+    if (lowering->device->info.type != IKAT_DEVICE_CPU) {
+        return UINT64_MAX;
+    }
+    uint64_t per_1024_keys = variant->rounds[0] + variant->rounds[1] * ikati_divide_up(size, 16);
+    return most_rounds * 1024 / (per_1024_keys ? per_1024_keys : 1024);
+}
+
 uint32_t ikati_lowering_scratch(ikati_lowering *lowering, uint64_t size_bytes) {
     ikati_scratch *grown = ikati_resize(lowering->host, lowering->scratch,
                                         lowering->num_scratch + 1u, sizeof(*lowering->scratch));

@@ -78,6 +78,15 @@ struct ikati_lowering {
 const ikat_device_info *ikati_lowering_device(const ikati_lowering *lowering);
 uint32_t ikati_lowering_store_bytes(const ikati_lowering *lowering);
 
+// Workgroups that keep a device busy. Depends on the device alone, never on the slice budget, so
+// that results do not.
+uint64_t ikati_lowering_busy_groups(const ikati_lowering *lowering);
+
+// Keys of so many columns that one workgroup of a variant may visit (ikati_variant.rounds); UINT64_MAX
+// where nothing bounds them. It may be less than the variant takes in one step.
+uint64_t ikati_lowering_max_keys(const ikati_lowering *lowering, const ikati_variant *variant,
+                                 uint32_t size);
+
 // What a call offers to variants: the counterpart of ikati_variant's needs.
 //
 // offers  IKATI_NEED_FLOAT or HALF, ALIGNED4, TEXEL as they hold
