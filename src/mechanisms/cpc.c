@@ -95,7 +95,8 @@ static ikat_status check(ikati_request *request) {
 }
 
 static ikati_cost cost(const ikati_request *request) {
-    const double rows = (double)ikati_extent(request, "S"), size = (double)ikati_extent(request, "C");
+    const double rows = (double)ikati_extent(request, "S"),
+                 size = (double)ikati_extent(request, "C");
     const bool weighs = ikati_input(request, "weight")->present;
     ikati_cost result = ikati_attention_cost(request, rows * rows);
     result.flops = 2 * rows * (rows + (weighs ? size : 0)) * size;

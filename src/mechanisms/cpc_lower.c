@@ -15,10 +15,10 @@
 #include <string.h>
 
 enum {
-    ROWS_A_SUM = 128,            // of every variant of `losses`: blocks of anchors are multiples
-    MULTIPLIES_A_ROW = 1 << 24,  // that a workgroup of `infonce` may spend on an anchor
-    SLACK_BYTES = 1024,          // bindings start up to an alignment before their tensor
-    MIN_TEXELS = 1 << 24,        // below that a texel buffer is too small to cut tensors for
+    ROWS_A_SUM = 128,           // of every variant of `losses`: blocks of anchors are multiples
+    MULTIPLIES_A_ROW = 1 << 24, // that a workgroup of `infonce` may spend on an anchor
+    SLACK_BYTES = 1024,         // bindings start up to an alignment before their tensor
+    MIN_TEXELS = 1 << 24,       // below that a texel buffer is too small to cut tensors for
 };
 
 typedef struct infonce_params {
@@ -101,7 +101,8 @@ static uint64_t most_elements(const cpc_lowering *c, ikat_dtype dtype) {
 }
 
 // Rows of a stride that one binding holds, at most `most`; 0 if not even one.
-static uint32_t rows_bound(const cpc_lowering *c, ikat_dtype dtype, uint64_t stride, uint32_t most) {
+static uint32_t rows_bound(const cpc_lowering *c, ikat_dtype dtype, uint64_t stride,
+                           uint32_t most) {
     const uint64_t elements = most_elements(c, dtype);
     if (elements < c->size) {
         return 0;
@@ -160,7 +161,8 @@ static ikat_status choose_splits(cpc_lowering *c) {
 }
 
 static ikat_status pick_infonce(cpc_lowering *c) {
-    const uint32_t texels = ikati_lowering_device(c->lowering)->limits.max_texel_elements >= MIN_TEXELS;
+    const uint32_t texels =
+        ikati_lowering_device(c->lowering)->limits.max_texel_elements >= MIN_TEXELS;
     const bool aligned = c->size % 4 == 0 && is_multiple(&c->target, 4) &&
                          (c->weight.kind || is_multiple(&c->pred, 4));
     const ikati_pick pick = {
@@ -178,10 +180,9 @@ static ikat_status add_project(cpc_lowering *c, cpc_block *block) {
     const uint32_t scratch = ikati_lowering_scratch(c->lowering, count * sizeof(float));
     ikati_step step = {0};
     const ikati_pick pick = {.sizes = {c->size, c->size}, .num_rows = block->rows.count};
-    ikat_status status =
-        scratch == UINT32_MAX
-            ? IKAT_NO_MEMORY
-            : ikati_pick_variant(c->lowering, IKATI_KERNEL_project, &pick, &step);
+    ikat_status status = scratch == UINT32_MAX
+                             ? IKAT_NO_MEMORY
+                             : ikati_pick_variant(c->lowering, IKATI_KERNEL_project, &pick, &step);
     if (status) {
         return status;
     }
@@ -207,7 +208,8 @@ static ikat_status add_project(cpc_lowering *c, cpc_block *block) {
 // targets  rows of the step; own: the block's rows, whose own scores are made
 static ikat_status add_infonce(cpc_lowering *c, const cpc_block *block, ikati_axis_range targets,
                                bool own, uint32_t first_part) {
-    const uint32_t num_splits = own ? 1 : (uint32_t)ikati_divide_up(targets.count, c->targets_per_split);
+    const uint32_t num_splits =
+        own ? 1 : (uint32_t)ikati_divide_up(targets.count, c->targets_per_split);
     ikati_step step = c->infonce;
     const infonce_params params = {
         .num_anchors = block->rows.count,
@@ -230,9 +232,9 @@ static ikat_status add_infonce(cpc_lowering *c, const cpc_block *block, ikati_ax
     const uint64_t part = 2 * (uint64_t)block->rows.count;
     step.operands[4] = own ? block->own_scores
                            : operand_scratch(block->parts, part * first_part, part * num_splits);
-    step.specialisation[0] =
-        (block->anchors.dtype == IKAT_FLOAT16 ? INFONCE_HALF_ANCHORS : 0) |
-        (c->dtype == IKAT_FLOAT16 ? INFONCE_HALF_TARGETS : 0) | (c->valid.kind ? INFONCE_VALID : 0);
+    step.specialisation[0] = (block->anchors.dtype == IKAT_FLOAT16 ? INFONCE_HALF_ANCHORS : 0) |
+                             (c->dtype == IKAT_FLOAT16 ? INFONCE_HALF_TARGETS : 0) |
+                             (c->valid.kind ? INFONCE_VALID : 0);
     step.num_groups = num_splits * ikati_divide_up(block->rows.count, step.variant->tile_rows);
     const double visited = own ? step.variant->tile_rows : targets.count;
     step.flops = 2.0 * (double)block->rows.count * visited * c->size;
@@ -289,8 +291,8 @@ static ikat_status add_block(cpc_lowering *c, ikati_axis_range rows) {
         .anchor_row = row_stride(&c->pred),
     };
     const uint32_t own = ikati_lowering_scratch(c->lowering, (uint64_t)rows.count * sizeof(float));
-    block.parts = ikati_lowering_scratch(
-        c->lowering, 2 * (uint64_t)rows.count * c->num_parts * sizeof(float));
+    block.parts = ikati_lowering_scratch(c->lowering,
+                                         2 * (uint64_t)rows.count * c->num_parts * sizeof(float));
     if (own == UINT32_MAX || block.parts == UINT32_MAX) {
         return IKAT_NO_MEMORY;
     }
@@ -319,8 +321,8 @@ static ikat_status add_blocks(cpc_lowering *c) {
     status = c->sums == UINT32_MAX ? IKAT_NO_MEMORY : IKAT_OK;
     for (uint32_t first = 0; first < c->num_rows && !status; first += c->most_anchors) {
         const uint32_t left = c->num_rows - first;
-        status =
-            add_block(c, (ikati_axis_range){first, left < c->most_anchors ? left : c->most_anchors});
+        status = add_block(
+            c, (ikati_axis_range){first, left < c->most_anchors ? left : c->most_anchors});
     }
     return status;
 }

@@ -71,6 +71,9 @@ options_of() { # kernel needs
         attend:*) echo "0 1 506 511 1344" ;;
         heads:*) echo "0 127 129" ;;
         merge:* | spread:* | coarsen:*) echo "0 3" ;;
+        infonce:*) echo "0 7" ;;
+        losses:*) echo "3 4" ;;
+        project:*) echo "0 1" ;;
         *) echo 0 ;;
     esac
 }

@@ -58,6 +58,9 @@ options_of() {
         heads:*) echo 0 0x7f 0x81 ;;
         merge:* | spread:*) echo 2 3 ;;
         coarsen:*) echo 0 3 ;;
+        infonce:*) echo 0 7 ;;
+        losses:*) echo 3 4 ;;
+        project:*) echo 0 1 ;;
         *) echo 0 ;;
     esac
 }

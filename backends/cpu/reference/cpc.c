@@ -60,7 +60,8 @@ static double dot(const double *restrict a, const double *restrict b, int64_t co
 static void load_all(void *user, uint32_t worker) {
     const cpc *c = user;
     for (int64_t t = worker; t < c->num_rows; t += c->num_workers) {
-        cpu_load_row(c->target, cpu_index(c->target, t, 0, 0, 0), c->size, c->targets + t * c->size);
+        cpu_load_row(c->target, cpu_index(c->target, t, 0, 0, 0), c->size,
+                     c->targets + t * c->size);
     }
     for (int64_t i = worker; c->weights && i < c->size; i += c->num_workers) {
         for (int64_t j = 0; j < c->size; j++) {
@@ -143,8 +144,7 @@ static void read_call(cpc *c, const cpu_call *call) {
     c->size = c->pred->tensor.shape[1];
     c->temperature = cpu_number(call, "temperature", 1);
     const double rows = (double)c->num_rows + (c->weight ? (double)c->size : 0);
-    const double wanted =
-        (double)c->num_rows * rows * (double)c->size / MULTIPLIES_PER_THREAD + 1;
+    const double wanted = (double)c->num_rows * rows * (double)c->size / MULTIPLIES_PER_THREAD + 1;
     c->num_workers = wanted < call->num_threads ? (uint32_t)wanted : call->num_threads;
 }
 
