@@ -43,7 +43,7 @@ static const ikat_setting_info settings[] = {
     {.name = "temperature",
      .type = IKAT_SETTING_FLOAT,
      .default_text = "1",
-     .minimum = 0,
+     .minimum = -INFINITY,
      .maximum = INFINITY,
      .help = "scores are divided by it; above 0"},
 };
