@@ -1,128 +1,175 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
-// infonce for devices of type CPU: an invocation owns four anchors, whose scores it keeps in the components of a vector,
-// and takes eight targets at a step. Both are read as texels, four columns each. No two invocations share anything.
+#extension GL_KHR_shader_subgroup_shuffle : require
+// infonce for devices of type CPU: an invocation owns eight anchors, whose scores it keeps in the components of two
+// vectors, and takes eight targets at a step.
 //   top_s = max(0, max_t scale (z_st - z_ss)),  sum_s = sum_t 2^(scale (z_st - z_ss) - top_s),  z = anchors targets^T.
-// Blocks of 64 columns are summed by themselves and then added to the score, so that long sums stay accurate. See
-// params/infonce.h.
+// A subgroup of eight meets the same targets: each invocation fetches one of them, four columns at a time, and hands it
+// to the others. Nothing else is shared. Blocks of 64 columns are summed by themselves and then added to the score,
+// so that long sums stay accurate. See params/infonce.h.
+//
+// Defines: TEXEL: anchors and targets are uniform texel buffers; C, strides and offsets are multiples of 4.
 
 #include "../params/infonce.h"
 #define KERNEL_PARAMS INFONCE_PARAMS
 #define KERNEL_SPECIALISATION INFONCE_SPECIALISATION
 #include "lib/kernel.glsl"
 #include "lib/numbers.glsl"
-#include "lib/repeat.glsl"
 
 layout(local_size_x = 8) in;
 
+#ifdef TEXEL
 layout(set = 0, binding = 0) uniform samplerBuffer anchors;
 layout(set = 0, binding = 1) uniform samplerBuffer targets;
+#else
+layout(std430, set = 0, binding = 0) readonly buffer Anchors { uint anchors[]; };
+layout(std430, set = 0, binding = 1) readonly buffer Targets { uint targets[]; };
+#endif
 layout(std430, set = 0, binding = 2) readonly buffer Valid { int valid[]; };
 layout(std430, set = 0, binding = 3) readonly buffer OwnScores { float own_scores[]; };
 layout(std430, set = 0, binding = 4) writeonly buffer Parts { float parts[]; };
 
-#define TILE_ANCHORS 32u
-#define TARGETS 8u
-#define BLOCK_VECS 16u // of four columns
+#define LANES 8
+#define ANCHORS 8 // of an invocation
+#define VECTORS (ANCHORS / 4)
+#define TARGETS 8       // a step
+#define BLOCK_COLUMNS 64
+#ifdef TEXEL
+#define TURN_COLUMNS 8 // a round of the loop: more are slower
+#else
+#define TURN_COLUMNS 4 // compiles in half the time
+#endif
 
-vec4 score[TARGETS]; // of 4 anchors
+// Unrolled, so that register blocks are indexed by literals.
+#define EACH(i, n) [[unroll]] for (int i = 0; i < n; ++i)
+
+#define lane int(gl_SubgroupInvocationID)
+
+// Vectors are of four anchors each.
+vec4 score[TARGETS][VECTORS], product[TARGETS][VECTORS];
+vec4 own[VECTORS], top[VECTORS], sum[VECTORS];
+uint anchor_at[ANCHORS], target_at; // first elements of the anchors' rows, and of this lane's target
 
 bool has(uint option) { return (OPTIONS & option) != 0u; }
 
-uint clamp_anchor(uint anchor) { return min(anchor, p.num_anchors - 1u); }
-uint clamp_target(uint target) { return min(target, p.num_targets - 1u); }
+int clamp_anchor(int anchor) { return min(anchor, int(p.num_anchors) - 1); }
+int clamp_target(int target) { return min(target, int(p.num_targets) - 1); }
 
-#define CLEAR_SCORE(n) score[n] = vec4(0.0);
-#define CLEAR_PRODUCT(n) vec4 product##n = vec4(0.0);
-#define ADD_PRODUCT(n) score[n] += product##n;
-#define BEGIN_ANCHOR(r) \
-    int x_at##r = int((p.base_anchors + clamp_anchor(anchor + r) * p.anchor_row) / 4u);
-#define BEGIN_TARGET(n) \
-    int y_at##n = int((p.base_targets + clamp_target(target + n) * p.target_row) / 4u);
-#define LOAD_ANCHOR(r) vec4 x##r = texelFetch(anchors, x_at##r + d);
-// The fourfold sum of a column's products, anchors in the components.
-#define MULTIPLY(n) { \
-        vec4 y = texelFetch(targets, y_at##n + d); \
-        product##n += vec4(x0.x, x1.x, x2.x, x3.x) * y.x; \
-        product##n += vec4(x0.y, x1.y, x2.y, x3.y) * y.y; \
-        product##n += vec4(x0.z, x1.z, x2.z, x3.z) * y.z; \
-        product##n += vec4(x0.w, x1.w, x2.w, x3.w) * y.w; \
+// Columns d .. d + 3 of the row at element e; those past C are its last one again.
+#ifdef TEXEL
+#define LOADER(name, half_option) \
+    vec4 load_##name(uint e, int d) { return texelFetch(name, int(e >> 2) + (d >> 2)); }
+vec4 cut_columns(vec4 x, int d) { return x; }
+#else
+#define LOADER(name, half_option) \
+    float load_one_##name(uint e) { \
+        if (!has(half_option)) return uintBitsToFloat(name[e]); \
+        return unpackHalf2x16(name[e >> 1])[e & 1u]; \
+    } \
+    vec4 load_##name(uint e, int d) { \
+        uvec4 i = e + uvec4(min(d + ivec4(0, 1, 2, 3), ivec4(int(p.size) - 1))); \
+        return vec4(load_one_##name(i.x), load_one_##name(i.y), load_one_##name(i.z), load_one_##name(i.w)); \
     }
+vec4 cut_columns(vec4 x, int d) { return mix(vec4(0.0), x, lessThan(d + ivec4(0, 1, 2, 3), ivec4(int(p.size)))); }
+#endif
+LOADER(anchors, INFONCE_HALF_ANCHORS)
+LOADER(targets, INFONCE_HALF_TARGETS)
 
-void compute_scores(uint anchor, uint target) {
-    REPEAT_4(BEGIN_ANCHOR)
-    REPEAT_8(BEGIN_TARGET)
-    REPEAT_8(CLEAR_SCORE)
-    int num_vecs = int(p.size / 4u);
-    [[dont_unroll]] for (int first = 0; first < num_vecs; first += int(BLOCK_VECS)) {
-        REPEAT_8(CLEAR_PRODUCT)
-        int end = min(first + int(BLOCK_VECS), num_vecs);
-        [[dont_unroll]] for (int d = first; d < end; ++d) {
-            REPEAT_4(LOAD_ANCHOR)
-            REPEAT_8(MULTIPLY)
+// Of four columns.
+void add_products(int d) {
+    vec4 x[ANCHORS];
+    EACH(r, ANCHORS) x[r] = load_anchors(anchor_at[r], d);
+    vec4 mine = cut_columns(load_targets(target_at, d), d);
+    EACH(n, TARGETS) {
+        vec4 y = subgroupShuffle(mine, uint(n));
+        EACH(v, VECTORS) EACH(c, 4) product[n][v] +=
+            vec4(x[4 * v][c], x[4 * v + 1][c], x[4 * v + 2][c], x[4 * v + 3][c]) * y[c];
+    }
+}
+
+void compute_scores(int anchor, int target) {
+    EACH(r, ANCHORS) anchor_at[r] = p.base_anchors + uint(clamp_anchor(anchor + r)) * p.anchor_row;
+    target_at = p.base_targets + uint(clamp_target(target + lane)) * p.target_row;
+    int size = int(p.size);
+    EACH(n, TARGETS) EACH(v, VECTORS) score[n][v] = vec4(0.0);
+    [[dont_unroll]] for (int first = 0; first < size; first += BLOCK_COLUMNS) {
+        EACH(n, TARGETS) EACH(v, VECTORS) product[n][v] = vec4(0.0);
+        int end = min(first + BLOCK_COLUMNS, size), d = first;
+        [[dont_unroll]] for (; d + TURN_COLUMNS <= end; d += TURN_COLUMNS) {
+            EACH(i, TURN_COLUMNS / 4) add_products(d + 4 * i);
         }
-        REPEAT_8(ADD_PRODUCT)
+        [[dont_unroll]] for (; d < end; d += 4) add_products(d);
+        EACH(n, TARGETS) EACH(v, VECTORS) score[n][v] += product[n][v];
     }
 }
 
 bvec4 are_nan(vec4 x) { return greaterThan(floatBitsToUint(x) & 0x7fffffffu, uvec4(0x7f800000u)); }
 vec4 weigh(vec4 x) { return mix(exp2(x), vec4(NOT_A_NUMBER), are_nan(x)); }
 
-// How much the scores of target n exceed the own ones; -inf where the target is no negative.
-vec4 differences(uint n, vec4 own, ivec4 own_target, int target, int end) {
-    bool counts = target < end &&
-                  (!has(INFONCE_VALID) || valid[p.base_valid + clamp_target(uint(target))] != 0);
-    vec4 x = mix((score[n] - own) * p.scale, vec4(-INFINITY), equal(own_target, ivec4(target)));
-    return counts ? x : vec4(-INFINITY);
-}
-
-void fold_scores(uint target, uint end, vec4 own, ivec4 own_target, inout vec4 top, inout vec4 sum) {
-    vec4 old = top;
-#define RAISE(n) { \
-        score[n] = differences(n, own, own_target, int(target) + n, int(end)); \
-        top = max(top, mix(score[n], vec4(0.0), are_nan(score[n]))); \
+// Makes of the scores of the target n how much they exceed the own ones; -inf where it is no negative.
+void compare(int anchor, int n, int target, int end) {
+    bool counts = target < end && (!has(INFONCE_VALID) || valid[p.base_valid + uint(clamp_target(target))] != 0);
+    EACH(v, VECTORS) {
+        ivec4 own_target = anchor + p.own_shift + 4 * v + ivec4(0, 1, 2, 3);
+        vec4 x = mix((score[n][v] - own[v]) * p.scale, vec4(-INFINITY), equal(own_target, ivec4(target)));
+        score[n][v] = counts ? x : vec4(-INFINITY);
     }
-    REPEAT_8(RAISE)
-    sum *= exp2(old - top);
-#define WEIGH(n) sum += weigh(score[n] - top);
-    REPEAT_8(WEIGH)
 }
 
-void store_own(uint anchor, uint target) {
-#define STORE_OWN(r, n) \
-    if (target + n == anchor + r && anchor + r < p.num_anchors) parts[p.base_parts + anchor + r] = score[n][r];
-#define STORE_OWN_TARGET(n) STORE_OWN(0u, n) STORE_OWN(1u, n) STORE_OWN(2u, n) STORE_OWN(3u, n)
-    REPEAT_8(STORE_OWN_TARGET)
+void fold_scores(int anchor, int target, int end) {
+    EACH(n, TARGETS) compare(anchor, n, target + n, end);
+    EACH(v, VECTORS) {
+        vec4 old = top[v];
+        EACH(n, TARGETS) top[v] = max(top[v], mix(score[n][v], vec4(0.0), are_nan(score[n][v])));
+        sum[v] *= exp2(old - top[v]);
+        EACH(n, TARGETS) sum[v] += weigh(score[n][v] - top[v]);
+    }
+}
+
+// An own score that is not finite makes the anchor's sum NaN.
+void begin_anchors(int anchor) {
+    EACH(r, ANCHORS) own[r / 4][r % 4] = own_scores[p.base_own_scores + uint(clamp_anchor(anchor + r))];
+    EACH(v, VECTORS) {
+        top[v] = vec4(0.0);
+        bvec4 finite = lessThan(floatBitsToUint(own[v]) & 0x7fffffffu, uvec4(0x7f800000u));
+        sum[v] = mix(vec4(NOT_A_NUMBER), vec4(0.0), finite);
+    }
+}
+
+// All lanes meet the targets of one after the other, which keeps the scores of its own.
+void store_own(int first) {
+    [[dont_unroll]] for (int turn = 0; turn < LANES; ++turn) {
+        compute_scores(first + lane * ANCHORS, first + turn * TARGETS);
+        EACH(r, ANCHORS) {
+            int anchor = first + lane * ANCHORS + r;
+            if (lane == turn && anchor < int(p.num_anchors))
+                parts[p.base_parts + uint(anchor)] = score[r][r / 4][r % 4];
+        }
+    }
 }
 
 void main() {
-    uint tiles = (p.num_anchors + TILE_ANCHORS - 1u) / TILE_ANCHORS;
-    uint split = group_index() / tiles;
-    uint anchor = group_index() % tiles * TILE_ANCHORS + 4u * gl_LocalInvocationIndex;
+    int tiles = (int(p.num_anchors) + LANES * ANCHORS - 1) / (LANES * ANCHORS);
+    int split = int(group_index()) / tiles;
+    int first_anchor = int(group_index()) % tiles * LANES * ANCHORS;
+    int anchor = first_anchor + lane * ANCHORS;
     if (p.own != 0u) {
-        compute_scores(anchor, anchor);
-        store_own(anchor, anchor);
+        store_own(first_anchor);
         return;
     }
-    vec4 own, top = vec4(0.0);
-#define LOAD_OWN(r) own[r] = own_scores[p.base_own_scores + clamp_anchor(anchor + r)];
-    REPEAT_4(LOAD_OWN)
-    // An own score that is not finite makes the anchor's sum NaN.
-    bvec4 finite = lessThan(floatBitsToUint(own) & 0x7fffffffu, uvec4(0x7f800000u));
-    vec4 sum = mix(vec4(NOT_A_NUMBER), vec4(0.0), finite);
-    ivec4 own_target = int(anchor) + p.own_shift + ivec4(0, 1, 2, 3);
-    uint first = split * p.targets_per_split;
-    uint end = min(first + p.targets_per_split, p.num_targets);
-    [[dont_unroll]] for (uint target = first; target < end; target += TARGETS) {
+    begin_anchors(anchor);
+    int first = split * int(p.targets_per_split);
+    int end = min(first + int(p.targets_per_split), int(p.num_targets));
+    [[dont_unroll]] for (int target = first; target < end; target += TARGETS) {
         compute_scores(anchor, target);
-        fold_scores(target, end, own, own_target, top, sum);
+        fold_scores(anchor, target, end);
     }
-    for (uint r = 0u; r < 4u; ++r) {
-        uint e = p.base_parts + 2u * (split * p.total_anchors + anchor + r);
-        if (anchor + r < p.num_anchors) {
-            parts[e] = top[r];
-            parts[e + 1u] = sum[r];
+    EACH(r, ANCHORS) {
+        uint e = p.base_parts + 2u * (uint(split) * p.total_anchors + uint(anchor + r));
+        if (anchor + r < int(p.num_anchors)) {
+            parts[e] = top[r / 4][r % 4];
+            parts[e + 1u] = sum[r / 4][r % 4];
         }
     }
 }
