@@ -5,11 +5,9 @@
 // infonce for devices of type CPU: an invocation owns eight anchors, whose scores it keeps in the components of two
 // vectors, and takes eight targets at a step.
 //   top_s = max(0, max_t scale (z_st - z_ss)),  sum_s = sum_t 2^(scale (z_st - z_ss) - top_s),  z = anchors targets^T.
-// A subgroup of eight meets the same targets: each invocation fetches one of them, four columns at a time, and hands it
-// to the others. Nothing else is shared. Blocks of 64 columns are summed by themselves and then added to the score,
-// so that long sums stay accurate. See params/infonce.h.
-//
-// Defines: TEXEL: anchors and targets are uniform texel buffers; C, strides and offsets are multiples of 4.
+// A subgroup of eight meets the same targets: each invocation fetches one of them, a texel of four columns at a time, and
+// hands it to the others. Nothing else is shared. Blocks of 64 columns are summed by themselves and then added to
+// the score, so that long sums stay accurate. C, strides and offsets are multiples of 4. See params/infonce.h.
 
 #include "../params/infonce.h"
 #define KERNEL_PARAMS INFONCE_PARAMS
@@ -19,13 +17,8 @@
 
 layout(local_size_x = 8) in;
 
-#ifdef TEXEL
 layout(set = 0, binding = 0) uniform samplerBuffer anchors;
 layout(set = 0, binding = 1) uniform samplerBuffer targets;
-#else
-layout(std430, set = 0, binding = 0) readonly buffer Anchors { uint anchors[]; };
-layout(std430, set = 0, binding = 1) readonly buffer Targets { uint targets[]; };
-#endif
 layout(std430, set = 0, binding = 2) readonly buffer Valid { int valid[]; };
 layout(std430, set = 0, binding = 3) readonly buffer OwnScores { float own_scores[]; };
 layout(std430, set = 0, binding = 4) writeonly buffer Parts { float parts[]; };
@@ -34,12 +27,8 @@ layout(std430, set = 0, binding = 4) writeonly buffer Parts { float parts[]; };
 #define ANCHORS 8 // of an invocation
 #define VECTORS (ANCHORS / 4)
 #define TARGETS 8       // a step
-#define BLOCK_COLUMNS 64
-#ifdef TEXEL
-#define TURN_COLUMNS 8 // a round of the loop: more are slower
-#else
-#define TURN_COLUMNS 4 // compiles in half the time
-#endif
+#define BLOCK_TEXELS 16
+#define TURN_TEXELS 2 // a round of the loop: more are slower
 
 // Unrolled, so that register blocks are indexed by literals.
 #define EACH(i, n) [[unroll]] for (int i = 0; i < n; ++i)
@@ -49,38 +38,18 @@ layout(std430, set = 0, binding = 4) writeonly buffer Parts { float parts[]; };
 // Vectors are of four anchors each.
 vec4 score[TARGETS][VECTORS], product[TARGETS][VECTORS];
 vec4 own[VECTORS], top[VECTORS], sum[VECTORS];
-uint anchor_at[ANCHORS], target_at; // first elements of the anchors' rows, and of this lane's target
+int anchor_at[ANCHORS], target_at; // first texels of the anchors' rows, and of this lane's target
 
 bool has(uint option) { return (OPTIONS & option) != 0u; }
 
 int clamp_anchor(int anchor) { return min(anchor, int(p.num_anchors) - 1); }
 int clamp_target(int target) { return min(target, int(p.num_targets) - 1); }
 
-// Columns d .. d + 3 of the row at element e; those past C are its last one again.
-#ifdef TEXEL
-#define LOADER(name, half_option) \
-    vec4 load_##name(uint e, int d) { return texelFetch(name, int(e >> 2) + (d >> 2)); }
-vec4 cut_columns(vec4 x, int d) { return x; }
-#else
-#define LOADER(name, half_option) \
-    float load_one_##name(uint e) { \
-        if (!has(half_option)) return uintBitsToFloat(name[e]); \
-        return unpackHalf2x16(name[e >> 1])[e & 1u]; \
-    } \
-    vec4 load_##name(uint e, int d) { \
-        uvec4 i = e + uvec4(min(d + ivec4(0, 1, 2, 3), ivec4(int(p.size) - 1))); \
-        return vec4(load_one_##name(i.x), load_one_##name(i.y), load_one_##name(i.z), load_one_##name(i.w)); \
-    }
-vec4 cut_columns(vec4 x, int d) { return mix(vec4(0.0), x, lessThan(d + ivec4(0, 1, 2, 3), ivec4(int(p.size)))); }
-#endif
-LOADER(anchors, INFONCE_HALF_ANCHORS)
-LOADER(targets, INFONCE_HALF_TARGETS)
-
 // Of four columns.
 void add_products(int d) {
     vec4 x[ANCHORS];
-    EACH(r, ANCHORS) x[r] = load_anchors(anchor_at[r], d);
-    vec4 mine = cut_columns(load_targets(target_at, d), d);
+    EACH(r, ANCHORS) x[r] = texelFetch(anchors, anchor_at[r] + d);
+    vec4 mine = texelFetch(targets, target_at + d);
     EACH(n, TARGETS) {
         vec4 y = subgroupShuffle(mine, uint(n));
         EACH(v, VECTORS) EACH(c, 4) product[n][v] +=
@@ -89,17 +58,17 @@ void add_products(int d) {
 }
 
 void compute_scores(int anchor, int target) {
-    EACH(r, ANCHORS) anchor_at[r] = p.base_anchors + uint(clamp_anchor(anchor + r)) * p.anchor_row;
-    target_at = p.base_targets + uint(clamp_target(target + lane)) * p.target_row;
-    int size = int(p.size);
+    EACH(r, ANCHORS) anchor_at[r] = int((p.base_anchors + uint(clamp_anchor(anchor + r)) * p.anchor_row) >> 2);
+    target_at = int((p.base_targets + uint(clamp_target(target + lane)) * p.target_row) >> 2);
+    int num_texels = int(p.size >> 2);
     EACH(n, TARGETS) EACH(v, VECTORS) score[n][v] = vec4(0.0);
-    [[dont_unroll]] for (int first = 0; first < size; first += BLOCK_COLUMNS) {
+    [[dont_unroll]] for (int first = 0; first < num_texels; first += BLOCK_TEXELS) {
         EACH(n, TARGETS) EACH(v, VECTORS) product[n][v] = vec4(0.0);
-        int end = min(first + BLOCK_COLUMNS, size), d = first;
-        [[dont_unroll]] for (; d + TURN_COLUMNS <= end; d += TURN_COLUMNS) {
-            EACH(i, TURN_COLUMNS / 4) add_products(d + 4 * i);
+        int end = min(first + BLOCK_TEXELS, num_texels), d = first;
+        [[dont_unroll]] for (; d + TURN_TEXELS <= end; d += TURN_TEXELS) {
+            EACH(i, TURN_TEXELS) add_products(d + i);
         }
-        [[dont_unroll]] for (; d < end; d += 4) add_products(d);
+        if (d < end) add_products(d);
         EACH(n, TARGETS) EACH(v, VECTORS) score[n][v] += product[n][v];
     }
 }
