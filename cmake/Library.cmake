@@ -23,8 +23,9 @@ endfunction()
 
 if(IKAT_VULKAN)
     ikat_backend(vulkan HEADERS ${IKAT_VULKAN_INCLUDE})
-    target_sources(ikat_objects PRIVATE ${IKAT_SPIRV_TABLE})
-    set_property(SOURCE ${IKAT_SPIRV_TABLE} PROPERTY INCLUDE_DIRECTORIES ${PROJECT_SOURCE_DIR}/backends/vulkan)
+    target_sources(ikat_objects PRIVATE ${IKAT_SPIRV_TABLE} ${IKAT_GLSL_TABLE})
+    set_property(SOURCE ${IKAT_SPIRV_TABLE} ${IKAT_GLSL_TABLE}
+        PROPERTY INCLUDE_DIRECTORIES ${PROJECT_SOURCE_DIR}/backends/vulkan)
 endif()
 if(IKAT_OPENCL)
     ikat_backend(opencl HEADERS ${IKAT_OPENCL_INCLUDE})
