@@ -42,6 +42,12 @@ if(UNIX)
     list(APPEND IKAT_SYSTEM_LIBRARIES m)
 endif()
 
+if(IKAT_SHADERC)
+    set_property(SOURCE ${PROJECT_SOURCE_DIR}/backends/vulkan/compiler.c APPEND PROPERTY COMPILE_DEFINITIONS IKAT_SHADERC_LINKED)
+    set(IKAT_SHADERC_LINK ${IKAT_SHADERC_LIBRARY} ${IKAT_SHADERC_ARCHIVES} ${IKAT_SHADERC_ARCHIVES} ${CMAKE_CXX_IMPLICIT_LINK_LIBRARIES})
+    list(PREPEND IKAT_SYSTEM_LIBRARIES ${IKAT_SHADERC_LINK})
+endif()
+
 function(ikat_library target type)
     add_library(${target} ${type} $<TARGET_OBJECTS:ikat_objects>)
     target_include_directories(${target} PUBLIC
@@ -71,6 +77,9 @@ if(BUILD_SHARED_LIBS)
         VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR})
     if(CMAKE_SYSTEM_NAME STREQUAL Linux AND NOT IKAT_SANITIZE)
         target_link_options(ikat PRIVATE LINKER:--no-undefined)
+    endif()
+    if(IKAT_SHADERC AND UNIX AND NOT APPLE)
+        target_link_options(ikat PRIVATE LINKER:--exclude-libs,ALL) # its names stay inside
     endif()
     ikat_static_library(ikat_static)
     set(IKAT_LIBRARIES ikat ikat_static)

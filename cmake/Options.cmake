@@ -58,6 +58,14 @@ else()
     option(IKAT_TESTS "Tests" OFF)
 endif()
 
+if(IKAT_SHADERC)
+    list(LENGTH IKAT_SHADERC_ARCHIVES num_archives)
+    if(NOT IKAT_VULKAN OR NOT IKAT_SHADERC_LIBRARY OR num_archives LESS 8)
+        message(FATAL_ERROR "IKAT_SHADERC is on: it needs IKAT_VULKAN and the archives of shaderc, glslang and SPIRV-Tools")
+    endif()
+    enable_language(CXX) # its runtime
+endif()
+
 set(IKAT_SANITIZE "" CACHE STRING "Sanitizers for everything built: address,undefined or thread")
 
 if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)

@@ -17,6 +17,12 @@ static const char *impossible(const ikati_lowering *lowering, const ikati_varian
     const ikat_device_limits *limits = &lowering->device->info.limits;
     const uint32_t types = IKATI_NEED_FLOAT | IKATI_NEED_HALF;
     const uint32_t call = types | IKATI_NEED_ALIGNED4;
+    if ((variant->needs ^ pick->offers) & IKATI_NEED_EXPRESSION) {
+        return other_calls;
+    }
+    if ((variant->needs & IKATI_NEED_COMPILER) && !pick->text) {
+        return limits->runtime_compiler ? "too long to compile" : "no compiler at run time";
+    }
     if (variant->shared_bytes > limits->shared_memory_bytes) {
         return "shared memory";
     }
@@ -37,12 +43,6 @@ static const char *impossible(const ikati_lowering *lowering, const ikati_varian
     }
     if (variant->needs & IKATI_NEED_DENSE & ~pick->offers) {
         return "a sparse pattern";
-    }
-    if ((variant->needs ^ pick->offers) & IKATI_NEED_EXPRESSION) {
-        return other_calls;
-    }
-    if ((variant->needs & IKATI_NEED_COMPILER) && !pick->text) {
-        return limits->runtime_compiler ? "too long to compile" : "no compiler at run time";
     }
     if (variant->needs & call & ~pick->offers) {
         return "sizes, strides or offsets that are no multiples of 4";
