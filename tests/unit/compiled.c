@@ -2,6 +2,7 @@
 // which calls interpret instead.
 
 #include "recorder.h"
+#include "scarce.h"
 
 #include "src/core.h"
 
@@ -232,38 +233,13 @@ static void failures_are_of_one_expression(void **state) {
     close_null(&f);
 }
 
-// An allocator that runs out.
-typedef struct scarce {
-    int64_t num_live, num_left;
-} scarce;
-
-static void *allocate(void *user, size_t size_bytes) {
-    scarce *memory = user;
-    void *block = memory->num_left-- > 0 ? malloc(size_bytes) : NULL;
-    memory->num_live += block != NULL;
-    return block;
-}
-
-static void *reallocate(void *user, void *block, size_t size_bytes) {
-    scarce *memory = user;
-    if (memory->num_left-- <= 0) {
-        return NULL;
-    }
-    memory->num_live += block == NULL;
-    return realloc(block, size_bytes);
-}
-
-static void release(void *user, void *block) {
-    ((scarce *)user)->num_live -= block != NULL;
-    free(block);
-}
-
 static void memory_runs_out(void **state) {
     (void)state;
     ikat_status status = IKAT_NO_MEMORY;
     for (int64_t number = 0; status; number++) {
-        scarce memory = {0, INT64_MAX};
-        const ikat_context_params params = {.allocator = {allocate, reallocate, release, &memory}};
+        scarce memory;
+        scarce_open(&memory);
+        const ikat_context_params params = {.allocator = memory.host.allocator};
         const ikat_device_params null = {.name = "null"};
         ikat_context *context = NULL;
         ikat_device *device = NULL;
