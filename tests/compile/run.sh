@@ -65,7 +65,7 @@ options_of() {
 
 # What a row is held to on a chip besides no spills: 8 subgroups per SIMD on Navi 21.
 limits_of() {
-    case $1:$2 in coop_v64*_compiled:*) ;; coop_v64*:navi21) echo -w 8 ;; esac
+    case $1:$2 in coop_v64*:navi21) echo -w 8 ;; esac
 }
 
 # Where a row's SPIR-V is.
