@@ -185,13 +185,14 @@ static uint64_t max_keys_per_group(const ikati_attend_builder *b) {
     return keys / IKATI_KEY_GRANULE * IKATI_KEY_GRANULE;
 }
 
-// An invocation runs the programs of its share of a tile's pairs, a word a round.
+// An invocation that interprets programs runs those of its share of a tile's pairs, a word a round.
 ikati_key_work ikati_attend_key_work(const ikati_attend_builder *b) {
     const ikati_attend_expressions *programs = b->attention->expressions;
     const ikat_device_info *device = ikati_lowering_device(b->lowering);
     const ikati_variant *variant = b->attend.variant;
     ikati_key_work work = {1, 1};
-    if (!programs || !strstr(device->name, "llvmpipe")) {
+    if (!programs || (variant->needs & IKATI_NEED_COMPILER) ||
+        !strstr(device->name, "llvmpipe")) {
         return work; // nothing is cut off: a key is a key
     }
     uint64_t rounds = variant->rounds[0] + variant->rounds[1] * ikati_divide_up(b->head_size, 16);
@@ -247,6 +248,7 @@ ikat_status ikati_attend_begin(ikati_lowering *lowering, const ikati_attention *
     ikati_pick pick = describe_call(b);
     pick.num_rows = num_rows;
     pick.offers |= offers | (attention->expressions ? IKATI_NEED_EXPRESSION : 0);
+    pick.text = attention->expressions ? attention->expressions->functions : NULL;
     ikat_status status = ikati_pick_variant(lowering, IKATI_KERNEL_attend, &pick, &b->attend);
     b->max_keys = status ? 0 : max_keys_per_group(b);
     return status;

@@ -64,6 +64,23 @@ uint32_t ikati_lowering_table(ikati_lowering *lowering, const void *data, uint64
     return lowering->num_tables++;
 }
 
+const char *ikati_lowering_text(ikati_lowering *lowering, const char *first, const char *second) {
+    char **grown = ikati_resize(lowering->host, lowering->texts, lowering->num_texts + 1u,
+                                sizeof(*lowering->texts));
+    if (!grown) {
+        return NULL;
+    }
+    lowering->texts = grown;
+    const size_t length = strlen(first), size = length + strlen(second) + 1;
+    char *text = ikati_alloc(lowering->host, size, 1);
+    if (text) {
+        memcpy(text, first, length);
+        memcpy(text + length, second, size - length);
+        lowering->texts[lowering->num_texts++] = text;
+    }
+    return text;
+}
+
 static void use_scratch(ikati_lowering *lowering, const ikati_operand *operand, uint32_t step) {
     if (operand->kind != IKATI_SLOT_SCRATCH) {
         return;
@@ -106,10 +123,10 @@ void ikati_lowering_clear(ikati_lowering *lowering) {
     for (uint32_t i = 0; i < lowering->num_tables; i++) {
         ikati_free(lowering->host, lowering->tables[i].data);
     }
-    for (uint32_t i = 0; i < lowering->num_refusals; i++) {
-        ikati_free(lowering->host, lowering->refusals[i]);
+    for (uint32_t i = 0; i < lowering->num_texts; i++) {
+        ikati_free(lowering->host, lowering->texts[i]);
     }
-    ikati_free(lowering->host, lowering->refusals);
+    ikati_free(lowering->host, lowering->texts);
     ikati_free(lowering->host, lowering->tables);
     ikati_free(lowering->host, lowering->scratch);
     ikati_free(lowering->host, lowering->steps);

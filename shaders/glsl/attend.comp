@@ -17,7 +17,7 @@
 //
 // Defines: TILE_ROWS (16, 32, 64), COLUMNS (64, 128, 256, 512). EXPRESSION: masks and scores are
 // expressions, run for one score after the other. Their stacks are in shared memory, too small for all
-// invocations at once: half of them wait.
+// invocations at once: half of them wait. COMPILED: they are functions, which need no stack.
 
 #include "../params/attend.h"
 #define KERNEL_PARAMS ATTEND_PARAMS
@@ -25,7 +25,7 @@
 #include "lib/kernel.glsl"
 #include "lib/numbers.glsl"
 #include "lib/repeat.glsl"
-#ifdef EXPRESSION
+#if defined(EXPRESSION) && !defined(COMPILED)
 #include "../params/expression.h"
 #define EVALUATING 64u // invocations at a time
 shared int expression_stack[EXPRESSION_STACK_WORDS * EVALUATING];
@@ -220,7 +220,7 @@ uint own_index(uint r) { return weight_index(OUT_GROUP, (ROW_GROUP & 1u) * SCORE
 #define PUT_ROW(r) weights[own_index(r)] = s[r];
 #define TAKE_ROW(r) s[r] = weights[own_index(r)];
 
-#ifdef EXPRESSION
+#if defined(EXPRESSION) && !defined(COMPILED)
 
 void finish_slowly(Tile t, int j0, bool cut) {
     barrier();

@@ -19,7 +19,7 @@
 //
 // Defines: ROWS, KEYS, CUT_KEYS (at most KEYS: the same in tiles that an edge cuts), LANES (4, 8),
 // HEAD (largest D and Dv, a multiple of 4 * LANES), TEXEL: q, k and v are uniform texel buffers,
-// EXPRESSION: masks and scores are expressions, run where keys are cut.
+// EXPRESSION: masks and scores are expressions, run where keys are cut; COMPILED: as functions.
 
 #include "../params/attend.h"
 #define KERNEL_PARAMS ATTEND_PARAMS

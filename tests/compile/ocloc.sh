@@ -124,6 +124,7 @@ for list in "$shaders"/variants/*.inc; do
         [ -z "$only_variant" ] || [ "$only_variant" = "$variant" ] || continue
         case $needs in *NEED_CPU*) [ -n "$only_variant" ] || continue ;; esac
         expand "$source" > "$work/source.cl" || exit 1
+        case $needs in *NEED_COMPILER*) cat "$root/tests/compile/expressions.txt" >> "$work/source.cl" ;; esac
         for options in $(options_of "$kernel" "$needs"); do
             for device in $devices; do
                 check "$kernel" "$variant" "$source" "$defines" "$needs" "$options" "$device"
