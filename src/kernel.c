@@ -10,6 +10,7 @@
 #include "../shaders/params/pack.h"
 #include "../shaders/params/project.h"
 #include "../shaders/params/spread.h"
+#include "../shaders/params/threshold.h"
 
 #define VARIANT(variant_language, variant_name, variant_source, variant_defines, ...) \
     {.language = IKATI_##variant_language,                                            \
@@ -69,6 +70,11 @@ static const ikati_variant spread_variants[] = {
 #include "../shaders/variants/spread.inc"
 };
 #undef KERNEL_NAME
+#define KERNEL_NAME "threshold"
+static const ikati_variant threshold_variants[] = {
+#include "../shaders/variants/threshold.inc"
+};
+#undef KERNEL_NAME
 
 #define BINDING_NAME(name, access) #name,
 #define BINDING_ACCESS(name, access) IKATI_##access,
@@ -105,6 +111,7 @@ DEFINE_KERNEL(merge, MERGE)
 DEFINE_KERNEL(pack, PACK)
 DEFINE_KERNEL(project, PROJECT)
 DEFINE_KERNEL(spread, SPREAD)
+DEFINE_KERNEL(threshold, THRESHOLD)
 
 const ikati_kernel *ikati_kernel_get(ikati_kernel_id id) {
     static const ikati_kernel *const kernels[] = {

@@ -191,8 +191,7 @@ ikati_key_work ikati_attend_key_work(const ikati_attend_builder *b) {
     const ikat_device_info *device = ikati_lowering_device(b->lowering);
     const ikati_variant *variant = b->attend.variant;
     ikati_key_work work = {1, 1};
-    if (!programs || (variant->needs & IKATI_NEED_COMPILER) ||
-        !strstr(device->name, "llvmpipe")) {
+    if (!programs || (variant->needs & IKATI_NEED_COMPILER) || !strstr(device->name, "llvmpipe")) {
         return work; // nothing is cut off: a key is a key
     }
     uint64_t rounds = variant->rounds[0] + variant->rounds[1] * ikati_divide_up(b->head_size, 16);
@@ -242,13 +241,14 @@ ikat_status ikati_attend_begin(ikati_lowering *lowering, const ikati_attention *
         b->most[axis] = extent ? (uint32_t)extent : 1;
     }
     b->needs_table = attention->lengths.kind || attention->query_lengths.kind || attention->alibi ||
-                     attention->sinks.kind || attention->cluster_shift;
+                     attention->sinks.kind || attention->cluster_shift || attention->topk;
     b->needs_pack = b->dtype == IKAT_FLOAT16 && ikati_lowering_store_bytes(lowering) > 2 &&
                     !ikati_view_is_multiple(&attention->out, b->value_size, 2);
     ikati_pick pick = describe_call(b);
     pick.num_rows = num_rows;
     pick.offers |= offers | (attention->expressions ? IKATI_NEED_EXPRESSION : 0);
     pick.text = attention->expressions ? attention->expressions->functions : NULL;
+    pick.offers |= attention->topk ? IKATI_NEED_TOPK : 0;
     ikat_status status = ikati_pick_variant(lowering, IKATI_KERNEL_attend, &pick, &b->attend);
     b->max_keys = status ? 0 : max_keys_per_group(b);
     return status;

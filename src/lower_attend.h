@@ -43,6 +43,8 @@ typedef struct ikati_attend_expressions {
 // pattern                    who sees whom, besides window and lengths; NULL: all. Only for
 //                            ikati_lower_patterns
 // expressions                NULL: none; only with a pattern, and without bias
+// topk                       keys that a row keeps, ties apart; 0: all. Only with one pattern, and
+//                            without expressions
 // out_shift                  with a pattern: results of the query at position i go to i + out_shift
 // cluster_shift              not 0, with a pattern: rows and keys are means over 2^cluster_shift of
 //                            num_positions, of which the last may have fewer; lengths count
@@ -58,6 +60,7 @@ typedef struct ikati_attention {
     const ikati_pattern *pattern;
     const ikati_attend_expressions *expressions;
     int32_t out_shift;
+    uint32_t topk;
     uint32_t cluster_shift, num_positions;
 } ikati_attention;
 

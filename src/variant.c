@@ -17,7 +17,7 @@ static const char *impossible(const ikati_lowering *lowering, const ikati_varian
     const ikat_device_limits *limits = &lowering->device->info.limits;
     const uint32_t types = IKATI_NEED_FLOAT | IKATI_NEED_HALF;
     const uint32_t call = types | IKATI_NEED_ALIGNED4;
-    if ((variant->needs ^ pick->offers) & IKATI_NEED_EXPRESSION) {
+    if ((variant->needs ^ pick->offers) & (IKATI_NEED_EXPRESSION | IKATI_NEED_TOPK)) {
         return other_calls;
     }
     if ((variant->needs & IKATI_NEED_COMPILER) && !pick->text) {

@@ -51,6 +51,9 @@ list_rows() {
 options_of() {
     case $1:$2 in
         attend:*NEED_EXPRESSION*) echo 0x500 0x1500 0x1541 ;;
+        attend:*NEED_HALF*NEED_TOPK*) echo 0x501 0x5ff ;;
+        attend:*NEED_FLOAT*NEED_TOPK*) echo 0x500 0x5fa ;;
+        attend:*NEED_TOPK*) echo 0x500 0x5ff 0x5fa ;;
         attend:*NEED_DENSE*NEED_HALF*) echo 0x101 0x1ff ;;
         attend:*NEED_DENSE*NEED_FLOAT*) echo 0x100 0x1fa ;;
         attend:*NEED_HALF*) echo 0x101 0x1ff 0x541 ;;
