@@ -9,7 +9,7 @@ enum { REFUSAL_CAPACITY = 512 };
 
 static const char compiler_failed[] = "the driver's compiler failed";
 // Not listed: such rows are for other calls.
-static const char other_calls[] = "made for calls with, or without, expressions";
+static const char other_calls[] = "made for calls with, or without, expressions or topk";
 
 // Why a variant cannot run here; NULL if it can. Hard limits only, see `unsuitable`.
 static const char *impossible(const ikati_lowering *lowering, const ikati_variant *variant,
