@@ -26,7 +26,7 @@ layout(std430, set = 0, binding = 4) writeonly buffer Parts { float parts[]; };
 #define LANES 8
 #define ANCHORS 8 // of an invocation
 #define VECTORS (ANCHORS / 4)
-#define TARGETS 8       // a step
+#define TARGETS 8 // a step
 #define BLOCK_TEXELS 16
 #define TURN_TEXELS 2 // a round of the loop: more are slower
 
@@ -68,7 +68,7 @@ void compute_scores(int anchor, int target) {
         [[dont_unroll]] for (; d + TURN_TEXELS <= end; d += TURN_TEXELS) {
             EACH(i, TURN_TEXELS) add_products(d + i);
         }
-        if (d < end) add_products(d);
+        if (d < end) add_products(d); // C may leave one
         EACH(n, TARGETS) EACH(v, VECTORS) score[n][v] += product[n][v];
     }
 }
