@@ -5,8 +5,8 @@
 // infonce for devices of type CPU: an invocation owns eight anchors, whose scores it keeps in the components of two
 // vectors, and takes eight targets at a step.
 //   top_s = max(0, max_t scale (z_st - z_ss)),  sum_s = sum_t 2^(scale (z_st - z_ss) - top_s),  z = anchors targets^T.
-// A subgroup of eight meets the same targets: each invocation fetches one of them, a texel of four columns at a time, and
-// hands it to the others. Nothing else is shared. Blocks of 64 columns are summed by themselves and then added to
+// A subgroup of eight meets the same targets: each invocation fetches one of them, a texel of four columns at a time,
+// and hands it to the others. Nothing else is shared. Blocks of 64 columns are summed by themselves and then added to
 // the score, so that long sums stay accurate. C, strides and offsets are multiples of 4. See params/infonce.h.
 
 #include "../params/infonce.h"
