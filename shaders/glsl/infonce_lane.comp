@@ -5,8 +5,8 @@
 // infonce for devices of type CPU: an invocation owns eight anchors, whose scores it keeps in the components of two
 // vectors, and takes eight targets at a step.
 //   top_s = max(0, max_t scale (z_st - z_ss)),  sum_s = sum_t 2^(scale (z_st - z_ss) - top_s),  z = anchors targets^T.
-// A subgroup of eight meets the same targets: each invocation fetches one of them, a texel of four columns at a time, and
-// hands it to the others. Nothing else is shared. Blocks of 64 columns are summed by themselves and then added to
+// A subgroup of eight meets the same targets: each invocation fetches one of them, a texel of four columns at a time,
+// and hands it to the others. Nothing else is shared. Blocks of 64 columns are summed by themselves and then added to
 // the score, so that long sums stay accurate. C, strides and offsets are multiples of 4. See params/infonce.h.
 
 #include "../params/infonce.h"
@@ -26,7 +26,7 @@ layout(std430, set = 0, binding = 4) writeonly buffer Parts { float parts[]; };
 #define LANES 8
 #define ANCHORS 8 // of an invocation
 #define VECTORS (ANCHORS / 4)
-#define TARGETS 8       // a step
+#define TARGETS 8 // a step
 #define BLOCK_TEXELS 16
 #define TURN_TEXELS 2 // a round of the loop: more are slower
 
@@ -68,7 +68,7 @@ void compute_scores(int anchor, int target) {
         [[dont_unroll]] for (; d + TURN_TEXELS <= end; d += TURN_TEXELS) {
             EACH(i, TURN_TEXELS) add_products(d + i);
         }
-        if (d < end) add_products(d);
+        if (d < end) add_products(d); // C may leave one
         EACH(n, TARGETS) EACH(v, VECTORS) score[n][v] += product[n][v];
     }
 }

@@ -15,10 +15,7 @@
 #define CPC_KEEPS_INVALID 0
 #endif
 
-enum {
-    LANES = 8,                       // partial sums of a dot product
-    MULTIPLIES_PER_THREAD = 1 << 18, // less work is not worth a thread
-};
+enum { MULTIPLIES_PER_THREAD = 1 << 18 }; // less work is not worth a thread
 
 typedef struct cpc {
     const cpu_call *call;
@@ -39,24 +36,6 @@ static bool is_valid(const cpc *c, int64_t row) {
     return cpu_load(c->valid, cpu_index(c->valid, row, 0, 0, 0)) != 0;
 }
 
-static double dot(const double *restrict a, const double *restrict b, int64_t count) {
-    double sums[LANES] = {0};
-    int64_t i = 0;
-    for (; i + LANES <= count; i += LANES) {
-        for (int lane = 0; lane < LANES; lane++) {
-            sums[lane] += a[i + lane] * b[i + lane];
-        }
-    }
-    double sum = 0;
-    for (; i < count; i++) {
-        sum += a[i] * b[i];
-    }
-    for (int lane = 0; lane < LANES; lane++) {
-        sum += sums[lane];
-    }
-    return sum;
-}
-
 static void load_all(void *user, uint32_t worker) {
     const cpc *c = user;
     for (int64_t t = worker; t < c->num_rows; t += c->num_workers) {
@@ -72,11 +51,11 @@ static void load_all(void *user, uint32_t worker) {
 
 // z_st - z_ss of the other valid rows, packed; returns how many they are.
 static int64_t compare_row(const cpc *c, int64_t s, const double *anchor, double *differences) {
-    const double own = dot(anchor, c->targets + s * c->size, c->size);
+    const double own = cpu_dot(anchor, c->targets + s * c->size, c->size);
     int64_t num = 0;
     for (int64_t t = 0; t < c->num_rows; t++) {
         if (t != s && is_valid(c, t)) {
-            const double z = dot(anchor, c->targets + t * c->size, c->size);
+            const double z = cpu_dot(anchor, c->targets + t * c->size, c->size);
             differences[num++] = (z - own) / c->temperature;
         }
     }
@@ -110,7 +89,7 @@ static void compute_rows(void *user, uint32_t worker) {
         cpu_load_row(c->pred, cpu_index(c->pred, s, 0, 0, 0), c->size, pred);
         if (c->weights) {
             for (int64_t j = 0; j < c->size; j++) {
-                projected[j] = dot(pred, c->weights + j * c->size, c->size);
+                projected[j] = cpu_dot(pred, c->weights + j * c->size, c->size);
             }
             anchor = projected;
         }
