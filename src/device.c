@@ -90,9 +90,7 @@ ikati_port *ikati_device_port(const ikat_device *device, const ikati_backend *ba
     return device->backend == backend ? device->port : NULL;
 }
 
-static bool same_text(const char *a, const char *b) {
-    return a && b ? strcmp(a, b) == 0 : a == b;
-}
+static bool same_text(const char *a, const char *b) { return a && b ? strcmp(a, b) == 0 : a == b; }
 
 static ikati_device_program *find_program(ikat_device *device, const ikati_step *step) {
     size_t size = step->kernel->num_specialisation * sizeof(step->specialisation[0]);

@@ -206,8 +206,7 @@ ikati_key_work ikati_attend_key_work(const ikati_attend_builder *b) {
     const ikat_device_info *device = ikati_lowering_device(b->lowering);
     const ikati_variant *variant = b->attend.variant;
     ikati_key_work work = {1, 1};
-    if (!programs || (variant->needs & IKATI_NEED_COMPILER) ||
-        !strstr(device->name, "llvmpipe")) {
+    if (!programs || (variant->needs & IKATI_NEED_COMPILER) || !strstr(device->name, "llvmpipe")) {
         return work; // nothing is cut off: a key is a key
     }
     uint64_t rounds = variant->rounds[0] + variant->rounds[1] * ikati_divide_up(b->head_size, 16);

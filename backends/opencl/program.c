@@ -195,8 +195,8 @@ static ikat_status compile_source(const build *self, cl_program *out_program) {
     ocl_port *port = self->port;
     cl_int error;
     const char *texts[] = {self->source, self->params->text};
-    cl_program program = port->cl.CreateProgramWithSource(
-        port->context, self->params->text ? 2 : 1, texts, NULL, &error);
+    cl_program program = port->cl.CreateProgramWithSource(port->context, self->params->text ? 2 : 1,
+                                                          texts, NULL, &error);
     if (!program) {
         return ocl_fail(port, error, "clCreateProgramWithSource", self->params->name);
     }

@@ -97,10 +97,9 @@ ikat_status ikat_vulkan_adopt(ikat_context *context, const ikat_vulkan_adopt_par
         return status;
     }
     ikati_driver *driver = NULL;
-    status =
-        vk_driver_adopt(host, params->get_instance_proc_addr, params->instance, params->api_version,
-                        params->debug_utils, params->runtime_compiler, params->physical_device,
-                        &driver);
+    status = vk_driver_adopt(host, params->get_instance_proc_addr, params->instance,
+                             params->api_version, params->debug_utils, params->runtime_compiler,
+                             params->physical_device, &driver);
     if (status != IKAT_OK) {
         return status;
     }

@@ -59,11 +59,11 @@ static bool find_functions(vk_compiler *compiler) {
         compiler->library = ikati_library_open(library_names[i]);
     }
     bool complete = compiler->library != NULL;
-#define SHADERC_FUNCTION(result, name, arguments)                                       \
-    if (complete) {                                                                     \
-        compiler->name = (result(*) arguments)ikati_library_function(compiler->library, \
-                                                                     "shaderc_" #name); \
-        complete = compiler->name != NULL;                                              \
+#define SHADERC_FUNCTION(result, name, arguments)                                             \
+    if (complete) {                                                                           \
+        compiler->name =                                                                      \
+            (result(*) arguments)ikati_library_function(compiler->library, "shaderc_" #name); \
+        complete = compiler->name != NULL;                                                    \
     }
 #include "shaderc.inc"
     return complete;
@@ -188,9 +188,8 @@ static ikat_status compile_text(ikati_port *port, const ikati_program_params *pa
         memcpy(text + length, params->text, size - length);
         compiler->compile_options_set_target_env(options, TARGET_VULKAN, VK_API_VERSION_1_1);
         add_defines(compiler, options, params->variant->defines);
-        void *result =
-            compiler->compile_into_spv(compiler->handle, text, size, COMPUTE_SHADER,
-                                       params->variant->source, "main", options);
+        void *result = compiler->compile_into_spv(compiler->handle, text, size, COMPUTE_SHADER,
+                                                  params->variant->source, "main", options);
         status = take_result(port, params, result, out);
         compiler->result_release(result);
         compiler->compile_options_release(options);
@@ -233,8 +232,7 @@ ikat_status vk_compiler_run(ikati_port *port, const ikati_program_params *params
     if (!load(port, key, out_words)) {
         status = compile_text(port, params, source, out_words);
         if (!status && key) {
-            ikati_cache_store(port->host, cache_kind, key, out_words->words,
-                              out_words->size_bytes);
+            ikati_cache_store(port->host, cache_kind, key, out_words->words, out_words->size_bytes);
         }
     }
     ikati_free(port->host, key);

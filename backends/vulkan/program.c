@@ -127,8 +127,7 @@ static ikat_status compile_failed(ikati_port *port, VkResult result, const char 
 }
 
 static ikat_status compile_words(ikati_port *port, const ikati_program_params *params,
-                                 const uint32_t *words, size_t size_bytes,
-                                 ikati_program *program) {
+                                 const uint32_t *words, size_t size_bytes, ikati_program *program) {
     const VkShaderModuleCreateInfo info = {
         .sType = VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO,
         .codeSize = size_bytes,
@@ -159,8 +158,8 @@ static ikat_status compile(ikati_port *port, const ikati_program_params *params,
     if (params->text) {
         vk_words made;
         status = vk_compiler_run(port, params, &made);
-        status = status ? status
-                        : compile_words(port, params, made.words, made.size_bytes, program);
+        status =
+            status ? status : compile_words(port, params, made.words, made.size_bytes, program);
         ikati_free(port->host, made.words);
     } else {
         const vk_spirv *spirv = find_spirv(params->kernel, params->variant);

@@ -58,7 +58,7 @@ typedef struct vk_compiler vk_compiler;
 struct ikati_driver {
     const ikati_host *host;
     vk_compiler *compiler; // NULL: this machine has none, or a host wants none
-    void *library; // NULL: the instance is the host's
+    void *library;         // NULL: the instance is the host's
     PFN_vkGetInstanceProcAddr get_instance_proc_addr;
     VkInstance instance;
     uint32_t api_version;

@@ -4,9 +4,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define SHADERC_FUNCTION(result, name, arguments)                                 \
-    extern result renamed_shaderc_##name arguments;                               \
+#define SHADERC_FUNCTION(result, name, arguments)                                     \
+    extern result renamed_shaderc_##name arguments;                                   \
     static result(*resolve_##name(void)) arguments { return renamed_shaderc_##name; } \
-    __attribute__((visibility("default"), ifunc("resolve_" #name))) result        \
-        shaderc_##name arguments;
+    __attribute__((visibility("default"), ifunc("resolve_" #name))) result shaderc_##name arguments;
 #include "backends/vulkan/shaderc.inc"

@@ -38,8 +38,8 @@ typedef struct call {
     int32_t width, document; // param.w, and how long documents are
 } call;
 
-static const call usual = {"doc[j] == doc[i] && j <= i + w", "score - 0.5 * abs(i - j)",
-                           64, 32, 128, 128, 3, 50};
+static const call usual = {
+    "doc[j] == doc[i] && j <= i + w", "score - 0.5 * abs(i - j)", 64, 32, 128, 128, 3, 50};
 
 static ikat_status try_call(ikat_device *device, const call *c, ikat_plan **out_plan) {
     int32_t documents[1024];
