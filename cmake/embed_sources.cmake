@@ -2,7 +2,7 @@
 # of them, PREFIX_source_table, as PREFIX's source.h declares it.
 #
 # Lines `#include "..."` are replaced by the file's text, each file once: what is named lies beside the file, in SHADERS/LANGUAGE
-# or in SHADERS. Arrays, not literals: compilers limit the length of a literal.
+# or in SHADERS. (So a file that two places include must not stand in a condition at the first.) Arrays, not literals: compilers limit the length of a literal.
 
 cmake_minimum_required(VERSION 3.25)
 

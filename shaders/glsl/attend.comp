@@ -26,8 +26,8 @@
 #include "lib/kernel.glsl"
 #include "lib/numbers.glsl"
 #include "lib/repeat.glsl"
-#if defined(EXPRESSION) && !defined(COMPILED)
 #include "../params/expression.h"
+#if defined(EXPRESSION) && !defined(COMPILED)
 #define EVALUATING 64u // invocations at a time
 shared int expression_stack[EXPRESSION_STACK_WORDS * EVALUATING];
 #define EXPRESSION_STACK(k) expression_stack[uint(k) * EVALUATING + gl_LocalInvocationIndex % EVALUATING]
