@@ -244,17 +244,25 @@ void finish_slowly(Tile t, int j0, bool cut) {
 #else
 
 // Cut tiles and modified scores: row by row through `weights`, so that the long code is there once a key
-// and not once a score. Barriers part this from other uses of `weights` before and after.
+// and not once a score; functions of expressions, which may be longer, once. Barriers part this from other
+// uses of `weights` before and after.
 void finish_slowly(Tile t, int j0, bool cut) {
     barrier();
     OVER_SCORE_ROWS(PUT_ROW)
     int j = j0 + int(KEY_GROUP * 4u);
     [[dont_unroll]] for (uint r = 0u; r < SCORE_ROWS; ++r) {
         uint row = ROW_GROUP * SCORE_ROWS + r;
+#ifdef COMPILED
+        [[dont_unroll]] for (uint n = 0u; n < 4u; ++n) {
+            float x = weights[own_index(r)][n];
+            weights[own_index(r)][n] = finish_score(t, cut, x, row, j + int(n), TILE_ROWS);
+        }
+#else
         vec4 x = weights[own_index(r)];
 #define FINISH(unused, n) x[n] = finish_score(t, cut, x[n], row, j + n, TILE_ROWS);
         REPEAT_4_OF(FINISH, 0)
         weights[own_index(r)] = x;
+#endif
     }
     OVER_SCORE_ROWS(TAKE_ROW)
     barrier();
