@@ -4,8 +4,11 @@
 #include "../shaders/params/coarsen.h"
 #include "../shaders/params/copy.h"
 #include "../shaders/params/heads.h"
+#include "../shaders/params/infonce.h"
+#include "../shaders/params/losses.h"
 #include "../shaders/params/merge.h"
 #include "../shaders/params/pack.h"
+#include "../shaders/params/project.h"
 #include "../shaders/params/spread.h"
 #include "../shaders/params/threshold.h"
 
@@ -37,6 +40,16 @@ static const ikati_variant heads_variants[] = {
 #include "../shaders/variants/heads.inc"
 };
 #undef KERNEL_NAME
+#define KERNEL_NAME "infonce"
+static const ikati_variant infonce_variants[] = {
+#include "../shaders/variants/infonce.inc"
+};
+#undef KERNEL_NAME
+#define KERNEL_NAME "losses"
+static const ikati_variant losses_variants[] = {
+#include "../shaders/variants/losses.inc"
+};
+#undef KERNEL_NAME
 #define KERNEL_NAME "merge"
 static const ikati_variant merge_variants[] = {
 #include "../shaders/variants/merge.inc"
@@ -45,6 +58,11 @@ static const ikati_variant merge_variants[] = {
 #define KERNEL_NAME "pack"
 static const ikati_variant pack_variants[] = {
 #include "../shaders/variants/pack.inc"
+};
+#undef KERNEL_NAME
+#define KERNEL_NAME "project"
+static const ikati_variant project_variants[] = {
+#include "../shaders/variants/project.inc"
 };
 #undef KERNEL_NAME
 #define KERNEL_NAME "spread"
@@ -87,8 +105,11 @@ DEFINE_KERNEL(attend, ATTEND)
 DEFINE_KERNEL(coarsen, COARSEN)
 DEFINE_KERNEL(copy, COPY)
 DEFINE_KERNEL(heads, HEADS)
+DEFINE_KERNEL(infonce, INFONCE)
+DEFINE_KERNEL(losses, LOSSES)
 DEFINE_KERNEL(merge, MERGE)
 DEFINE_KERNEL(pack, PACK)
+DEFINE_KERNEL(project, PROJECT)
 DEFINE_KERNEL(spread, SPREAD)
 DEFINE_KERNEL(threshold, THRESHOLD)
 

@@ -25,7 +25,10 @@ const int32_t *ikati_head_mask(const ikati_request *request);
 // Expressions of `custom`: a table with what ikati_symbols_pack wrote and the programs behind it.
 //
 // mask_at, score_at  where the programs begin, in words; mask_words, score_words: 0 for none
+// functions          what ikati_expression_emit wrote of both, for variants that are compiled with them;
+//                    NULL: none may be. The lowering's
 typedef struct ikati_attend_expressions {
+    const char *functions;
     uint32_t table, num_words;
     uint32_t mask_at, mask_words, score_at, score_words;
 } ikati_attend_expressions;

@@ -17,7 +17,8 @@
 //
 // Defines: TILE_ROWS (16, 32, 64), COLUMNS (64, 128, 256, 512). EXPRESSION: masks and scores are
 // expressions, run for one score after the other. Their stacks are in shared memory, too small for all
-// invocations at once: half of them wait. TOPK: the best keys of a row (lib/attend_topk.glsl).
+// invocations at once: half of them wait. COMPILED: they are functions, which need no stack. TOPK: the
+// best keys of a row (lib/attend_topk.glsl).
 
 #include "../params/attend.h"
 #define KERNEL_PARAMS ATTEND_PARAMS
@@ -25,8 +26,8 @@
 #include "lib/kernel.glsl"
 #include "lib/numbers.glsl"
 #include "lib/repeat.glsl"
-#ifdef EXPRESSION
 #include "../params/expression.h"
+#if defined(EXPRESSION) && !defined(COMPILED)
 #define EVALUATING 64u // invocations at a time
 shared int expression_stack[EXPRESSION_STACK_WORDS * EVALUATING];
 #define EXPRESSION_STACK(k) expression_stack[uint(k) * EVALUATING + gl_LocalInvocationIndex % EVALUATING]
@@ -220,7 +221,7 @@ uint own_index(uint r) { return weight_index(OUT_GROUP, (ROW_GROUP & 1u) * SCORE
 #define PUT_ROW(r) weights[own_index(r)] = s[r];
 #define TAKE_ROW(r) s[r] = weights[own_index(r)];
 
-#ifdef EXPRESSION
+#if defined(EXPRESSION) && !defined(COMPILED)
 
 void finish_slowly(Tile t, int j0, bool cut) {
     barrier();
@@ -243,17 +244,25 @@ void finish_slowly(Tile t, int j0, bool cut) {
 #else
 
 // Cut tiles and modified scores: row by row through `weights`, so that the long code is there once a key
-// and not once a score. Barriers part this from other uses of `weights` before and after.
+// and not once a score; functions of expressions, which may be longer, once. Barriers part this from other
+// uses of `weights` before and after.
 void finish_slowly(Tile t, int j0, bool cut) {
     barrier();
     OVER_SCORE_ROWS(PUT_ROW)
     int j = j0 + int(KEY_GROUP * 4u);
     [[dont_unroll]] for (uint r = 0u; r < SCORE_ROWS; ++r) {
         uint row = ROW_GROUP * SCORE_ROWS + r;
+#ifdef COMPILED
+        [[dont_unroll]] for (uint n = 0u; n < 4u; ++n) {
+            float x = weights[own_index(r)][n];
+            weights[own_index(r)][n] = finish_score(t, cut, x, row, j + int(n), TILE_ROWS);
+        }
+#else
         vec4 x = weights[own_index(r)];
 #define FINISH(unused, n) x[n] = finish_score(t, cut, x[n], row, j + n, TILE_ROWS);
         REPEAT_4_OF(FINISH, 0)
         weights[own_index(r)] = x;
+#endif
     }
     OVER_SCORE_ROWS(TAKE_ROW)
     barrier();

@@ -19,8 +19,8 @@
 //
 // Defines: ROWS, KEYS, CUT_KEYS (at most KEYS: the same in tiles that an edge cuts), LANES (4, 8),
 // HEAD (largest D and Dv, a multiple of 4 * LANES), TEXEL: q, k and v are uniform texel buffers,
-// EXPRESSION: masks and scores are expressions, run where keys are cut. TOPK: the best keys of a row
-// (lib/attend_topk.glsl); lanes are rows.
+// EXPRESSION: masks and scores are expressions, run where keys are cut; COMPILED: as functions. TOPK: the
+// best keys of a row (lib/attend_topk.glsl); lanes are rows.
 
 #include "../params/attend.h"
 #define KERNEL_PARAMS ATTEND_PARAMS

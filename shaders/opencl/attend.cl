@@ -15,8 +15,8 @@
 //
 // Reads q, k, v, bias, heads; writes out and lse of its rows. Defines: GROUP_SIZE, TILE_ROWS,
 // TILE_KEYS, COLUMNS, SLICE and ALIGNED: 1 if sizes, strides and offsets are multiples of 4
-// elements. EXPRESSION: masks and scores are expressions; `bias` is their words. TOPK: the best keys
-// of a row (lib/attend_topk.cl).
+// elements. EXPRESSION: masks and scores are expressions; `bias` is their words. COMPILED: they are
+// functions. TOPK: the best keys of a row (lib/attend_topk.cl).
 #define LANES 1
 #include "params/attend.h"
 #define KERNEL_PARAMS ATTEND_PARAMS
@@ -25,10 +25,15 @@
 #include "lib/storage.cl"
 #include "lib/attend.cl"
 #ifdef EXPRESSION
+#ifdef COMPILED
+#define EXPRESSION_WORDS __global const int *words
+#define EXPRESSION_ARGUMENTS words
+#else
 #define EXPRESSION_STACK_POINTER __local int *
 #define EXPRESSION_STACK(k) stack[(k) * GROUP_SIZE]
 #define EXPRESSION_WORDS __global const int *words, __local int *stack
 #define EXPRESSION_ARGUMENTS words, stack
+#endif
 #include "lib/attend_expression.cl"
 #else
 #define EXPRESSION_WORDS __global const Bias *bias
@@ -328,9 +333,11 @@ attend(__global const Storage *q, __global const Storage *k, __global const Stor
     __local float weights[TILE_ROWS * TILE_KEYS];
     const Params *p = &params;
 #ifdef EXPRESSION
-    __local int stacks[EXPRESSION_STACK_WORDS * GROUP_SIZE];
     __global const int *words = (__global const int *)bias;
+#ifndef COMPILED
+    __local int stacks[EXPRESSION_STACK_WORDS * GROUP_SIZE];
     __local int *stack = stacks + get_local_id(0);
+#endif
 #endif
     const Tile t = tile_of_group(p, heads, schedule, group_index(first_group), TILE_ROWS);
     if (has(OPTION_SCHEDULE) && t.rows == 0) return;

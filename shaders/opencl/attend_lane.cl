@@ -14,8 +14,8 @@
 // select per element.
 //
 // Reads q, k, v, bias, heads; writes out and lse of its rows. Defines: SIZE_QK, SIZE_V (largest
-// sizes), ROW_VECTORS. EXPRESSION: masks and scores are expressions; `bias` is their words. TOPK: the
-// best keys of a row (lib/attend_topk.cl).
+// sizes), ROW_VECTORS. EXPRESSION: masks and scores are expressions; `bias` is their words. COMPILED:
+// they are functions. TOPK: the best keys of a row (lib/attend_topk.cl).
 #define LANES 16
 #include "params/attend.h"
 #define KERNEL_PARAMS ATTEND_PARAMS
