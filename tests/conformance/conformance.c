@@ -15,7 +15,7 @@
 
 #include <cmocka.h>
 
-enum { EXIT_NOTHING = 77, MAX_VARIANTS = 64 };
+enum { EXIT_NOTHING = 77, MAX_VARIANTS = 128 };
 
 static const cli_option options[] = {
     {"backend", "NAME", false, false, "only its devices"},
