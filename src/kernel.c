@@ -3,7 +3,9 @@
 #include "../shaders/params/attend.h"
 #include "../shaders/params/coarsen.h"
 #include "../shaders/params/copy.h"
+#include "../shaders/params/edges.h"
 #include "../shaders/params/heads.h"
+#include "../shaders/params/label_scores.h"
 #include "../shaders/params/merge.h"
 #include "../shaders/params/pack.h"
 #include "../shaders/params/spread.h"
@@ -31,9 +33,19 @@ static const ikati_variant copy_variants[] = {
 #include "../shaders/variants/copy.inc"
 };
 #undef KERNEL_NAME
+#define KERNEL_NAME "edges"
+static const ikati_variant edges_variants[] = {
+#include "../shaders/variants/edges.inc"
+};
+#undef KERNEL_NAME
 #define KERNEL_NAME "heads"
 static const ikati_variant heads_variants[] = {
 #include "../shaders/variants/heads.inc"
+};
+#undef KERNEL_NAME
+#define KERNEL_NAME "label_scores"
+static const ikati_variant label_scores_variants[] = {
+#include "../shaders/variants/label_scores.inc"
 };
 #undef KERNEL_NAME
 #define KERNEL_NAME "merge"
@@ -80,7 +92,9 @@ static const ikati_variant spread_variants[] = {
 DEFINE_KERNEL(attend, ATTEND)
 DEFINE_KERNEL(coarsen, COARSEN)
 DEFINE_KERNEL(copy, COPY)
+DEFINE_KERNEL(edges, EDGES)
 DEFINE_KERNEL(heads, HEADS)
+DEFINE_KERNEL(label_scores, LABEL_SCORES)
 DEFINE_KERNEL(merge, MERGE)
 DEFINE_KERNEL(pack, PACK)
 DEFINE_KERNEL(spread, SPREAD)
