@@ -85,8 +85,8 @@ static bool shrink_for_labels(ikati_attend_builder *b, uint64_t limit_bytes) {
         return false;
     }
     const ikati_view *scores = &labels->scores, *edges = &labels->edges;
-    if (scores->kind && shrink_for_view(b, scores, false, (uint64_t)scores->tensor->shape[3],
-                                        limit_bytes)) {
+    if (scores->kind &&
+        shrink_for_view(b, scores, false, (uint64_t)scores->tensor->shape[3], limit_bytes)) {
         return true;
     }
     if (!edges->kind) {

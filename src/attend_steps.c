@@ -274,7 +274,8 @@ static void fill_label_params(const ikati_attend_labels *labels, const ikati_att
                               attend_params *out) {
     const ikati_view *words = labels->edges.kind ? &labels->edges : &labels->segments;
     const uint32_t batches = blk->batches.count, queries = blk->queries.count;
-    const ikati_view_strides s = words->kind ? ikati_view_strides_of(words) : (ikati_view_strides){0};
+    const ikati_view_strides s =
+        words->kind ? ikati_view_strides_of(words) : (ikati_view_strides){0};
     if (labels->scores.kind) {
         const ikati_view_strides scores = ikati_view_strides_of(&labels->scores);
         out->bias_batch = step_of(scores.batch, batches);

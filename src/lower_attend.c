@@ -198,8 +198,8 @@ static void cut_together(joint_lowering *self) {
                 const ikati_attend_builder *other = &self->builders[j];
                 b->other_parts += j == i ? 0 : ikati_attend_total_parts(other);
                 for (int axis = 0; axis < 3; axis++) {
-                    b->most[axis] = other->most[axis] < b->most[axis] ? other->most[axis]
-                                                                      : b->most[axis];
+                    b->most[axis] =
+                        other->most[axis] < b->most[axis] ? other->most[axis] : b->most[axis];
                 }
             }
             ikati_attend_cut(b);
@@ -316,7 +316,8 @@ ikat_status ikati_attend_begin(ikati_lowering *lowering, const ikati_attention *
     }
     b->needs_table = attention->lengths.kind || attention->query_lengths.kind || attention->alibi ||
                      attention->sinks.kind || attention->cluster_shift;
-    if (attention->head_mask && !attention->pattern) { // schedules leave pruned heads out by themselves
+    if (attention->head_mask &&
+        !attention->pattern) { // schedules leave pruned heads out by themselves
         b->needs_table = true;
         b->mask_table =
             ikati_lowering_table(lowering, attention->head_mask, (uint64_t)q[1] * sizeof(int32_t));

@@ -66,10 +66,9 @@ static ikat_status add_steps(const row_block *whole, const row_block *first, con
     for (uint32_t b = 0; b < whole->batches.count && !status; b += f->batches.count) {
         for (uint32_t h = 0; h < whole->heads.count && !status; h += f->heads.count) {
             for (uint32_t r = 0; r < whole->rows.count && !status; r += f->rows.count) {
-                const row_block block = {
-                    {b, least(f->batches.count, whole->batches.count - b)},
-                    {h, least(f->heads.count, whole->heads.count - h)},
-                    {r, least(f->rows.count, whole->rows.count - r)}};
+                const row_block block = {{b, least(f->batches.count, whole->batches.count - b)},
+                                         {h, least(f->heads.count, whole->heads.count - h)},
+                                         {r, least(f->rows.count, whole->rows.count - r)}};
                 status = add(source, &block);
             }
         }
@@ -92,7 +91,9 @@ static ikat_status add_scratch(ikati_lowering *lowering, ikat_dtype dtype, const
     return scratch == UINT32_MAX ? IKAT_NO_MEMORY : IKAT_OK;
 }
 
-static uint32_t step_of(uint64_t stride, uint32_t count) { return count > 1 ? (uint32_t)stride : 0; }
+static uint32_t step_of(uint64_t stride, uint32_t count) {
+    return count > 1 ? (uint32_t)stride : 0;
+}
 
 typedef struct scores_lowering {
     ikati_lowering *lowering;
@@ -103,8 +104,8 @@ typedef struct scores_lowering {
 static ikat_status pick_scores(const scores_lowering *self, ikati_step *step) {
     const ikati_view *q = &self->source->q, *vectors = &self->source->vectors;
     const uint32_t head_size = (uint32_t)q->tensor->shape[3];
-    ikati_pick pick = {.offers = q->tensor->dtype == IKAT_FLOAT16 ? IKATI_NEED_HALF
-                                                                  : IKATI_NEED_FLOAT};
+    ikati_pick pick = {.offers =
+                           q->tensor->dtype == IKAT_FLOAT16 ? IKATI_NEED_HALF : IKATI_NEED_FLOAT};
     if (ikati_view_is_multiple(q, head_size, 4) && ikati_view_is_multiple(vectors, head_size, 4)) {
         pick.offers |= IKATI_NEED_ALIGNED4;
     }

@@ -11,15 +11,15 @@
 
 #include <inttypes.h>
 
-#define LABELS(piece, shape_text, range)                                              \
-    {                                                                                 \
-        .name = "labels_" piece, .shape = shape_text, .dtype = "int32",               \
-        .optional = true, .values = range, .help = "edge labels; absent: by position" \
+#define LABELS(piece, shape_text, range)                                                  \
+    {                                                                                     \
+        .name = "labels_" piece, .shape = shape_text, .dtype = "int32", .optional = true, \
+        .values = range, .help = "edge labels; absent: by position"                       \
     }
-#define MASK(piece, shape_text)                                           \
-    {                                                                     \
-        .name = "mask_" piece, .shape = shape_text, .dtype = "int32",     \
-        .optional = true, .values = "0..1", .help = "0: the key is invisible" \
+#define MASK(piece, shape_text)                                                         \
+    {                                                                                   \
+        .name = "mask_" piece, .shape = shape_text, .dtype = "int32", .optional = true, \
+        .values = "0..1", .help = "0: the key is invisible"                             \
     }
 // Labels of global rows index their own table, or without one that of the long rows.
 #define GLOBAL_LABELS "0..R2-1 or 0..R-1"
@@ -145,11 +145,7 @@ const ikati_etc_side ikati_etc_sides[IKATI_ETC_SIDES] = {
      .key_lengths = {"lengths", "global_lengths"},
      .out = OUT,
      .lse = LSE,
-     .pieces = {{.k = "k",
-                 .v = "v",
-                 .labels = "labels_l2l",
-                 .mask = "mask_l2l",
-                 .is_local = true},
+     .pieces = {{.k = "k", .v = "v", .labels = "labels_l2l", .mask = "mask_l2l", .is_local = true},
                 {.k = "k_l2g",
                  .v = "v_l2g",
                  .otherwise_k = "k_global",
@@ -176,10 +172,9 @@ const ikati_etc_side ikati_etc_sides[IKATI_ETC_SIDES] = {
 };
 
 // The six tensors that every call has: b batch entries, h heads, n and g positions, head size d.
-#define IKATI_ETC(b, h, n, g, d)                                                              \
-    "q=" b "," h "," n "," d " k=" b "," h "," n "," d " v=" b "," h "," n "," d              \
-    " q_global=" b "," h "," g "," d " k_global=" b "," h "," g "," d " v_global=" b "," h "," \
-    g "," d
+#define IKATI_ETC(b, h, n, g, d)                                                                \
+    "q=" b "," h "," n "," d " k=" b "," h "," n "," d " v=" b "," h "," n "," d " q_global=" b \
+    "," h "," g "," d " k_global=" b "," h "," g "," d " v_global=" b "," h "," g "," d
 
 static const ikat_mechanism_case cases[] = {
     {"defaults", IKATI_ETC("1", "2", "300", "9", "16"), "", ""},
@@ -252,9 +247,8 @@ static const ikat_mechanism_case cases[] = {
     {"hard_labels",
      IKATI_ETC("1", "2", "60", "6", "16") " rel_key=9,2,16 segment_ids=1,60@0..4 labels_l2g=1,60,6",
      "radius=7 rel_max_distance=3 hard_l2g=1 hard_g2l=1", "the last global token has no token"},
-    {"lengths",
-     IKATI_ETC("3", "2", "50", "6", "16") " lengths=3@50,23,0 global_lengths=3@6,2,3", "radius=6",
-     ""},
+    {"lengths", IKATI_ETC("3", "2", "50", "6", "16") " lengths=3@50,23,0 global_lengths=3@6,2,3",
+     "radius=6", ""},
     {"lengths_global", IKATI_ETC("2", "2", "50", "6", "16") " global_lengths=2@0,5", "radius=6",
      "an entry without global tokens"},
     {"lengths_labels",
@@ -286,8 +280,8 @@ static const ikat_mechanism_case cases[] = {
      "N = 0: global rows see each other"},
     {"no_batch", IKATI_ETC("0", "2", "20", "4", "16") " rel_key=27,2,16", "", "B = 0"},
     {"large", IKATI_ETC("1", "1", "20000", "30", "64"), "", "where N x N would not do"},
-    {"large_labels", IKATI_ETC("1", "1", "20000", "30", "64") " rel_key=27,1,64 segment_ids=1,20000@0..29",
-     "", ""},
+    {"large_labels",
+     IKATI_ETC("1", "1", "20000", "30", "64") " rel_key=27,1,64 segment_ids=1,20000@0..29", "", ""},
 };
 
 static bool has_input(const ikati_request *request, const char *name) {
@@ -331,10 +325,10 @@ static ikat_status check_tables(const ikati_request *request, const ikati_etc_si
         least = given ? least : 2 * reach + 3;
     }
     if (!status && table && num_labels < least) {
-        status = ikati_fail(request->host, IKAT_INVALID, IKAT_MESSAGE_SHAPE,
-                            "%s has R = %" PRId64 ", expected at least %" PRId64 "%s", table,
-                            num_labels, least,
-                            least > 1 ? " for labels by position (2 rel_max_distance + 3)" : "");
+        status =
+            ikati_fail(request->host, IKAT_INVALID, IKAT_MESSAGE_SHAPE,
+                       "%s has R = %" PRId64 ", expected at least %" PRId64 "%s", table, num_labels,
+                       least, least > 1 ? " for labels by position (2 rel_max_distance + 3)" : "");
     }
     return status;
 }
@@ -397,8 +391,8 @@ static ikati_cost cost(const ikati_request *request) {
         const char *table = ikati_etc_table(request, side);
         if (ikati_etc_wanted(request, side)) {
             total += heads * pairs[i];
-            labels += table ? heads * rows[i] * (double)ikati_input(request, table)->tensor.shape[0]
-                            : 0;
+            labels +=
+                table ? heads * rows[i] * (double)ikati_input(request, table)->tensor.shape[0] : 0;
         }
     }
     ikati_cost result = ikati_attention_cost(request, total);
@@ -420,8 +414,9 @@ const ikati_mechanism ikati_mechanism_etc = {
             .citation = "Ainslie et al., ETC: Encoding Long and Structured Inputs in Transformers, "
                         "arXiv:2004.08483; labels after Shaw et al., arXiv:1803.02155",
             .family = "patterns",
-            .cost = "time O(N (2 radius + 1 + G) D + G (N + G) D), with labels O((N + G) R D) more; "
-                    "memory O(N D) beyond the tensors",
+            .cost =
+                "time O(N (2 radius + 1 + G) D + G (N + G) D), with labels O((N + G) R D) more; "
+                "memory O(N D) beyond the tensors",
             .inputs = inputs,
             .num_inputs = IKATI_COUNT(inputs),
             .outputs = outputs,

@@ -26,8 +26,8 @@ static ikati_view view_axes(const ikati_request *request, const char *name, int 
                             int axis2, int axis3, ikat_tensor *out_tensor) {
     const int axes[4] = {axis0, axis1, axis2, axis3};
     ikati_view view = ikati_input_view(request, name);
-    *out_tensor = (ikat_tensor){
-        .dtype = view.tensor->dtype, .rank = 4, .offset = view.tensor->offset};
+    *out_tensor =
+        (ikat_tensor){.dtype = view.tensor->dtype, .rank = 4, .offset = view.tensor->offset};
     for (int i = 0; i < 4; i++) {
         out_tensor->shape[i] = axes[i] < 0 ? 1 : view.tensor->shape[axes[i]];
         out_tensor->strides[i] = axes[i] < 0 ? 0 : view.tensor->strides[axes[i]];

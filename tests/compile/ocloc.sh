@@ -68,8 +68,10 @@ rows() {
 options_of() { # kernel needs
     case $1:$2 in
         attend:*NEED_EXPRESSION*) echo "1280 5376 5441" ;;
-        attend:*) echo "0 1 506 511 1344" ;;
-        heads:*) echo "0 127 129" ;;
+        attend:*) echo "0 1 506 511 1344 25537 107329" ;;
+        heads:*) echo "0 127 129 321" ;;
+        edges:*) echo "2 14" ;;
+        label_scores:*) echo "2 3" ;;
         merge:* | spread:* | coarsen:*) echo "0 3" ;;
         *) echo 0 ;;
     esac

@@ -50,12 +50,16 @@ list_rows() {
 options_of() {
     case $1:$2 in
         attend:*NEED_EXPRESSION*) echo 0x500 0x1500 0x1541 ;;
-        attend:*NEED_DENSE*NEED_HALF*) echo 0x101 0x1ff ;;
-        attend:*NEED_DENSE*NEED_FLOAT*) echo 0x100 0x1fa ;;
-        attend:*NEED_HALF*) echo 0x101 0x1ff 0x541 ;;
-        attend:*NEED_FLOAT*) echo 0x100 0x1fa 0x540 0x5fa ;;
-        attend:*) echo 0x100 0x1ff 0x1fa 0x540 ;;
-        heads:*) echo 0 0x7f 0x81 ;;
+        attend:*NEED_DENSE*NEED_HALF*) echo 0x101 0x1ff 0x63c1 ;;
+        attend:*NEED_DENSE*NEED_FLOAT*) echo 0x100 0x1fa 0x63c0 ;;
+        attend:*NEED_HALF*) echo 0x101 0x1ff 0x541 0x63c1 0x1a341 ;;
+        attend:*NEED_FLOAT*) echo 0x100 0x1fa 0x540 0x5fa 0x63c0 0x1a340 ;;
+        attend:*) echo 0x100 0x1ff 0x1fa 0x540 0x63c1 0x1a341 ;;
+        heads:*) echo 0 0x7f 0x81 0x141 ;;
+        edges:*) echo 2 0xe ;;
+        label_scores:*NEED_HALF*) echo 3 ;;
+        label_scores:*NEED_FLOAT*) echo 2 ;;
+        label_scores:*) echo 2 3 ;;
         merge:* | spread:*) echo 2 3 ;;
         coarsen:*) echo 0 3 ;;
         *) echo 0 ;;

@@ -59,8 +59,7 @@ static void add_segments(oracle *call) {
 
 static void add_lengths(oracle *call) {
     memcpy(oracle_ints(call, "lengths", EXTENTS(B)), (int32_t[]){9, 13}, 2 * sizeof(int32_t));
-    memcpy(oracle_ints(call, "global_lengths", EXTENTS(B)), (int32_t[]){3, 2},
-           2 * sizeof(int32_t));
+    memcpy(oracle_ints(call, "global_lengths", EXTENTS(B)), (int32_t[]){3, 2}, 2 * sizeof(int32_t));
 }
 
 // Integers 0 .. most - 1; entries share them where batches is 1.
@@ -181,8 +180,7 @@ static double side_against_dense(oracle *call, const words *w, int side) {
     memcpy(q, oracle_values(call, side ? "q_global" : "q"),
            (size_t)(B * H * rows * D) * sizeof(float));
     concatenate(call, dense, "k", side || !p ? "k_global" : "k_l2g", side && p ? "k_g2l" : "k", D);
-    concatenate(call, dense, "v", side || !p ? "v_global" : "v_l2g", side && p ? "v_g2l" : "v",
-                DV);
+    concatenate(call, dense, "v", side || !p ? "v_global" : "v_l2g", side && p ? "v_g2l" : "v", DV);
     float *bias = oracle_floats(dense, "bias", EXTENTS(B, H, rows, MAX_KEYS));
     for (int at = 0; at < B * H * rows * MAX_KEYS; at++) {
         const int key = at % MAX_KEYS, i = at / MAX_KEYS % rows;
@@ -241,11 +239,13 @@ static double shared_projections(void) {
     const struct {
         const char *to, *from;
         int positions, size;
-    } copies[] = {{"k_l2g", "k_global", G, D}, {"v_l2g", "v_global", G, DV}, {"k_g2l", "k", N, D},
+    } copies[] = {{"k_l2g", "k_global", G, D},
+                  {"v_l2g", "v_global", G, DV},
+                  {"k_g2l", "k", N, D},
                   {"v_g2l", "v", N, DV}};
     for (int i = 0; i < 4; i++) {
-        float *to = oracle_floats(call, copies[i].to,
-                                  EXTENTS(B, HKV, copies[i].positions, copies[i].size));
+        float *to =
+            oracle_floats(call, copies[i].to, EXTENTS(B, HKV, copies[i].positions, copies[i].size));
         memcpy(to, oracle_values(call, copies[i].from),
                (size_t)(B * HKV * copies[i].positions * copies[i].size) * sizeof(float));
     }
@@ -457,10 +457,9 @@ static double labels_are_refused(void) {
 
 static double refused(void) {
     static const char *const alone[] = {"k_l2g", "v_g2l"};
-    static const char *const settings[][2] = {{"hard_l2g", "1"},  {"hard_g2l", "1"},
-                                              {"radius", "-1"},   {"rel_max_distance", "-1"},
-                                              {"hard_l2g", "2"},  {"causal", "0"},
-                                              {"scale", "inf"}};
+    static const char *const settings[][2] = {
+        {"hard_l2g", "1"}, {"hard_g2l", "1"}, {"radius", "-1"}, {"rel_max_distance", "-1"},
+        {"hard_l2g", "2"}, {"causal", "0"},   {"scale", "inf"}};
     double worst = 0;
     oracle *call = begin();
     oracle_floats(call, alone[0], EXTENTS(B, HKV, G, D));

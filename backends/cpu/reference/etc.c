@@ -77,14 +77,15 @@ static bool sees(const etc *e, const etc_row *row, const etc_piece *piece, int64
     if (j >= e->sides[piece->key_side].num_valid) {
         return false;
     }
-    if (is_local(row, piece) && (j + ETC_KEY_SHIFT > row->i + e->radius ||
-                                 j + ETC_KEY_SHIFT < row->i - e->radius)) {
+    if (is_local(row, piece) &&
+        (j + ETC_KEY_SHIFT > row->i + e->radius || j + ETC_KEY_SHIFT < row->i - e->radius)) {
         return false;
     }
     if (piece->mask && edge(e, row, piece, piece->mask, j) == 0) {
         return false;
     }
-    return piece->key_side == row->side || !e->hard[row->side] || are_linked(e, row->side, row->i, j);
+    return piece->key_side == row->side || !e->hard[row->side] ||
+           are_linked(e, row->side, row->i, j);
 }
 
 static int64_t label_of(const etc *e, const etc_row *row, const etc_piece *piece, int64_t j) {
@@ -233,8 +234,8 @@ static void read_sides(etc *e, const cpu_call *call) {
         .rel_bias = cpu_input(call, "rel_bias"),
         .out = cpu_output(call, "out"),
         .lse = cpu_output(call, "lse"),
-        .pieces = {{LONG, cpu_input(call, "k"), cpu_input(call, "v"),
-                    cpu_input(call, "labels_l2l"), cpu_input(call, "mask_l2l"), NULL, NULL},
+        .pieces = {{LONG, cpu_input(call, "k"), cpu_input(call, "v"), cpu_input(call, "labels_l2l"),
+                    cpu_input(call, "mask_l2l"), NULL, NULL},
                    {GLOBAL, either(call, "k_l2g", "k_global"), either(call, "v_l2g", "v_global"),
                     cpu_input(call, "labels_l2g"), cpu_input(call, "mask_l2g"), NULL, NULL}}};
     const bool own_table = cpu_input(call, "rel_key_global") != NULL;
@@ -288,8 +289,7 @@ static void read_call(etc *e, const cpu_call *call) {
 static double *make_room(etc *e, const ikati_host *host) {
     const int64_t row_size = e->head_size + e->value_size;
     const int64_t num_positions = e->sides[LONG].num_positions + e->sides[GLOBAL].num_positions;
-    const int64_t total =
-        NUM_PIECES * num_positions * row_size + e->num_workers * scratch_size(e);
+    const int64_t total = NUM_PIECES * num_positions * row_size + e->num_workers * scratch_size(e);
     double *room = ikati_alloc(host, (size_t)total, sizeof(*room)), *at = room;
     for (int n = 0; room && n < NUM_SIDES * NUM_PIECES; n++) {
         etc_piece *piece = &e->sides[n / NUM_PIECES].pieces[n % NUM_PIECES];
@@ -310,11 +310,11 @@ ikat_status ikati_reference_etc(const cpu_call *call) {
     }
     etc_side *rows = &e.sides[LONG], *globals = &e.sides[GLOBAL];
     for (e.b = 0; e.b < e.num_batches; e.b++) {
-        rows->num_valid = e.lengths ? cpu_load_length(e.lengths, e.b, rows->num_positions)
-                                    : rows->num_positions;
-        globals->num_valid =
-            e.global_lengths ? cpu_load_length(e.global_lengths, e.b, globals->num_positions)
-                             : globals->num_positions;
+        rows->num_valid =
+            e.lengths ? cpu_load_length(e.lengths, e.b, rows->num_positions) : rows->num_positions;
+        globals->num_valid = e.global_lengths
+                                 ? cpu_load_length(e.global_lengths, e.b, globals->num_positions)
+                                 : globals->num_positions;
         for (e.kv_head = 0; e.kv_head < e.num_kv_heads; e.kv_head++) {
             ikati_run_threads(e.num_workers, convert_keys, &e);
             ikati_run_threads(e.num_workers, compute_rows, &e);

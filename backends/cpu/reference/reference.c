@@ -100,7 +100,8 @@ void cpu_prune_heads(const cpu_call *call) {
     } outputs[] = {{"out", 0}, {"lse", -INFINITY}, {"out_global", 0}, {"lse_global", -INFINITY}};
     const ikati_call_tensor *mask = cpu_input(call, "head_mask");
     for (int64_t h = 0; mask && h < mask->tensor.shape[0]; h++) {
-        for (size_t i = 0; i < sizeof(outputs) / sizeof(outputs[0]) && cpu_load(mask, h) == 0; i++) {
+        for (size_t i = 0; i < sizeof(outputs) / sizeof(outputs[0]) && cpu_load(mask, h) == 0;
+             i++) {
             const ikati_call_tensor *output = cpu_output(call, outputs[i].name);
             if (output) {
                 fill_head(output, h, outputs[i].value);
