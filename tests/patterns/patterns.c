@@ -1,9 +1,10 @@
 // Every pattern of every example, and of calls drawn at random, expanded to a matrix and compared
 // with the mechanism's page. The number of visible pairs that a plan tells is counted along.
 
+#include "call.h"
+#include "scarce.h"
 #include "visible.h"
 
-#include "draw.h"
 #include "src/core.h"
 
 #include <setjmp.h>
@@ -133,26 +134,11 @@ static void check_request(const patterned *mechanism, const ikati_request *reque
 // Makes the request of a call in the words of an example. False if the mechanism refuses it.
 static bool make_request(const ikati_host *host, const char *name, const char *inputs,
                          const char *settings, ikati_request *out_request) {
-    cli_drawing drawing;
-    char message[256];
+    drawn_call call;
     snprintf(current, sizeof(current), "%.800s %.200s", inputs, settings);
-    if (!drawing_make(ikat_mechanism_find(name), inputs, settings, IKAT_FLOAT32, FILL_RANDOM, 1,
-                      &drawing, message, sizeof(message))) {
-        fail_msg("%s", message);
-    }
-    ikat_argument arguments[JOB_MAX_TENSORS];
-    for (uint32_t i = 0; i < drawing.num_inputs; i++) {
-        const cli_drawn *input = &drawing.inputs[i];
-        arguments[i] = (ikat_argument){input->name, input->tensor,
-                                       input->info->structure ? input->data : NULL};
-    }
-    const ikat_plan_params params = {.mechanism = name,
-                                     .inputs = arguments,
-                                     .num_inputs = drawing.num_inputs,
-                                     .settings = drawing.settings,
-                                     .num_settings = drawing.num_settings};
-    const ikat_status status = ikati_request_create(host, &params, out_request);
-    drawing_free(&drawing);
+    drawn_call_make(name, inputs, settings, &call);
+    const ikat_status status = ikati_request_create(host, &call.params, out_request);
+    drawn_call_free(&call);
     return status == IKAT_OK;
 }
 
@@ -189,39 +175,16 @@ static void test_random(void **state) {
     }
 }
 
-// A host whose memory runs out after `num_left` allocations.
-typedef struct scarce {
-    int64_t num_left, num_live;
-} scarce;
-
-static void *allocate(void *user, size_t size_bytes) {
-    scarce *memory = user;
-    void *block = memory->num_left-- > 0 ? malloc(size_bytes) : NULL;
-    memory->num_live += block != NULL;
-    return block;
-}
-
-static void *reallocate(void *user, void *block, size_t size_bytes) {
-    (void)user;
-    return realloc(block, size_bytes);
-}
-
-static void release(void *user, void *block) {
-    ((scarce *)user)->num_live -= block != NULL;
-    free(block);
-}
-
 // Whichever allocation fails, the patterns are not made and nothing is left.
 static void test_memory(void **state) {
     const patterned *mechanism = *state;
-    scarce memory = {.num_left = INT64_MAX};
-    const ikati_host host = {.allocator = {allocate, reallocate, release, &memory},
-                             .max_threads = 1};
+    scarce memory;
+    scarce_open(&memory);
     char inputs[4096] = "", settings[512] = "";
     ikati_request request;
     ikat_status status = IKAT_NO_MEMORY;
     mechanism->draw(2, inputs, settings, sizeof(settings));
-    assert_true(make_request(&host, mechanism->name, inputs, settings, &request));
+    assert_true(make_request(&memory.host, mechanism->name, inputs, settings, &request));
     const int64_t num_live = memory.num_live;
     for (int64_t number = 0; status == IKAT_NO_MEMORY; number++) {
         ikati_patterns patterns;

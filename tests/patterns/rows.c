@@ -3,7 +3,7 @@
 
 #include "visible.h"
 
-#include "draw.h"
+#include "call.h"
 #include "recorder.h"
 #include "src/core.h"
 
@@ -84,31 +84,16 @@ static uint32_t expect_rows(const patterned *mechanism, const ikat_plan *plan) {
 }
 
 static uint32_t check_call(const patterned *mechanism, const char *inputs, const char *settings) {
-    cli_drawing drawing;
-    char message[256];
+    drawn_call call;
     snprintf(current, sizeof(current), "%s %.800s %.200s", mechanism->name, inputs, settings);
-    if (!drawing_make(ikat_mechanism_find(mechanism->name), inputs, settings, IKAT_FLOAT32,
-                      FILL_RANDOM, 1, &drawing, message, sizeof(message))) {
-        fail_msg("%s", message);
-    }
-    ikat_argument arguments[JOB_MAX_TENSORS];
-    for (uint32_t i = 0; i < drawing.num_inputs; i++) {
-        const cli_drawn *input = &drawing.inputs[i];
-        arguments[i] = (ikat_argument){input->name, input->tensor,
-                                       input->info->structure ? input->data : NULL};
-    }
-    const ikat_plan_params params = {.mechanism = mechanism->name,
-                                     .inputs = arguments,
-                                     .num_inputs = drawing.num_inputs,
-                                     .settings = drawing.settings,
-                                     .num_settings = drawing.num_settings};
+    drawn_call_make(mechanism->name, inputs, settings, &call);
     ikat_plan *plan;
-    if (ikat_plan_create(device, &params, &plan)) {
+    if (ikat_plan_create(device, &call.params, &plan)) {
         fail_msg("refused: %s", current);
     }
     const uint32_t num_rows = expect_rows(mechanism, plan);
     ikat_plan_destroy(&plan);
-    drawing_free(&drawing);
+    drawn_call_free(&call);
     return num_rows;
 }
 

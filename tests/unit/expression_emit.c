@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "expressions.h"
+#include "scarce.h"
 
 static char *emit(ikati_expression_kind kind, const char *text) {
     const ikati_host *host = expression_host();
@@ -141,26 +142,6 @@ static void only_the_prelude(void **state) {
     }
 }
 
-// The memory of a context that runs out, at each of its blocks.
-typedef struct scarce {
-    uint32_t left;
-} scarce;
-
-static void *allocate(void *user, size_t size_bytes) {
-    scarce *memory = user;
-    return memory->left > 0 && memory->left-- ? malloc(size_bytes) : NULL;
-}
-
-static void *reallocate(void *user, void *block, size_t size_bytes) {
-    scarce *memory = user;
-    return memory->left > 0 && memory->left-- ? realloc(block, size_bytes) : NULL;
-}
-
-static void release(void *user, void *block) {
-    (void)user;
-    free(block);
-}
-
 // Everything that allocates; false if one of them found no memory.
 static bool work(const ikati_host *host) {
     ikati_expression expression;
@@ -183,13 +164,13 @@ static bool work(const ikati_host *host) {
 static void memory_runs_out(void **state) {
     (void)state;
     scarce memory;
-    const ikati_host host = {.allocator = {allocate, reallocate, release, &memory}};
-    for (uint32_t blocks = 0;; blocks++) {
-        assert_true(blocks < 100);
-        memory.left = blocks;
-        if (work(&host)) {
-            break;
-        }
+    scarce_open(&memory);
+    bool done = false;
+    for (int64_t number = 0; !done; number++) {
+        assert_true(number < 100);
+        memory.num_left = number;
+        done = work(&memory.host);
+        assert_int_equal(memory.num_live, 0);
     }
 }
 

@@ -14,7 +14,6 @@
 #endif
 
 enum {
-    LANES = 8,                       // partial sums of a dot product
     MULTIPLIES_PER_THREAD = 1 << 18, // less work is not worth a thread
 };
 
@@ -66,24 +65,6 @@ static double slope_of(const dense *d, int64_t head) {
     return cpu_load(d->slopes, cpu_index(d->slopes, per_batch ? d->b : head, head, 0, 0));
 }
 
-static double dot(const double *restrict a, const double *restrict b, int64_t count) {
-    double sums[LANES] = {0};
-    int64_t i = 0;
-    for (; i + LANES <= count; i += LANES) {
-        for (int lane = 0; lane < LANES; lane++) {
-            sums[lane] += a[i + lane] * b[i + lane];
-        }
-    }
-    double sum = 0;
-    for (; i < count; i++) {
-        sum += a[i] * b[i];
-    }
-    for (int lane = 0; lane < LANES; lane++) {
-        sum += sums[lane];
-    }
-    return sum;
-}
-
 // The score of a pair inside the window, `r` keys left of the diagonal. -inf means removed: by the
 // bias, whatever the key holds, or because a query or key holds infinities.
 static double score(const dense *d, const dense_row *row, int64_t key, int64_t r) {
@@ -94,7 +75,7 @@ static double score(const dense *d, const dense_row *row, int64_t key, int64_t r
             return -INFINITY;
         }
     }
-    double s = d->scale * dot(row->q, d->keys + key * d->head_size, d->head_size);
+    double s = d->scale * cpu_dot(row->q, d->keys + key * d->head_size, d->head_size);
     if (d->softcap > 0) {
         s = d->softcap * tanh(s / d->softcap);
     }
@@ -102,19 +83,6 @@ static double score(const dense *d, const dense_row *row, int64_t key, int64_t r
         s -= row->slope * fabs((double)r);
     }
     return s + bias;
-}
-
-static void add_scaled(double *restrict sum, double factor, const double *restrict values,
-                       int64_t count) {
-    int64_t i = 0;
-    for (; i + LANES <= count; i += LANES) {
-        for (int lane = 0; lane < LANES; lane++) {
-            sum[i + lane] += factor * values[i + lane];
-        }
-    }
-    for (; i < count; i++) {
-        sum[i] += factor * values[i];
-    }
 }
 
 static void store(const dense *d, const dense_row *row, double lse) {
@@ -170,7 +138,7 @@ static void attend_row(const dense *d, const dense_row *row) {
         if (row->scores[j] == -INFINITY) continue; // its value may be NaN: not multiplied by 0
         const double p = exp(row->scores[j] - maximum);
         sum += p;
-        add_scaled(row->accumulator, p, d->values + j * d->value_size, d->value_size);
+        cpu_add_scaled(row->accumulator, p, d->values + j * d->value_size, d->value_size);
     }
     for (int64_t c = 0; c < d->value_size; c++) {
         row->accumulator[c] /= sum;
