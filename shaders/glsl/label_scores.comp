@@ -67,8 +67,9 @@ void main() {
     uint q_at[4], vector_at[4];
     vec4 sums[4]; // of a row, one a label
     EACH(n) {
-        q_at[n] = p.base_q + batch * p.q_batch + head * p.q_head + min(row0 + uint(n), p.num_rows - 1u) * p.q_row;
-        vector_at[n] = p.base_vectors + head * p.vector_head + min(label0 + uint(n), p.num_labels - 1u) * p.vector_label;
+        uint row = min(row0 + uint(n), p.num_rows - 1u), label = min(label0 + uint(n), p.num_labels - 1u);
+        q_at[n] = p.base_q + batch * p.q_batch + head * p.q_head + row * p.q_row;
+        vector_at[n] = p.base_vectors + head * p.vector_head + label * p.vector_label;
         sums[n] = vec4(0.0);
     }
     for (uint d = 0u; d < p.head_size; d += 4u) {
@@ -85,7 +86,8 @@ void main() {
         uint e = p.base_scores + batch * p.scores_batch + head * p.scores_head + row * p.num_labels;
         EACH(l) {
             uint label = label0 + uint(l);
-            if (row < p.num_rows && label < p.num_labels) scores[e + label] = p.scale * (sums[r][l] + load_bias(head, label));
+            if (row < p.num_rows && label < p.num_labels)
+                scores[e + label] = p.scale * (sums[r][l] + load_bias(head, label));
         }
     }
 }

@@ -7,7 +7,8 @@
 // 0..num_queries here. With HEADS_CLUSTERS lengths, num_keys and num_queries count positions, what is
 // written counts clusters of 2^cluster_shift of them, and in place of the slope is log2 of the share of
 // the last cluster that is valid.
-#define HEADS_BINDINGS(X) X(lengths, READ) X(query_lengths, READ) X(slopes, READ) X(sinks, READ) X(head_mask, READ) X(table, WRITE)
+#define HEADS_BINDINGS(X)                                                                                             \
+    X(lengths, READ) X(query_lengths, READ) X(slopes, READ) X(sinks, READ) X(head_mask, READ) X(table, WRITE)
 
 //   slopes_batch, slopes_head   strides of `slopes` in elements ([H] has slopes_batch = 0)
 //   slopes and sinks are float32, or float16 with HEADS_SLOPES_HALF / HEADS_SINKS_HALF

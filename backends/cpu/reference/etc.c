@@ -41,13 +41,13 @@ typedef struct etc {
     uint32_t num_workers;
     // The key/value head being worked on.
     int64_t b, kv_head;
-    double *scratch; // a worker's query, label vector, accumulator, scores
+    double *scratch; // a worker's query, key with its label, accumulator, scores
 } etc;
 
 typedef struct etc_row {
     int side;
     int64_t head, i;
-    double *q, *label, *accumulator, *scores;
+    double *q, *key, *accumulator, *scores;
 } etc_row;
 
 static int64_t scratch_size(const etc *e) {
@@ -105,19 +105,16 @@ static int64_t label_of(const etc *e, const etc_row *row, const etc_piece *piece
 static double score(const etc *e, const etc_row *row, const etc_piece *piece, int64_t j) {
     const etc_side *side = &e->sides[row->side];
     const double *key = piece->keys + j * e->head_size;
-    double sum = 0;
     if (!side->rel_key) {
-        for (int64_t d = 0; d < e->head_size; d++) {
-            sum += row->q[d] * key[d];
-        }
-        return e->scale * sum;
+        return e->scale * cpu_dot(row->q, key, e->head_size);
     }
     const int64_t label = label_of(e, row, piece, j);
     cpu_load_row(side->rel_key, cpu_index(side->rel_key, label, row->head, 0, 0), e->head_size,
-                 row->label);
+                 row->key);
     for (int64_t d = 0; d < e->head_size; d++) {
-        sum += row->q[d] * (key[d] + row->label[d]);
+        row->key[d] += key[d];
     }
+    double sum = cpu_dot(row->q, row->key, e->head_size);
     if (side->rel_bias) {
         sum += cpu_load(side->rel_bias, cpu_index(side->rel_bias, label, row->head, 0, 0));
     }
@@ -144,9 +141,7 @@ static double weigh_piece(const etc *e, const etc_row *row, const etc_piece *pie
         if (scores[j] == -INFINITY) continue; // its value may be NaN: not multiplied by 0
         const double weight = exp(scores[j] - maximum);
         sum += weight;
-        for (int64_t d = 0; d < e->value_size; d++) {
-            row->accumulator[d] += weight * piece->values[j * e->value_size + d];
-        }
+        cpu_add_scaled(row->accumulator, weight, piece->values + j * e->value_size, e->value_size);
     }
     return sum;
 }
@@ -192,8 +187,8 @@ static void compute_rows(void *user, uint32_t worker) {
     const etc *e = user;
     const int64_t group = e->num_heads / e->num_kv_heads;
     double *room = e->scratch + worker * scratch_size(e);
-    etc_row row = {.q = room, .label = room + e->head_size};
-    row.accumulator = row.label + e->head_size;
+    etc_row row = {.q = room, .key = room + e->head_size};
+    row.accumulator = row.key + e->head_size;
     row.scores = row.accumulator + e->value_size;
     for (row.side = 0; row.side < NUM_SIDES; row.side++) {
         const etc_side *side = &e->sides[row.side];
