@@ -103,7 +103,7 @@ static bool shrink_for_labels(ikati_attend_builder *b, uint64_t limit_bytes) {
 // Scratch of a block: partial results of all parts, or float32 results to be packed.
 static bool shrink_for_scratch(ikati_attend_builder *b, uint64_t limit_bytes) {
     uint64_t parts = (uint64_t)ikati_attend_total_parts(b) + b->other_parts;
-    if (parts == 1 && !b->needs_pack) {
+    if (parts == 1 && !b->needs_float) {
         return false;
     }
     uint64_t row = parts * b->value_size;

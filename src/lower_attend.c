@@ -138,7 +138,7 @@ static ikat_status add_rows(joint_lowering *self, ikati_attend_block blk) {
     ikati_attend_builder *b = &self->builders[0];
     const row_parts parts = list_parts(self, &blk);
     uint32_t packed_scratch = UINT32_MAX;
-    if (b->needs_pack) {
+    if (b->needs_float) {
         uint64_t elements =
             (uint64_t)blk.batches.count * blk.heads.count * blk.queries.count * b->value_size;
         packed_scratch = ikati_lowering_scratch(b->lowering, elements * sizeof(float));
@@ -325,8 +325,9 @@ ikat_status ikati_attend_begin(ikati_lowering *lowering, const ikati_attention *
             return IKAT_NO_MEMORY;
         }
     }
-    b->needs_pack = b->dtype == IKAT_FLOAT16 && ikati_lowering_store_bytes(lowering) > 2 &&
+    b->needs_pack = attention->out.kind && b->dtype == IKAT_FLOAT16 && ikati_lowering_store_bytes(lowering) > 2 &&
                     !ikati_view_is_multiple(&attention->out, b->value_size, 2);
+    b->needs_float = b->needs_pack || !attention->out.kind;
     ikati_pick pick = describe_call(b);
     pick.num_rows = num_rows;
     pick.offers |= offers | (attention->expressions ? IKATI_NEED_EXPRESSION : 0);

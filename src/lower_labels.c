@@ -44,14 +44,15 @@ static bool fits(const ikati_lowering *lowering, const ikati_view *const views[]
     return true;
 }
 
-// The largest block of `whole` that the device binds at once: all, a batch entry, a head, some rows.
+// A block of `whole` that the device binds at once: fewer batch entries first, then heads, then rows.
 static row_block cut(const ikati_lowering *lowering, const ikati_view *const views[],
                      uint32_t num_views, const row_block *whole) {
     row_block block = *whole;
-    block.batches.count = fits(lowering, views, num_views, &block) ? block.batches.count : 1;
-    block.heads.count = fits(lowering, views, num_views, &block) ? block.heads.count : 1;
-    while (block.rows.count > 1 && !fits(lowering, views, num_views, &block)) {
-        block.rows.count = (block.rows.count + 1) / 2;
+    uint32_t *const counts[] = {&block.batches.count, &block.heads.count, &block.rows.count};
+    for (int axis = 0; axis < 3; axis++) {
+        while (*counts[axis] > 1 && !fits(lowering, views, num_views, &block)) {
+            *counts[axis] = (*counts[axis] + 1) / 2;
+        }
     }
     return block;
 }
