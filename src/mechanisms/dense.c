@@ -156,6 +156,7 @@ static const ikat_mechanism_case cases[] = {
      "long tiles of a schedule are split"},
     {"head_mask_none", "q=1,2,20,16 k=1,2,30,16 v=1,2,30,16 head_mask=2@0", "",
      "all heads are pruned"},
+    {"lse_alone", "q=1,2,20,16 k=1,2,600,16 v=1,2,600,7 !out", "", "no values are wanted"},
     {"scale_zero", "q=1,2,20,16 k=1,2,30,16 v=1,2,30,16", "scale=0",
      "each row is the mean of its values"},
     {"scale_negative", "q=1,2,20,16 k=1,2,30,16 v=1,2,30,16", "scale=-0.7", ""},

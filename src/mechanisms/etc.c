@@ -271,6 +271,10 @@ static const ikat_mechanism_case cases[] = {
      "radius=6 rel_max_distance=3", "a pruned head"},
     {"only_global", IKATI_ETC("1", "2", "60", "5", "16") " !out !lse", "radius=6",
      "no long row is computed"},
+    {"only_lse",
+     "q=1,2,40,16 k=1,2,40,16 v=1,2,40,7 q_global=1,2,5,16 k_global=1,2,5,16 v_global=1,2,5,7 "
+     "!out !out_global",
+     "radius=6", "no values are wanted"},
     {"only_long", IKATI_ETC("1", "2", "60", "5", "16") " !out_global !lse_global !lse", "radius=6",
      ""},
     {"long_keys", IKATI_ETC("1", "1", "3000", "2", "32") " rel_key=7,1,32",
