@@ -37,7 +37,7 @@ typedef struct ikati_attend_builder {
     uint64_t max_keys;    // that one workgroup may visit
     bool needs_table;     // kernel `heads` runs
     bool needs_pack;      // halves of `out` share words between rows
-    bool needs_float;     // results go to float32 scratch: to be packed, or because only lse is wanted
+    bool needs_float; // results go to float32 scratch: to be packed, or because only lse is wanted
 } ikati_attend_builder;
 
 // Strides of a view along batch, head and position, 0 where it repeats.

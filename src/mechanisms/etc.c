@@ -329,10 +329,10 @@ static ikat_status check_tables(const ikati_request *request, const ikati_etc_si
         least = given ? least : 2 * reach + 3;
     }
     if (!status && table && num_labels < least) {
-        status =
-            ikati_fail(request->host, IKAT_INVALID, IKAT_MESSAGE_SHAPE,
-                       "%s has R = %" PRId64 ", expected at least %" PRId64 "%s", table, num_labels,
-                       least, least > 1 ? " for labels by position (2 rel_max_distance + 3)" : "");
+        status = ikati_fail(request->host, IKAT_INVALID, IKAT_MESSAGE_SHAPE,
+                            "%s has %" PRId64 " labels, expected at least %" PRId64 "%s", table,
+                            num_labels, least,
+                            least > 1 ? " for labels by position (2 rel_max_distance + 3)" : "");
     }
     return status;
 }

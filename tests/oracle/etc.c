@@ -418,6 +418,31 @@ static double unused_values(void) {
     return compare(a, b);
 }
 
+// Pruned heads, in the rows of both inputs, also where they hold NaN.
+static double pruned_heads(void) {
+    static const int32_t mask[H] = {1, 0, 1, 1};
+    static const int sizes[] = {N * DV, N, G * DV, G};
+    oracle *plain = begin(), *call = begin();
+    memcpy(oracle_ints(call, "head_mask", EXTENTS(H)), mask, sizeof(mask));
+    oracle_values(call, "q")[N * D] = NAN;
+    oracle_values(call, "q_global")[G * D] = NAN;
+    oracle_run_outputs(plain, names, 4);
+    oracle_run_outputs(call, names, 4);
+    double worst = 0;
+    for (int i = 0; i < 4; i++) {
+        const float *got = oracle_result(call, names[i], NULL);
+        const float *kept = oracle_result(plain, names[i], NULL);
+        for (int at = 0; at < B * H * sizes[i]; at++) {
+            const float none = i % 2 ? -INFINITY : 0;
+            const float expected = mask[at / sizes[i] % H] ? kept[at] : none;
+            worst = oracle_larger(worst, oracle_deviation(&got[at], &expected, 1));
+        }
+    }
+    oracle_end(plain);
+    oracle_end(call);
+    return worst;
+}
+
 static double rows_of_the_whole(void) {
     static const int64_t rows[] = {0, 3, 8, 12};
     oracle *call = begin();
@@ -505,6 +530,7 @@ static const oracle_identity identities[] = {
     {"equal_labels_shift", equal_labels_shift, false},
     {"nothing_seen", nothing_seen, false},
     {"unused_values", unused_values, false},
+    {"pruned_heads", pruned_heads, false},
     {"rows_of_the_whole", rows_of_the_whole, false},
     {"labels_are_refused", labels_are_refused, false},
     {"refused", refused, false},

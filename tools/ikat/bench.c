@@ -115,8 +115,8 @@ static int read_inputs(cli_bench *bench) {
     const cli_argument *input;
     for (uint32_t i = 0; (input = args_nth(bench->args, "shape", i)); i++) {
         const size_t length = strlen(bench->inputs);
-        const int added = snprintf(bench->inputs + length, sizeof(bench->inputs) - length,
-                                   " %s=%s", input->name, input->text);
+        const int added = snprintf(bench->inputs + length, sizeof(bench->inputs) - length, " %s=%s",
+                                   input->name, input->text);
         if (added >= (int)(sizeof(bench->inputs) - length) || strchr(input->text, ' ')) {
             return tool_fail("--shape %s=%s is too long or has blanks, expected extents such as "
                              "rel_key=27,8,64",
@@ -262,7 +262,8 @@ const cli_command command_bench = {
     "bench",
     "[NAME..] [--device D..|--all-devices] [--heads 8] [--n 1024:65536] [--dtype float16] [--json "
     "FILE]",
-    "Measures mechanisms on devices, required inputs and outputs (GFLOP/s of visible pairs); checks "
+    "Measures mechanisms on devices, required inputs and outputs (GFLOP/s of visible pairs); "
+    "checks "
     "the results.",
     options,
     sizeof(options) / sizeof(options[0]),

@@ -86,7 +86,8 @@ typedef struct bench_params {
     double seconds;
 } bench_params;
 
-// Draws the required inputs of a call, and the optional ones that are asked for. False, with a reason, if a shape letter has no size.
+// Draws the required inputs of a call, and the optional ones that are asked for. False, with a reason,
+// if a shape letter has no size.
 bool bench_draw(const bench_params *params, cli_drawing *out, char *message, size_t message_size);
 
 // Measures one row on an open device; what goes wrong is in out_row->error.
