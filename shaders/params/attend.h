@@ -12,6 +12,9 @@
 //   heads       what kernel `heads` wrote: 4 words a (batch, head): valid keys, valid queries,
 //               ALiBi slope (with OPTION_CLUSTERS: log2 weight of the last valid key), sink
 //   lse         float32, one value a row
+//               Variants with TOPK defined read 2 words a row besides, from topk_at words behind the
+//               first record on: what kernel `threshold` wrote. While they count (topk_counts), `out`
+//               takes TOPK_BINS counts a row instead of results, added up over steps and workgroups
 //   schedule    words of a sparse pattern's schedule (OPTION_SCHEDULE), below; or int32 words of pairs
 //               (OPTION_EDGES) or positions (OPTION_SEGMENTS), strides in elements, innermost stride 1
 #define ATTEND_BINDINGS(X)                                                                                            \
@@ -49,6 +52,9 @@
 //   edge_batch, edge_row, edge_columns   strides of edges (edge_batch: of segments too), and columns
 //                    that are bound; the column of a pair is j + edge_shift, less i with edge_local = 1
 //   rows_packed      1: they go to row (tile * tile rows + row of the tile) instead
+//   topk_counts      1: scores are counted, by their bits from topk_shift to topk_above - 1, where the
+//                    bits above agree with the row's threshold; 0: scores below it are dropped
+//   topk_rows        rows a (batch, head) of what `threshold` wrote
 #define ATTEND_PARAMS(X)                                                                                              \
     X(uint, base_q) X(uint, base_k) X(uint, base_v) X(uint, base_bias) X(uint, base_heads) X(uint, base_out)          \
     X(uint, base_lse) X(uint, base_schedule)                                                                          \
@@ -72,7 +78,8 @@
     X(uint, batch_begin) X(uint, head_begin)                                                                          \
     X(uint, mask_at) X(uint, mask_words) X(uint, score_at) X(uint, score_words)                                       \
     X(uint, num_labels) X(uint, label_reach) X(uint, label_between) X(uint, segment_of_key)                           \
-    X(uint, edge_batch) X(uint, edge_row) X(uint, edge_columns) X(int, edge_shift) X(uint, edge_local)
+    X(uint, edge_batch) X(uint, edge_row) X(uint, edge_columns) X(int, edge_shift) X(uint, edge_local)                \
+    X(uint, topk_counts) X(uint, topk_shift) X(uint, topk_above) X(uint, topk_at) X(uint, topk_rows)
 
 // Specialisation constants: X(id, name), all uint.
 #define ATTEND_SPECIALISATION(X) X(0, OPTIONS)
@@ -98,6 +105,10 @@
 // Options by which a score has an addend of its pair's own, and those by which one may be -inf.
 #define OPTIONS_ADDEND (OPTION_BIAS | OPTION_LABELS | OPTION_EDGES | OPTION_HARD)
 #define OPTIONS_HIDING (OPTION_BIAS | OPTION_EDGES | OPTION_HARD | OPTION_SCORE_EXPRESSION)
+
+// Counts of a row: one a value of TOPK_BITS bits of its scores.
+#define TOPK_BITS 6
+#define TOPK_BINS 64
 
 // The words of a schedule. A (batch, head) has a class, word class_at + batch * class_batch + head; a
 // class has num_query_tiles tiles of num_splits records each, a workgroup a record, from tiles_at on:

@@ -84,17 +84,21 @@ static void expand(const ikati_pattern *pattern, uint32_t class_index, bool merg
     free(e.in_group);
 }
 
+static int64_t num_keys(const ikati_request *request) {
+    return ikati_input(request, "k")->tensor.shape[2];
+}
+
 static double compare_head(const patterned *mechanism, const ikati_request *request, int64_t b,
                            int64_t h, const uint8_t *seen) {
-    const int64_t n = ikati_extent(request, "N");
+    const int64_t n = ikati_extent(request, "N"), m = num_keys(request);
     double pairs = 0;
     for (int64_t i = 0; i < n; i++) {
-        for (int64_t j = 0; j < n; j++) {
+        for (int64_t j = 0; j < m; j++) {
             const bool expected = mechanism->sees(request, b, h, i, j);
             pairs += expected;
-            if (seen[i * n + j] != expected) {
+            if (seen[i * m + j] != expected) {
                 fail_msg("%s: batch %d, head %d, query %d, key %d: seen %d times, expected %d",
-                         current, (int)b, (int)h, (int)i, (int)j, seen[i * n + j], expected);
+                         current, (int)b, (int)h, (int)i, (int)j, seen[i * m + j], expected);
             }
         }
     }
@@ -102,8 +106,8 @@ static double compare_head(const patterned *mechanism, const ikati_request *requ
 }
 
 static void check_request(const patterned *mechanism, const ikati_request *request) {
-    const int64_t n = ikati_extent(request, "N");
-    uint8_t *seen = calloc((size_t)(n * n) + 1, 1);
+    const size_t size = (size_t)(ikati_extent(request, "N") * num_keys(request));
+    uint8_t *seen = calloc(size + 1, 1);
     const int32_t *kept = ikati_structure(request, "head_mask");
     ikati_patterns patterns;
     double pairs = 0;
@@ -111,7 +115,7 @@ static void check_request(const patterned *mechanism, const ikati_request *reque
     assert_int_equal(request->mechanism->patterns(request, &patterns), IKAT_OK);
     for (uint32_t b = 0; b < ikati_extent(request, "B"); b++) {
         for (uint32_t h = 0; h < ikati_extent(request, "H"); h++) {
-            memset(seen, 0, (size_t)(n * n));
+            memset(seen, 0, size);
             for (uint32_t p = 0; p < patterns.num; p++) {
                 const ikati_pattern *pattern = &patterns.items[p];
                 const uint32_t index = pattern->class_of ? pattern->class_of(pattern, b, h) : 0;

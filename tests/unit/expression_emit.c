@@ -48,15 +48,15 @@ static void texts(void **state) {
     expect_text(IKATI_EXPRESSION_SCORE, "score - slope * rel[qlen]",
                 "float expression_score(EXPRESSION_PLACE, float score) {\n"
                 "    int t3 = table_step(0, EXPRESSION_WORD(28), at.qlen);\n"
-                "    float t4 = float_of_bits(EXPRESSION_ENTRY(27, t3));\n"
-                "    float t5 = float_of_bits(EXPRESSION_WORD(5)) * t4;\n"
-                "    float t6 = score - t5;\n"
+                "    EXPRESSION_FLOAT t4 = float_of_bits(EXPRESSION_ENTRY(27, t3));\n"
+                "    EXPRESSION_FLOAT t5 = float_of_bits(EXPRESSION_WORD(5)) * t4;\n"
+                "    EXPRESSION_FLOAT t6 = score - t5;\n"
                 "    return t6;\n}\n");
     expect_text(IKATI_EXPRESSION_SCORE, "i < 2 ? -inf : 0.5",
                 "float expression_score(EXPRESSION_PLACE, float score) {\n"
                 "    int t2 = (at.i < 2 ? 1 : 0);\n"
-                "    float t4 = -float_of_bits(0x7f800000);\n"
-                "    float t6 = (t2 != 0 ? t4 : float_of_bits(0x3f000000));\n"
+                "    EXPRESSION_FLOAT t4 = -float_of_bits(0x7f800000);\n"
+                "    EXPRESSION_FLOAT t6 = (t2 != 0 ? t4 : float_of_bits(0x3f000000));\n"
                 "    return t6;\n}\n");
 }
 
@@ -87,6 +87,7 @@ static bool is_allowed(const char *word, size_t length) {
         "int_add",
         "EXPRESSION_WORD",
         "EXPRESSION_ENTRY",
+        "EXPRESSION_FLOAT",
         "int_subtract",
         "int_multiply",
         "int_divide",
