@@ -77,10 +77,33 @@ static bool shrink_for_bias(ikati_attend_builder *b, uint64_t limit_bytes) {
     return shrink_for(b, &r);
 }
 
+// Columns of edges are keys, or move with the row and are bound whole. Segments are smaller than what
+// is not cut for them.
+static bool shrink_for_labels(ikati_attend_builder *b, uint64_t limit_bytes) {
+    const ikati_attend_labels *labels = b->attention->labels;
+    if (!labels) {
+        return false;
+    }
+    const ikati_view *scores = &labels->scores, *edges = &labels->edges;
+    if (scores->kind &&
+        shrink_for_view(b, scores, false, (uint64_t)scores->tensor->shape[3], limit_bytes)) {
+        return true;
+    }
+    if (!edges->kind) {
+        return false;
+    }
+    ikati_view_strides s = ikati_view_strides_of(edges);
+    reach r = {.stride = {s.batch, 0, s.row, labels->is_local ? 0 : 1},
+               .columns = labels->is_local ? (uint64_t)edges->tensor->shape[3] : 1,
+               .element_bytes = sizeof(int32_t),
+               .limit_bytes = limit_bytes};
+    return shrink_for(b, &r);
+}
+
 // Scratch of a block: partial results of all parts, or float32 results to be packed, or counts.
 static bool shrink_for_scratch(ikati_attend_builder *b, uint64_t limit_bytes) {
-    uint64_t parts = ikati_attend_total_parts(b);
-    uint64_t row = parts == 1 && !b->needs_pack ? 0 : parts * b->value_size;
+    uint64_t parts = (uint64_t)ikati_attend_total_parts(b) + b->other_parts;
+    uint64_t row = parts == 1 && !b->needs_float ? 0 : parts * b->value_size;
     uint64_t counts = b->attention->topk ? ikati_topk_counts_bytes(1) / sizeof(float) : 0;
     row = row > counts ? row : counts;
     if (!row) {
@@ -110,6 +133,6 @@ void ikati_attend_cut(ikati_attend_builder *b) {
            shrink_for_view(b, &a->v, true, b->value_size, input_limit) ||
            shrink_for_view(b, &a->out, false, b->value_size, limit) ||
            shrink_for_view(b, &a->lse, false, 1, limit) || shrink_for_bias(b, limit) ||
-           shrink_for_scratch(b, limit)) {
+           shrink_for_labels(b, limit) || shrink_for_scratch(b, limit)) {
     }
 }

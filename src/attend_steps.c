@@ -76,6 +76,15 @@ static ikati_axis_range kv_heads_of(const ikati_attend_builder *b, ikati_axis_ra
     return (ikati_axis_range){first, last - first + 1};
 }
 
+static uint32_t label_options(const ikati_attend_labels *labels) {
+    uint32_t options = 0;
+    options |= labels->scores.kind ? OPTION_LABELS : 0;
+    options |= labels->edges.kind ? OPTION_EDGES : 0;
+    options |= labels->segments.kind ? OPTION_SEGMENTS : 0;
+    options |= labels->is_hard ? OPTION_HARD : 0;
+    return options;
+}
+
 static uint32_t attend_options(const ikati_attend_builder *b, bool in_parts) {
     const ikati_attention *a = b->attention;
     uint32_t options = 0;
@@ -85,10 +94,12 @@ static uint32_t attend_options(const ikati_attend_builder *b, bool in_parts) {
     options |= a->softcap > 0 ? OPTION_SOFTCAP : 0;
     options |= a->alibi ? OPTION_ALIBI : 0;
     options |= a->sinks.kind ? OPTION_SINK : 0;
+    options |= a->labels ? label_options(a->labels) : 0;
     options |= a->lengths.kind || a->query_lengths.kind ? OPTION_LENGTHS : 0;
+    options |= b->mask_table != UINT32_MAX ? OPTION_LENGTHS : 0;
     options |= a->window_left >= 0 || a->window_right >= 0 ? OPTION_WINDOW : 0;
     options |= a->lse.kind || in_parts ? OPTION_LSE : 0;
-    options |= in_parts || b->needs_pack ? OPTION_OUT_FLOAT : 0;
+    options |= in_parts || b->needs_float ? OPTION_OUT_FLOAT : 0;
     options |= a->pattern ? OPTION_SCHEDULE : 0;
     options |= a->cluster_shift ? OPTION_CLUSTERS : 0;
     options |= a->expressions && a->expressions->score_words ? OPTION_SCORE_EXPRESSION : 0;
@@ -102,6 +113,10 @@ static void name_options(uint32_t options, char *text, size_t capacity) {
         const char *word;
     } words[] = {
         {OPTION_BIAS, ".bias"},
+        {OPTION_LABELS, ".labels"},
+        {OPTION_EDGES, ".edges"},
+        {OPTION_SEGMENTS, ".segments"},
+        {OPTION_HARD, ".hard"},
         {OPTION_SOFTCAP, ".softcap"},
         {OPTION_ALIBI, ".alibi"},
         {OPTION_SINK, ".sink"},
@@ -126,12 +141,13 @@ static uint32_t heads_options(const ikati_attend_builder *b) {
     uint32_t options = 0;
     options |= a->lengths.kind ? HEADS_LENGTHS : 0;
     options |= a->query_lengths.kind ? HEADS_QUERY_LENGTHS : 0;
-    options |= b->num_queries == b->num_keys ? HEADS_SELF : 0;
+    options |= b->num_queries == b->num_keys && !a->is_cross ? HEADS_SELF : 0;
     options |= a->alibi ? HEADS_SLOPES : 0;
     options |= a->alibi && a->slopes.tensor->dtype == IKAT_FLOAT16 ? HEADS_SLOPES_HALF : 0;
     options |= a->sinks.kind ? HEADS_SINKS : 0;
     options |= a->sinks.kind && a->sinks.tensor->dtype == IKAT_FLOAT16 ? HEADS_SINKS_HALF : 0;
     options |= a->cluster_shift ? HEADS_CLUSTERS : 0;
+    options |= b->mask_table != UINT32_MAX ? HEADS_MASK : 0;
     return options;
 }
 
@@ -171,8 +187,12 @@ ikat_status ikati_attend_add_heads(ikati_attend_builder *b, const ikati_attend_b
     step.operands[2] =
         a->alibi ? operand_small(&a->slopes, blk->batches, blk->heads, true) : (ikati_operand){0};
     step.operands[3] = operand_small(&a->sinks, blk->batches, blk->heads, true);
-    step.operands[4] = *out_table;
-    step.operands[4].count = 4ull * records;
+    if (b->mask_table != UINT32_MAX) {
+        step.operands[4] = (ikati_operand){IKATI_SLOT_TABLE, b->mask_table, IKAT_INT32,
+                                           blk->heads.first, blk->heads.count};
+    }
+    step.operands[5] = *out_table;
+    step.operands[5].count = 4ull * records;
     step.specialisation[0] = heads_options(b);
     step.num_groups = ikati_divide_up(records, step.variant->tile_rows);
     memcpy(step.params, &params, sizeof(params));
@@ -231,6 +251,51 @@ uint64_t ikati_attend_keys_of_group(const ikati_attend_builder *b, uint32_t keys
     }
     uint64_t seen = (uint64_t)(a->window_left + a->window_right) + b->attend.variant->tile_rows;
     return seen < keys_per_split ? seen : keys_per_split;
+}
+
+static ikati_axis_range all_of(uint32_t count) { return (ikati_axis_range){0, count}; }
+
+// Where the words of a block's pairs are: its edges, or the segments of its rows or keys.
+static ikati_operand operand_of_pairs(const ikati_attend_labels *labels,
+                                      const ikati_attend_block *blk) {
+    const ikati_axis_range one = all_of(1);
+    if (labels->segments.kind) {
+        return ikati_view_operand(&labels->segments, blk->batches, one,
+                                  labels->segment_of_key ? blk->keys : blk->queries, 0, 1);
+    }
+    if (!labels->edges.kind) {
+        return (ikati_operand){0};
+    }
+    const uint32_t columns = (uint32_t)labels->edges.tensor->shape[3];
+    return labels->is_local
+               ? ikati_view_operand(&labels->edges, blk->batches, one, blk->queries, 0, columns)
+               : ikati_view_operand(&labels->edges, blk->batches, one, blk->queries,
+                                    blk->keys.first, blk->keys.count);
+}
+
+static void fill_label_params(const ikati_attend_labels *labels, const ikati_attend_block *blk,
+                              attend_params *out) {
+    const ikati_view *words = labels->edges.kind ? &labels->edges : &labels->segments;
+    const uint32_t batches = blk->batches.count, queries = blk->queries.count;
+    const ikati_view_strides s =
+        words->kind ? ikati_view_strides_of(words) : (ikati_view_strides){0};
+    if (labels->scores.kind) {
+        const ikati_view_strides scores = ikati_view_strides_of(&labels->scores);
+        out->bias_batch = step_of(scores.batch, batches);
+        out->bias_head = step_of(scores.head, blk->heads.count);
+        out->bias_row = step_of(scores.row, queries);
+        out->num_labels = (uint32_t)labels->scores.tensor->shape[3];
+    }
+    out->label_reach = labels->reach;
+    out->label_between = labels->is_between;
+    out->segment_of_key = labels->segment_of_key;
+    out->edge_batch = step_of(s.batch, batches);
+    out->edge_row = step_of(s.row, queries);
+    out->edge_local = labels->is_local;
+    out->edge_shift = labels->is_local ? (int32_t)labels->radius : -(int32_t)blk->keys.first;
+    out->edge_columns = labels->is_local && labels->edges.kind
+                            ? (uint32_t)labels->edges.tensor->shape[3]
+                            : blk->keys.count;
 }
 
 static void fill_attend_params(const ikati_attend_builder *b, const ikati_attend_block *blk,
@@ -292,6 +357,9 @@ static void fill_attend_params(const ikati_attend_builder *b, const ikati_attend
         .topk_at = 4 * batches * heads,
         .topk_rows = queries,
     };
+    if (a->labels) {
+        fill_label_params(a->labels, blk, out);
+    }
     if (a->expressions) {
         out->mask_at = a->expressions->mask_at;
         out->mask_words = a->expressions->mask_words;
@@ -318,6 +386,14 @@ static ikati_step start_attend(const ikati_attend_builder *b, const ikati_attend
         step.operands[3] = (ikati_operand){IKATI_SLOT_TABLE, a->expressions->table, IKAT_INT32, 0,
                                            a->expressions->num_words};
     }
+    if (a->labels) {
+        step.operands[3] =
+            a->labels->scores.kind
+                ? ikati_view_operand(&a->labels->scores, blk->batches, blk->heads, blk->queries, 0,
+                                     (uint32_t)a->labels->scores.tensor->shape[3])
+                : (ikati_operand){0};
+        step.operands[7] = operand_of_pairs(a->labels, blk);
+    }
     step.operands[4] = *table;
     step.operands[5] = t->out;
     step.operands[6] = t->lse;
@@ -326,7 +402,18 @@ static ikati_step start_attend(const ikati_attend_builder *b, const ikati_attend
     step.num_batches = blk->batches.count;
     step.first_head = blk->heads.first;
     step.num_heads = blk->heads.count;
+    step.is_joint = b->other_parts > 0;
     return step;
+}
+
+// Heads of a block that are not pruned.
+static uint32_t count_kept(const ikati_attend_builder *b, ikati_axis_range heads) {
+    const int32_t *mask = b->attention->head_mask;
+    uint32_t kept = 0;
+    for (uint32_t h = heads.first; h < heads.first + heads.count; h++) {
+        kept += !mask || mask[h];
+    }
+    return kept;
 }
 
 // Pairs that the tiles of a block compute for one head: whole tiles of rows times the keys that any of
@@ -360,7 +447,7 @@ ikat_status ikati_attend_add_attend(ikati_attend_builder *b, const ikati_attend_
     memcpy(step.params, &params, sizeof(params));
     step.num_tiles = (uint64_t)blk->batches.count * blk->heads.count * params.num_query_tiles;
     step.num_groups = step.num_tiles * b->num_splits;
-    step.pairs = (double)blk->batches.count * blk->heads.count * count_pairs(b, blk);
+    step.pairs = (double)blk->batches.count * count_kept(b, blk->heads) * count_pairs(b, blk);
     step.flops =
         2.0 * (b->head_size + b->value_size) * (double)step.num_groups * step.variant->tile_rows *
         (double)ikati_attend_keys_of_group(b, keys_per_split < blk->keys.count ? keys_per_split

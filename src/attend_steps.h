@@ -31,10 +31,13 @@ typedef struct ikati_attend_builder {
     ikat_dtype dtype;
     ikati_step attend; // kernel and variant chosen; the template of every attend step
     uint32_t num_splits;
-    uint32_t most[4];  // largest batches, heads, queries, keys of one block
-    uint64_t max_keys; // that one workgroup may visit
-    bool needs_table;  // kernel `heads` runs
-    bool needs_pack;   // halves of `out` share words between rows
+    uint32_t most[4];     // largest batches, heads, queries, keys of one block
+    uint32_t other_parts; // of attentions that are merged with this one
+    uint32_t mask_table;  // head_mask among the plan's tables, where kernel `heads` reads it
+    uint64_t max_keys;    // that one workgroup may visit
+    bool needs_table;     // kernel `heads` runs
+    bool needs_pack;      // halves of `out` share words between rows
+    bool needs_float; // results go to float32 scratch: to be packed, or because only lse is wanted
 } ikati_attend_builder;
 
 // Strides of a view along batch, head and position, 0 where it repeats.

@@ -3,8 +3,10 @@
 #include "../shaders/params/attend.h"
 #include "../shaders/params/coarsen.h"
 #include "../shaders/params/copy.h"
+#include "../shaders/params/edges.h"
 #include "../shaders/params/heads.h"
 #include "../shaders/params/infonce.h"
+#include "../shaders/params/label_scores.h"
 #include "../shaders/params/losses.h"
 #include "../shaders/params/merge.h"
 #include "../shaders/params/pack.h"
@@ -35,6 +37,11 @@ static const ikati_variant copy_variants[] = {
 #include "../shaders/variants/copy.inc"
 };
 #undef KERNEL_NAME
+#define KERNEL_NAME "edges"
+static const ikati_variant edges_variants[] = {
+#include "../shaders/variants/edges.inc"
+};
+#undef KERNEL_NAME
 #define KERNEL_NAME "heads"
 static const ikati_variant heads_variants[] = {
 #include "../shaders/variants/heads.inc"
@@ -43,6 +50,11 @@ static const ikati_variant heads_variants[] = {
 #define KERNEL_NAME "infonce"
 static const ikati_variant infonce_variants[] = {
 #include "../shaders/variants/infonce.inc"
+};
+#undef KERNEL_NAME
+#define KERNEL_NAME "label_scores"
+static const ikati_variant label_scores_variants[] = {
+#include "../shaders/variants/label_scores.inc"
 };
 #undef KERNEL_NAME
 #define KERNEL_NAME "losses"
@@ -104,8 +116,10 @@ static const ikati_variant threshold_variants[] = {
 DEFINE_KERNEL(attend, ATTEND)
 DEFINE_KERNEL(coarsen, COARSEN)
 DEFINE_KERNEL(copy, COPY)
+DEFINE_KERNEL(edges, EDGES)
 DEFINE_KERNEL(heads, HEADS)
 DEFINE_KERNEL(infonce, INFONCE)
+DEFINE_KERNEL(label_scores, LABEL_SCORES)
 DEFINE_KERNEL(losses, LOSSES)
 DEFINE_KERNEL(merge, MERGE)
 DEFINE_KERNEL(pack, PACK)

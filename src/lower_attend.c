@@ -2,8 +2,8 @@
 
 #include "attend_steps.h"
 
+#include <assert.h>
 #include <math.h>
-
 #include <string.h>
 
 // Below that a texel buffer is too small to be worth cutting tensors for.
@@ -81,37 +81,64 @@ static ikati_axis_range visible_chunks(const ikati_attend_builder *b, ikati_atte
     return run.count ? run : (ikati_axis_range){0, 1};
 }
 
+// Attentions of the same rows over keys of their own, under way. The builders agree in everything but
+// keys, values, windows, labels and variant.
+typedef struct joint_lowering {
+    ikati_lowering *lowering;
+    ikati_attend_builder *builders;
+    ikati_operand *tables; // kernel heads' tables, of the block under way
+    uint32_t num;
+} joint_lowering;
+
+// The keys of each attention that a block's rows may see, and the parts that these are cut into.
+typedef struct row_parts {
+    ikati_axis_range chunks[IKATI_MAX_JOINT];
+    uint32_t num;
+} row_parts;
+
+static row_parts list_parts(const joint_lowering *self, const ikati_attend_block *blk) {
+    row_parts parts = {.num = 0};
+    for (uint32_t i = 0; i < self->num; i++) {
+        parts.chunks[i] = visible_chunks(&self->builders[i], *blk);
+        parts.num += parts.chunks[i].count * self->builders[i].num_splits;
+    }
+    return parts;
+}
+
 // All keys in parts, then the parts merged.
-static ikat_status add_split_block(ikati_attend_builder *b, ikati_attend_block blk,
-                                   ikati_axis_range chunks, const ikati_operand *table,
-                                   const ikati_attend_targets *direct) {
-    uint32_t num_parts = chunks.count * b->num_splits;
-    uint64_t rows = (uint64_t)blk.batches.count * blk.heads.count * blk.queries.count * num_parts;
+static ikat_status add_split_block(joint_lowering *self, ikati_attend_block blk,
+                                   const row_parts *parts, const ikati_attend_targets *direct) {
+    ikati_attend_builder *first = &self->builders[0];
+    uint64_t part_rows = (uint64_t)blk.batches.count * blk.heads.count * blk.queries.count;
+    uint64_t rows = part_rows * parts->num, row = 0;
     uint32_t out_scratch =
-        ikati_lowering_scratch(b->lowering, rows * b->value_size * sizeof(float));
-    uint32_t lse_scratch = ikati_lowering_scratch(b->lowering, rows * sizeof(float));
+        ikati_lowering_scratch(self->lowering, rows * first->value_size * sizeof(float));
+    uint32_t lse_scratch = ikati_lowering_scratch(self->lowering, rows * sizeof(float));
     if (out_scratch == UINT32_MAX || lse_scratch == UINT32_MAX) {
         return IKAT_NO_MEMORY;
     }
     ikat_status status = IKAT_OK;
-    for (uint32_t i = 0; i < chunks.count && !status; i++) {
-        ikati_attend_targets parts =
-            ikati_attend_parts(b, &blk, out_scratch, lse_scratch, rows / chunks.count * i);
-        set_keys(b, &blk, chunks.first + i);
-        blk.takes_sink = i == 0;
-        status = ikati_attend_add_attend(b, &blk, table, &parts);
+    for (uint32_t i = 0; i < self->num; i++) {
+        ikati_attend_builder *b = &self->builders[i];
+        for (uint32_t c = 0; c < parts->chunks[i].count && !status; c++) {
+            ikati_attend_targets to = ikati_attend_parts(b, &blk, out_scratch, lse_scratch, row);
+            set_keys(b, &blk, parts->chunks[i].first + c);
+            blk.takes_sink = row == 0;
+            status = ikati_attend_add_attend(b, &blk, &self->tables[i], &to);
+            row += part_rows * b->num_splits;
+        }
     }
-    return status
-               ? status
-               : ikati_attend_add_merge(b, &blk, out_scratch, lse_scratch, num_parts, direct, NULL);
+    return status ? status
+                  : ikati_attend_add_merge(first, &blk, out_scratch, lse_scratch, parts->num,
+                                           direct, NULL);
 }
 
 // One block of rows against all keys that it may see.
-static ikat_status add_rows(ikati_attend_builder *b, ikati_attend_block blk,
-                            const ikati_operand *table) {
-    ikati_axis_range chunks = visible_chunks(b, blk);
+static ikat_status add_rows(joint_lowering *self, ikati_attend_block blk) {
+    ikati_attend_builder *b = &self->builders[0];
+    const row_parts parts = list_parts(self, &blk);
     uint32_t packed_scratch = UINT32_MAX;
-    if (b->needs_pack) {
+    if (b->needs_float) {
         uint64_t elements =
             (uint64_t)blk.batches.count * blk.heads.count * blk.queries.count * b->value_size;
         packed_scratch = ikati_lowering_scratch(b->lowering, elements * sizeof(float));
@@ -121,33 +148,64 @@ static ikat_status add_rows(ikati_attend_builder *b, ikati_attend_block blk,
     }
     ikati_attend_targets direct = ikati_attend_direct(b, &blk, packed_scratch);
     ikat_status status;
-    if (chunks.count * b->num_splits == 1) {
-        set_keys(b, &blk, chunks.first);
+    if (parts.num == 1) {
+        set_keys(b, &blk, parts.chunks[0].first);
         blk.takes_sink = true;
-        status = ikati_attend_add_attend(b, &blk, table, &direct);
+        status = ikati_attend_add_attend(b, &blk, &self->tables[0], &direct);
     } else {
-        status = add_split_block(b, blk, chunks, table, &direct);
+        status = add_split_block(self, blk, &parts, &direct);
     }
     return status || !b->needs_pack ? status : ikati_attend_add_pack(b, &blk, packed_scratch);
 }
 
-static ikat_status add_blocks(ikati_attend_builder *b) {
+static ikat_status add_tables(joint_lowering *self, const ikati_attend_block *blk) {
+    ikat_status status = IKAT_OK;
+    for (uint32_t i = 0; i < self->num && !status; i++) {
+        self->tables[i] = (ikati_operand){0};
+        if (self->builders[i].needs_table && self->builders[i].num_queries) {
+            status = ikati_attend_add_heads(&self->builders[i], blk, &self->tables[i]);
+        }
+    }
+    return status;
+}
+
+static ikat_status add_blocks(joint_lowering *self) {
+    const ikati_attend_builder *b = &self->builders[0];
     ikat_status status = IKAT_OK;
     for (uint32_t batch = 0; batch < b->num_batches && !status; batch += b->most[0]) {
         for (uint32_t head = 0; head < b->num_heads && !status; head += b->most[1]) {
             ikati_attend_block blk = {.batches = next_range(batch, b->most[0], b->num_batches),
                                       .heads = next_range(head, b->most[1], b->num_heads)};
-            ikati_operand table = {0};
-            if (b->needs_table && b->num_queries) {
-                status = ikati_attend_add_heads(b, &blk, &table);
-            }
+            status = add_tables(self, &blk);
             for (uint32_t query = 0; query < b->num_queries && !status; query += b->most[2]) {
                 blk.queries = next_range(query, b->most[2], b->num_queries);
-                status = add_rows(b, blk, &table);
+                status = add_rows(self, blk);
             }
         }
     }
     return status;
+}
+
+// Blocks of rows that fit for all of the attentions, and the parts of all for one merge. Cutting one may
+// cut the others' rows, and cutting keys makes more parts: until nothing changes.
+static void cut_together(joint_lowering *self) {
+    for (bool changed = true; changed;) {
+        changed = false;
+        for (uint32_t i = 0; i < self->num; i++) {
+            ikati_attend_builder *b = &self->builders[i], before = *b;
+            b->other_parts = 0;
+            for (uint32_t j = 0; j < self->num; j++) {
+                const ikati_attend_builder *other = &self->builders[j];
+                b->other_parts += j == i ? 0 : ikati_attend_total_parts(other);
+                for (int axis = 0; axis < 3; axis++) {
+                    b->most[axis] =
+                        other->most[axis] < b->most[axis] ? other->most[axis] : b->most[axis];
+                }
+            }
+            ikati_attend_cut(b);
+            changed = changed || memcmp(before.most, b->most, sizeof(b->most)) != 0;
+        }
+    }
 }
 
 bool ikati_view_is_multiple(const ikati_view *view, uint64_t columns, uint64_t of) {
@@ -235,6 +293,7 @@ ikat_status ikati_attend_begin(ikati_lowering *lowering, const ikati_attention *
         .value_size = (uint32_t)attention->v.tensor->shape[3],
         .dtype = attention->q.tensor->dtype,
         .num_splits = 1,
+        .mask_table = UINT32_MAX,
     };
     for (int axis = 0; axis < 4; axis++) {
         int64_t extent = axis < 3 ? q[axis] : k[2];
@@ -242,8 +301,19 @@ ikat_status ikati_attend_begin(ikati_lowering *lowering, const ikati_attention *
     }
     b->needs_table = attention->lengths.kind || attention->query_lengths.kind || attention->alibi ||
                      attention->sinks.kind || attention->cluster_shift || attention->topk;
-    b->needs_pack = b->dtype == IKAT_FLOAT16 && ikati_lowering_store_bytes(lowering) > 2 &&
+    if (attention->head_mask &&
+        !attention->pattern) { // schedules leave pruned heads out by themselves
+        b->needs_table = true;
+        b->mask_table =
+            ikati_lowering_table(lowering, attention->head_mask, (uint64_t)q[1] * sizeof(int32_t));
+        if (b->mask_table == UINT32_MAX) {
+            return IKAT_NO_MEMORY;
+        }
+    }
+    b->needs_pack = attention->out.kind && b->dtype == IKAT_FLOAT16 &&
+                    ikati_lowering_store_bytes(lowering) > 2 &&
                     !ikati_view_is_multiple(&attention->out, b->value_size, 2);
+    b->needs_float = b->needs_pack || !attention->out.kind;
     ikati_pick pick = describe_call(b);
     pick.num_rows = num_rows;
     pick.offers |= offers | (attention->expressions ? IKATI_NEED_EXPRESSION : 0);
@@ -254,38 +324,28 @@ ikat_status ikati_attend_begin(ikati_lowering *lowering, const ikati_attention *
     return status;
 }
 
-static void describe_all(const ikati_pattern *pattern, uint32_t class_index,
-                         ikati_pattern_sink *sink) {
-    const ikati_positions queries = ikati_span(0, 1, pattern->num_queries);
-    const ikati_key_set keys = {ikati_span(0, 1, pattern->num_keys), IKATI_NO_LEFT, IKATI_NO_RIGHT,
-                                false, false};
-    (void)class_index;
-    sink->group(sink, &queries);
-    sink->keys(sink, &keys);
-}
-
-// Heads are skipped by the schedule.
-static ikat_status lower_pruned(ikati_lowering *lowering, const ikati_attention *attention) {
-    const ikati_pattern all = {.num_queries = (uint32_t)attention->q.tensor->shape[2],
-                               .num_keys = (uint32_t)attention->k.tensor->shape[2],
-                               .num_classes = 1,
-                               .describe = describe_all};
-    ikati_attention scheduled = *attention;
-    scheduled.pattern = &all;
-    return ikati_lower_patterns(lowering, &scheduled, 1, false);
+ikat_status ikati_lower_attentions(ikati_lowering *lowering, const ikati_attention *attentions,
+                                   uint32_t num_attentions) {
+    ikati_attend_builder builders[IKATI_MAX_JOINT];
+    ikati_operand tables[IKATI_MAX_JOINT];
+    joint_lowering self = {lowering, builders, tables, num_attentions};
+    ikat_status status = IKAT_OK;
+    assert(num_attentions >= 1 && num_attentions <= IKATI_MAX_JOINT);
+    for (uint32_t i = 0; i < num_attentions && !status; i++) {
+        uint32_t num_rows = (uint32_t)attentions[i].q.tensor->shape[2];
+        status =
+            ikati_attend_begin(lowering, &attentions[i], num_rows, IKATI_NEED_DENSE, &builders[i]);
+        if (!status) {
+            builders[i].num_splits = choose_splits(&builders[i]);
+        }
+    }
+    if (!status) {
+        cut_together(&self);
+        status = add_blocks(&self);
+    }
+    return status;
 }
 
 ikat_status ikati_lower_attention(ikati_lowering *lowering, const ikati_attention *attention) {
-    if (attention->head_mask) {
-        return lower_pruned(lowering, attention);
-    }
-    ikati_attend_builder b;
-    uint32_t num_rows = (uint32_t)attention->q.tensor->shape[2];
-    ikat_status status = ikati_attend_begin(lowering, attention, num_rows, IKATI_NEED_DENSE, &b);
-    if (status) {
-        return status;
-    }
-    b.num_splits = choose_splits(&b);
-    ikati_attend_cut(&b);
-    return add_blocks(&b);
+    return ikati_lower_attentions(lowering, attention, 1);
 }

@@ -33,12 +33,33 @@ typedef struct ikati_attend_expressions {
     uint32_t mask_at, mask_words, score_at, score_words;
 } ikati_attend_expressions;
 
+// Labels on pairs, in place of a bias: score = scale q.k + scores[row, label of the pair]. Without a
+// schedule.
+//
+// scores             [B,H,N,R] float32; NONE: no label has a score, pairs are only hidden
+// edges              [B or 1,1,N,columns] int32, the label of each pair, below 0: it is hidden. Columns
+//                    are keys, or with is_local keys row - radius to row + radius. NONE: labels go by
+//                    position, `reach` (K) being the largest distance that has its own:
+//                      min(j - i, K), left of the row K + min(i - j, K); is_between: 2K + 1
+// segments           [B,1,positions,1] int32, without edges: the row that a key belongs to
+//                    (segment_of_key), or the key that a row does. With is_between such pairs have
+//                    label 2K + 2
+// is_hard            all other pairs are hidden
+typedef struct ikati_attend_labels {
+    ikati_view scores, edges, segments;
+    bool is_local, is_between, segment_of_key, is_hard;
+    uint32_t radius, reach;
+} ikati_attend_labels;
+
 // One attention over tensors in the layout of the spec, [B,H,N,D].
 //
 // window_left, window_right  -1: open
 // softcap                    0: off
 // alibi                      slopes from `slopes`, whatever that is (input or table); its tensor is
 //                            [H] or [B,H]
+// is_cross                   rows and keys are of different inputs, also where they are as many: without
+//                            query_lengths all rows are valid
+// labels                     NULL: none; only without a pattern and without bias
 // head_mask                  [H], 0: the head is pruned: out 0, lse -inf, nothing read; NULL: none is
 // pattern                    who sees whom, besides window and lengths; NULL: all. Only for
 //                            ikati_lower_patterns
@@ -53,9 +74,11 @@ typedef struct ikati_attention {
     ikati_view q, k, v, bias, out, lse;
     ikati_view lengths, query_lengths, slopes, sinks;
     bool alibi;
+    bool is_cross;
     double scale;
     double softcap;
     int64_t window_left, window_right;
+    const ikati_attend_labels *labels;
     const int32_t *head_mask;
     const ikati_pattern *pattern;
     const ikati_attend_expressions *expressions;
@@ -68,6 +91,14 @@ typedef struct ikati_attention {
 ikati_attention ikati_attention_of_call(const ikati_request *request);
 
 ikat_status ikati_lower_attention(ikati_lowering *lowering, const ikati_attention *attention);
+
+enum { IKATI_MAX_JOINT = 4 };
+
+// One softmax over the keys of several attentions, whose results are merged by lse. All have the same q,
+// out, lse, heads, sizes and type, and each keys, values, lengths, windows and labels of its own; sinks
+// go with the first.
+ikat_status ikati_lower_attentions(ikati_lowering *lowering, const ikati_attention *attentions,
+                                   uint32_t num_attentions);
 
 // How the results of several patterns become one.
 //

@@ -206,7 +206,7 @@ static ikat_status prepare_results(pattern_lowering *self, block_results *result
     uint64_t rows = block->queries.count;
     ikat_status status = add_heads(self, block);
     results->packed_scratch = UINT32_MAX;
-    if (!status && b->needs_pack) {
+    if (!status && b->needs_float) {
         uint64_t count = rows * block->batches.count * block->heads.count * b->value_size;
         results->packed_scratch = ikati_lowering_scratch(self->lowering, count * sizeof(float));
         status = results->packed_scratch == UINT32_MAX ? IKAT_NO_MEMORY : IKAT_OK;

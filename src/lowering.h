@@ -38,6 +38,7 @@ typedef struct ikati_step {
         pairs; // (query, key) pairs that it computes, and tiles of queries; 0 where there are none
     uint64_t num_tiles;
     uint32_t first_batch, num_batches, first_head, num_heads; // whose pairs they are
+    bool is_joint; // its rows see keys of other attentions besides
     char name[96];
     const char *text;       // of a variant with IKATI_NEED_COMPILER; owned by the lowering
     const char *refused;    // why better variants were not taken; owned by the lowering

@@ -204,6 +204,9 @@ ikat_status ikat_plan_get_pairs(const ikat_plan *plan, ikat_plan_pairs *out_pair
         if (!is_attend(step)) {
             continue;
         }
+        if (step->is_joint) {
+            return refuse(plan, "its rows attend to keys of several inputs");
+        }
         if (has_schedule(step) && step->operands[7].kind != IKATI_SLOT_TABLE) {
             return refuse(plan, "the device decides on them");
         }
@@ -234,6 +237,9 @@ static void read_row(const ikat_plan *plan, row_reading *row) {
         if (!is_attend(step) || row->batch - step->first_batch >= step->num_batches ||
             row->head - step->first_head >= step->num_heads) {
             continue;
+        }
+        if (!has_schedule(step) && !ikati_keeps_head(&plan->request, row->head)) {
+            continue; // kernel `heads` leaves it no rows
         }
         step_view view = view_step(&plan->lowering, i);
         if (view.words) {

@@ -180,7 +180,26 @@ void ikati_shape_infer(const ikati_request *request, const char *pattern, ikat_t
     }
 }
 
-// A number, or a letter that may carry "+1" or "-1", up to ".." or the end.
+// Where the first alternative of "0..R2-1 or 0..R-1" begins whose letters are bound; the last one if
+// none is.
+static const char *find_range(const ikati_request *request, const char *range) {
+    const char *next;
+    while ((next = strstr(range, " or ")) != NULL) {
+        const char *last = strstr(range, "..") + strlen("..");
+        char word[8] = "";
+        int64_t extent;
+        const size_t length = strcspn(last, "+- ");
+        assert(length < sizeof(word));
+        memcpy(word, last, length);
+        if (word_extent(request, word, &extent)) {
+            return range;
+        }
+        range = next + strlen(" or ");
+    }
+    return range;
+}
+
+// A number, or a letter that may carry "+1" or "-1", up to "..", a blank or the end.
 static int64_t read_bound(const ikati_request *request, const char *text) {
     char word[8] = "";
     char *end;
@@ -188,7 +207,7 @@ static int64_t read_bound(const ikati_request *request, const char *text) {
     if (end != text) {
         return number;
     }
-    const size_t length = strcspn(text, "+-.");
+    const size_t length = strcspn(text, "+-. ");
     assert(length < sizeof(word));
     memcpy(word, text, length);
     const char sign = text[length];
@@ -198,6 +217,7 @@ static int64_t read_bound(const ikati_request *request, const char *text) {
 
 void ikati_shape_range(const ikati_request *request, const char *range, int64_t *out_minimum,
                        int64_t *out_maximum) {
+    range = find_range(request, range);
     const char *dots = strstr(range, "..");
     assert(dots);
     *out_minimum = read_bound(request, range);

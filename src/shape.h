@@ -19,7 +19,8 @@ ikat_status ikati_shape_match(ikati_request *request, const char *argument, cons
 // alternative.
 void ikati_shape_infer(const ikati_request *request, const char *pattern, ikat_tensor *tensor);
 
-// Reads a range of values, "0..M" or "-1..nb-1", whose letters are bound.
+// Reads a range of values, "0..M" or "-1..nb-1", whose letters are bound; of alternatives, "0..R2-1 or
+// 0..R-1", the first whose upper bound is.
 void ikati_shape_range(const ikati_request *request, const char *range, int64_t *out_minimum,
                        int64_t *out_maximum);
 

@@ -27,8 +27,9 @@ typedef enum ikat_setting_type {
 // dtype     in words: "float", the call's main type (float32 or float16); "float32", "int32", ...
 // optional  an input that may be absent, an output that is made only when asked for
 // values    what every element must be, "0..M" (bounds inclusive: integers or shape letters,
-//           letters may carry "+1" or "-1"); NULL or empty: anything. Who has the values at hand
-//           checks them; kernels stay in bounds whatever a tensor holds
+//           letters may carry "+1" or "-1"); of alternatives, "0..R2-1 or 0..R-1", the first whose
+//           letters the call has; NULL or empty: anything. Who has the values at hand checks them;
+//           kernels stay in bounds whatever a tensor holds
 // structure an input that shapes the work itself: a host array given when the plan is made
 //           (ikat_argument.values), not bound to a buffer
 // max_count of a family, an optional row whose name ends in ".*": how many inputs with names of the

@@ -354,7 +354,7 @@ void walk_range(Tile t) { walk_cut(t, t.full_first); }
 void walk_range(Tile t) {
     int step = own_key(0, KEYS) - own_key(0, 0);
     int rest = t.full_first + (t.full_end - t.full_first) / step * step;
-    if (!has(OPTION_BIAS | OPTION_SCORE_EXPRESSION) && t.full_first < rest) walk(t, t.full_first, rest, false);
+    if (!has(OPTIONS_HIDING) && t.full_first < rest) walk(t, t.full_first, rest, false);
     walk_cut(t, rest);
 }
 

@@ -15,7 +15,8 @@ layout(std430, set = 0, binding = 0) readonly buffer Lengths { int lengths[]; };
 layout(std430, set = 0, binding = 1) readonly buffer QueryLengths { int query_lengths[]; };
 layout(std430, set = 0, binding = 2) readonly buffer Slopes { uint slopes[]; };
 layout(std430, set = 0, binding = 3) readonly buffer Sinks { uint sinks[]; };
-layout(std430, set = 0, binding = 4) writeonly buffer Table { uint table[]; };
+layout(std430, set = 0, binding = 4) readonly buffer HeadMask { int head_mask[]; };
+layout(std430, set = 0, binding = 5) writeonly buffer Table { uint table[]; };
 
 bool has(uint option) { return (OPTIONS & option) != 0u; }
 
@@ -55,6 +56,10 @@ void main() {
     }
     if (has(HEADS_QUERY_LENGTHS))
         queries = query_lengths[p.base_query_lengths + batch * p.query_lengths_stride];
+    if (has(HEADS_MASK) && head_mask[p.base_head_mask + head] == 0) {
+        keys = 0;
+        queries = 0;
+    }
 
     uint slope = 0u;
     uint sink = floatBitsToUint(-INFINITY);

@@ -139,7 +139,7 @@ static inline int query_at(const Params *p, const Tile *t, int row) {
     return has(OPTION_SCHEDULE) ? (int)row_position(p, t, row) : t->query + row;
 }
 static inline int key_at(const Params *p, const Tile *t, const Run *run, int place) {
-    const int last = has(OPTION_BIAS | OPTION_SCHEDULE) ? min(place, run->end - 1) : place;
+    const int last = has(OPTIONS_ADDEND | OPTION_SCHEDULE) ? min(place, run->end - 1) : place;
     return has(OPTION_SCHEDULE) ? (int)key_position(p, t, run, last) : last;
 }
 
@@ -165,7 +165,7 @@ static inline void modify_scores(const Params *p, const Tile *t, const Run *run,
                            key);
 #else
         if (has_modifiers()) {
-            const float b = has(OPTION_BIAS) ? load_bias(p, t, bias, i, key) : 0.0f;
+            const float b = has(OPTIONS_ADDEND) ? load_addend(p, t, bias, i, key) : 0.0f;
             s = modify_score(p, t, s, i, key, b);
         } else {
             s *= p->scale * LOG2_E;

@@ -89,10 +89,10 @@ static inline void compute_scores(const Params *p, State *state, __global const 
     }
 }
 
-static inline Reals load_bias_lanes(const Params *p, const Tile *t, __global const Bias *bias,
+static inline Reals load_addend_lanes(const Params *p, const Tile *t, __global const Bias *bias,
                                     int i, int j, int keys) {
     float lanes[LANES];
-    for (int x = 0; x < LANES; x++) lanes[x] = x < keys ? load_bias(p, t, bias, i, j + x) : 0.0f;
+    for (int x = 0; x < LANES; x++) lanes[x] = x < keys ? load_addend(p, t, bias, i, j + x) : 0.0f;
     return vload16(0, lanes);
 }
 
@@ -107,7 +107,7 @@ static inline bool modify_scores(const Params *p, const Tile *t, __global const 
             const Ints lanes = lane_numbers() + x;
             Reals s = state->scores[r][x / LANES];
             Reals b = 0.0f;
-            if (has(OPTION_BIAS)) b = load_bias_lanes(p, t, bias, i, j + x, keys - x);
+            if (has(OPTIONS_ADDEND)) b = load_addend_lanes(p, t, bias, i, j + x, keys - x);
             if (has_modifiers()) s = modify_score(p, t, s, i, lanes + j, b);
             if (has(OPTION_WINDOW)) s = visible(p, t, i, lanes + j) ? s : (Reals)(-INFINITY);
             removed |= is_negative_infinity(s) & (lanes < keys);

@@ -74,8 +74,8 @@ typedef struct State {
     float keys[KEY_BLOCK * SIZE_QK]; // packed rows
     float values[TILE_KEYS * SIZE_V];
 #endif
-#if OPTIONS & OPTION_BIAS
-    float bias[TILE_KEYS][TILE_ROWS];
+#if OPTIONS & OPTIONS_ADDEND
+    float addends[TILE_KEYS][TILE_ROWS];
 #endif
 #ifdef TOPK
     Ints threshold[ROW_VECTORS];
@@ -167,12 +167,12 @@ static inline Ints mask_bits(const Params *p, const Tile *t, const Run *run, int
 }
 #endif
 
-#if OPTIONS & OPTION_BIAS
-static inline void load_bias_tile(const Params *p, const Tile *t, __global const Bias *bias,
+#if OPTIONS & OPTIONS_ADDEND
+static inline void load_addends(const Params *p, const Tile *t, __global const Bias *bias,
                                   State *state, int j, int keys) {
     for (int r = 0; r < t->rows; r++)
         for (int x = 0; x < keys; x++)
-            state->bias[x][r] = load_bias(p, t, bias, query_at(t, state, r), key_at(state, j, x));
+            state->addends[x][r] = load_addend(p, t, bias, query_at(t, state, r), key_at(state, j, x));
 }
 #endif
 
@@ -210,8 +210,8 @@ static inline bool modify_scores(const Params *p, const Tile *t, const Run *run,
         _Pragma("nounroll") for (int r = 0; r < ROW_VECTORS; r++) {
             Reals s = state->scores[x][r];
             Reals b = 0.0f;
-#if OPTIONS & OPTION_BIAS
-            b = vload16(r, state->bias[x]);
+#if OPTIONS & OPTIONS_ADDEND
+            b = vload16(r, state->addends[x]);
 #endif
             const int key = key_at(state, j, x);
 #ifdef EXPRESSION
@@ -364,8 +364,8 @@ static inline void walk_run(const Params *p, const Tile *t, const Run *run,
         const Rows values = v;
 #endif
         compute_scores(p, state, k, k_first, keys);
-#if OPTIONS & OPTION_BIAS
-        load_bias_tile(p, t, bias, state, j, keys);
+#if OPTIONS & OPTIONS_ADDEND
+        load_addends(p, t, bias, state, j, keys);
 #endif
         bool removed = false;
         if (cut || has_modifiers()) removed = modify_scores(p, t, run, bias, state, j, keys, cut);

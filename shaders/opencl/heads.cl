@@ -34,7 +34,8 @@ static inline float log_tail(const Params *p, uint count) {
 
 __kernel __attribute__((reqd_work_group_size(64, 1, 1))) void
 heads(__global const int *lengths, __global const int *query_lengths, __global const Slope *slopes,
-      __global const Sink *sinks, __global uint *table, const Params params, uint first_group) {
+      __global const Sink *sinks, __global const int *head_mask, __global uint *table,
+      const Params params, uint first_group) {
     const Params *p = &params;
     const uint record = group_index(first_group) * 64u + (uint)get_local_id(0);
     const uint batch = record / p->num_heads;
@@ -49,6 +50,7 @@ heads(__global const int *lengths, __global const int *query_lengths, __global c
     }
     if (has(HEADS_QUERY_LENGTHS))
         queries = query_lengths[p->base_query_lengths + batch * p->query_lengths_stride];
+    if (has(HEADS_MASK) && head_mask[p->base_head_mask + head] == 0) keys = queries = 0;
 
     float slope = 0.0f;
     float sink = -INFINITY;

@@ -8,14 +8,15 @@
 //   q k v out   float32 or float16 storage (OPTION_HALF), strides in elements, innermost stride 1
 //   bias        float32 or float16 storage (OPTION_BIAS_HALF), innermost stride 1. Variants with
 //               EXPRESSION defined take no bias: here are the words of their expressions, bound at
-//               their beginning
+//               their beginning. With OPTION_LABELS: float32 scores of labels, one row a query row
 //   heads       what kernel `heads` wrote: 4 words a (batch, head): valid keys, valid queries,
 //               ALiBi slope (with OPTION_CLUSTERS: log2 weight of the last valid key), sink
 //   lse         float32, one value a row
 //               Variants with TOPK defined read 2 words a row besides, from topk_at words behind the
 //               first record on: what kernel `threshold` wrote. While they count (topk_counts), `out`
 //               takes TOPK_BINS counts a row instead of results, added up over steps and workgroups
-//   schedule    words of a sparse pattern's schedule (OPTION_SCHEDULE), below
+//   schedule    words of a sparse pattern's schedule (OPTION_SCHEDULE), below; or int32 words of pairs
+//               (OPTION_EDGES) or positions (OPTION_SEGMENTS), strides in elements, innermost stride 1
 #define ATTEND_BINDINGS(X)                                                                                            \
     X(q, READ) X(k, READ) X(v, READ) X(bias, READ) X(heads, READ) X(out, WRITE) X(lse, WRITE) X(schedule, READ)
 
@@ -42,6 +43,14 @@
 //   batch_begin, head_begin   the step's first batch entry and head of the call
 //   mask_at, score_at         programs in the words of expressions (lib/expression_run.h), and their
 //   mask_words, score_words   lengths; 0: none
+//   num_labels       scores of labels a row (bias_batch, bias_head, bias_row apart); labels that devices
+//                    cannot validate are clamped to them
+//   label_reach      K: without OPTION_EDGES the label of key j for row i is min(j - i, K), or where
+//                    j < i, K + min(i - j, K);
+//   label_between    1: it is 2K + 1, or with OPTION_SEGMENTS 2K + 2 where the two belong together
+//   segment_of_key   1: `schedule` has the row that a key belongs to; 0: the key that a row does
+//   edge_batch, edge_row, edge_columns   strides of edges (edge_batch: of segments too), and columns
+//                    that are bound; the column of a pair is j + edge_shift, less i with edge_local = 1
 //   rows_packed      1: they go to row (tile * tile rows + row of the tile) instead
 //   topk_counts      1: scores are counted, by their bits from topk_shift to topk_above - 1, where the
 //                    bits above agree with the row's threshold; 0: scores below it are dropped
@@ -68,6 +77,8 @@
     X(uint, masks_at) X(int, out_shift) X(uint, rows_packed)                                                          \
     X(uint, batch_begin) X(uint, head_begin)                                                                          \
     X(uint, mask_at) X(uint, mask_words) X(uint, score_at) X(uint, score_words)                                       \
+    X(uint, num_labels) X(uint, label_reach) X(uint, label_between) X(uint, segment_of_key)                           \
+    X(uint, edge_batch) X(uint, edge_row) X(uint, edge_columns) X(int, edge_shift) X(uint, edge_local)                \
     X(uint, topk_counts) X(uint, topk_shift) X(uint, topk_above) X(uint, topk_at) X(uint, topk_rows)
 
 // Specialisation constants: X(id, name), all uint.
@@ -86,6 +97,14 @@
 #define OPTION_SCHEDULE 1024u // rows and keys come from `schedule`
 #define OPTION_CLUSTERS 2048u // rows and keys are clusters: the last valid key has a weight from `heads`, all others 1
 #define OPTION_SCORE_EXPRESSION 4096u // scores go through an expression
+#define OPTION_LABELS 8192u     // scores gain that of the pair's label. Not with a schedule, nor are the next three
+#define OPTION_EDGES 16384u     // the label of each pair from `schedule`; below 0: the key is invisible
+#define OPTION_SEGMENTS 32768u  // what belongs together from `schedule`
+#define OPTION_HARD 65536u      // with segments: no key is visible but those that belong to the row
+
+// Options by which a score has an addend of its pair's own, and those by which one may be -inf.
+#define OPTIONS_ADDEND (OPTION_BIAS | OPTION_LABELS | OPTION_EDGES | OPTION_HARD)
+#define OPTIONS_HIDING (OPTION_BIAS | OPTION_EDGES | OPTION_HARD | OPTION_SCORE_EXPRESSION)
 
 // Counts of a row: one a value of TOPK_BITS bits of its scores.
 #define TOPK_BITS 6

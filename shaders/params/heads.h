@@ -7,12 +7,14 @@
 // 0..num_queries here. With HEADS_CLUSTERS lengths, num_keys and num_queries count positions, what is
 // written counts clusters of 2^cluster_shift of them, and in place of the slope is log2 of the share of
 // the last cluster that is valid.
-#define HEADS_BINDINGS(X) X(lengths, READ) X(query_lengths, READ) X(slopes, READ) X(sinks, READ) X(table, WRITE)
+#define HEADS_BINDINGS(X)                                                                                             \
+    X(lengths, READ) X(query_lengths, READ) X(slopes, READ) X(sinks, READ) X(head_mask, READ) X(table, WRITE)
 
 //   slopes_batch, slopes_head   strides of `slopes` in elements ([H] has slopes_batch = 0)
 //   slopes and sinks are float32, or float16 with HEADS_SLOPES_HALF / HEADS_SINKS_HALF
 #define HEADS_PARAMS(X)                                                                                               \
-    X(uint, base_lengths) X(uint, base_query_lengths) X(uint, base_slopes) X(uint, base_sinks) X(uint, base_table)    \
+    X(uint, base_lengths) X(uint, base_query_lengths) X(uint, base_slopes) X(uint, base_sinks)                        \
+    X(uint, base_head_mask) X(uint, base_table)                                                                       \
     X(uint, num_batches) X(uint, num_heads) X(uint, num_queries) X(uint, num_keys)                                    \
     X(uint, lengths_stride) X(uint, query_lengths_stride)                                                             \
     X(uint, slopes_batch) X(uint, slopes_head) X(uint, sinks_stride) X(uint, cluster_shift)
@@ -27,3 +29,4 @@
 #define HEADS_SINKS 32u        // else sink -inf
 #define HEADS_SINKS_HALF 64u
 #define HEADS_CLUSTERS 128u    // not with HEADS_SLOPES
+#define HEADS_MASK 256u        // where head_mask is 0 the head is pruned: no valid keys, no valid queries

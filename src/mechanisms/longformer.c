@@ -115,6 +115,8 @@ static const ikat_mechanism_case cases[] = {
     {"no_positions", IKATI_QKV("1,2,0,16", "1,2,0,16"), "", "N = 0"},
     {"head_mask", IKATI_QKV("1,4,40,16", "1,4,40,16") " head_mask=4@1,0,1,1", "window=4",
      "a pruned head"},
+    {"lse_alone", IKATI_QKV("1,2,40,16", "1,2,40,7") " global_mask=1,40@1,0*39 !out", "window=4",
+     "no values are wanted"},
     {"no_batch", IKATI_QKV("0,2,20,16", "0,2,20,16") " global_mask=0,20", "", "B = 0"},
     {"large_global", IKATI_QKV("1,1,20000,64", "1,1,20000,64") " global_mask=1,20000@1,0*4999",
      "window=128", "where N x N would not do"},

@@ -11,7 +11,7 @@
 
 #include "src/half.h"
 
-enum { MAX_INPUTS = 16, MAX_OUTPUTS = 8, MAX_SETTINGS = 16 };
+enum { MAX_INPUTS = 32, MAX_OUTPUTS = 8, MAX_SETTINGS = 16 };
 
 // Outputs are float32: two right ways differ by roundings only, a wrong one by much more. The reference
 // computes in double.

@@ -20,6 +20,9 @@ static const cli_option options[] = {
     {"n", "LIST", false, false,
      "lengths (N, or rows S): 2048, or 1024,3000, or 1024:65536 (doubling); default 2048"},
     {"queries", "N", false, false, "query rows, where they are not as many as keys (1: decoding)"},
+    {"globals", "G", false, false, "global positions, where there are any (default 64)"},
+    {"shape", "NAME=EXTENTS", true, true,
+     "an optional input, of random values: rel_key=27,8,64; or lengths=1@900"},
     {"dtype", "TYPE", false, false, "float32 (default) or float16"},
     OPTION_SETTINGS,
     OPTION_VARIANT,
@@ -44,6 +47,7 @@ typedef struct cli_bench {
     uint32_t num_lengths;
     int64_t queries; // 0: as keys
     char *cache_dir;
+    char inputs[512];
     bench_row **rows;
     uint32_t num_rows;
 } cli_bench;
@@ -86,7 +90,7 @@ static int read_options(cli_bench *bench) {
     const cli_args *args = bench->args;
     bench_sizes *sizes = &bench->params.sizes;
     const char *lengths = args_value(args, "n");
-    *sizes = (bench_sizes){.batch = 1, .heads = 8, .head_size = 64};
+    *sizes = (bench_sizes){.batch = 1, .heads = 8, .head_size = 64, .globals = 64};
     bench->params.seconds = 1;
     int code = args_integer(args, "batch", 1, 65535, &sizes->batch);
     code = code ? code : args_integer(args, "heads", 1, 65535, &sizes->heads);
@@ -95,6 +99,7 @@ static int read_options(cli_bench *bench) {
     code = code ? code : args_integer(args, "head-size", 1, 65535, &sizes->head_size);
     sizes->value_size = sizes->head_size;
     code = code ? code : args_integer(args, "value-size", 1, 65535, &sizes->value_size);
+    code = code ? code : args_integer(args, "globals", 1, INT32_MAX, &sizes->globals);
     code = code ? code : args_integer(args, "queries", 1, INT32_MAX, &bench->queries);
     code = code ? code : args_number(args, "time", 0, 3600, &bench->params.seconds);
     code = code ? code : load_main_dtype(args, &bench->params.dtype);
@@ -103,6 +108,23 @@ static int read_options(cli_bench *bench) {
                          lengths);
     }
     return code;
+}
+
+// The optional inputs of --shape as one text.
+static int read_inputs(cli_bench *bench) {
+    const cli_argument *input;
+    for (uint32_t i = 0; (input = args_nth(bench->args, "shape", i)); i++) {
+        const size_t length = strlen(bench->inputs);
+        const int added = snprintf(bench->inputs + length, sizeof(bench->inputs) - length, " %s=%s",
+                                   input->name, input->text);
+        if (added >= (int)(sizeof(bench->inputs) - length) || strchr(input->text, ' ')) {
+            return tool_fail("--shape %s=%s is too long or has blanks, expected extents such as "
+                             "rel_key=27,8,64",
+                             input->name, input->text);
+        }
+    }
+    bench->params.inputs = bench->inputs;
+    return TOOL_OK;
 }
 
 static bench_row *add_row(cli_bench *bench) {
@@ -211,6 +233,7 @@ static int run(cli_tool *tool, const cli_args *args) {
                        .args = args,
                        .params = {.tool = tool, .variant = args_value(args, "variant")}};
     int code = read_options(&bench);
+    code = code ? code : read_inputs(&bench);
     if (code) {
         return code;
     }
@@ -239,8 +262,9 @@ const cli_command command_bench = {
     "bench",
     "[NAME..] [--device D..|--all-devices] [--heads 8] [--n 1024:65536] [--dtype float16] [--json "
     "FILE]",
-    "Measures mechanisms on devices, required inputs only (GFLOP/s of visible pairs); checks the "
-    "results.",
+    "Measures mechanisms on devices, required inputs and outputs (GFLOP/s of visible pairs); "
+    "checks "
+    "the results.",
     options,
     sizeof(options) / sizeof(options[0]),
     0,

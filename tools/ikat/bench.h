@@ -14,6 +14,7 @@ typedef struct bench_sizes {
     int64_t keys;    // M: the `n` of --n
     int64_t head_size;
     int64_t value_size;
+    int64_t globals; // G
 } bench_sizes;
 
 // How long it takes until there is a first result, in milliseconds; below 0: not measured.
@@ -69,6 +70,7 @@ typedef struct bench_row {
     char error[512]; // empty if it ran and is correct
 } bench_row;
 
+// inputs       optional inputs by their shapes, as in examples (mechanism.h); led by a blank
 // reference    device `cpu`, NULL: results are not checked
 // seconds      how long to take samples
 typedef struct bench_params {
@@ -77,13 +79,15 @@ typedef struct bench_params {
     const ikat_setting *settings;
     uint32_t num_settings;
     const char *variant;
+    const char *inputs;
     ikat_dtype dtype;
     bench_sizes sizes;
     ikat_device *reference;
     double seconds;
 } bench_params;
 
-// Draws the required inputs of a call. False, with a reason, if a shape letter has no size.
+// Draws the required inputs of a call, and the optional ones that are asked for. False, with a reason,
+// if a shape letter has no size.
 bool bench_draw(const bench_params *params, cli_drawing *out, char *message, size_t message_size);
 
 // Measures one row on an open device; what goes wrong is in out_row->error.

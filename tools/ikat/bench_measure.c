@@ -19,6 +19,7 @@ static void set_letters(const bench_sizes *sizes, cli_letters *letters) {
     letters_set(letters, "D", sizes->head_size);
     letters_set(letters, "Dv", sizes->value_size);
     letters_set(letters, "C", sizes->heads * sizes->head_size);
+    letters_set(letters, "G", sizes->globals);
     letters_set(letters, "S", sizes->queries);
 }
 
@@ -59,6 +60,7 @@ bool bench_draw(const bench_params *params, cli_drawing *out, char *message, siz
             return false;
         }
     }
+    tool_append(inputs, sizeof(inputs), "%s", params->inputs);
     if (!drawing_make(params->info, inputs, "", params->dtype, FILL_RANDOM, SEED, out, message,
                       message_size)) {
         return false;
@@ -72,7 +74,12 @@ bool bench_draw(const bench_params *params, cli_drawing *out, char *message, siz
 static void make_job(const bench_params *params, const cli_drawing *drawing, cli_job *out_job) {
     layout_inputs(drawing, LAYOUT_PACKED, out_job);
     out_job->variant = params->variant;
-    job_add_tensor(out_job, params->info->outputs[0].name, (ikat_tensor){0}, JOB_NO_IMAGE, true);
+    for (uint32_t i = 0; i < params->info->num_outputs; i++) {
+        const ikat_argument_info *output = &params->info->outputs[i];
+        if (i == 0 || !output->optional) {
+            job_add_tensor(out_job, output->name, (ikat_tensor){0}, JOB_NO_IMAGE, true);
+        }
+    }
 }
 
 static int compare_numbers(const void *a, const void *b) {

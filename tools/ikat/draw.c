@@ -234,6 +234,7 @@ static void poison(cli_drawing *drawing) {
     }
     const cli_drawn *keys = find_drawn(drawing, "lengths");
     const cli_drawn *queries = find_drawn(drawing, "query_lengths");
+    const cli_drawn *globals = find_drawn(drawing, "global_lengths");
     int64_t num_queries = 0, num_keys = 0;
     letters_get(&drawing->letters, "N", &num_queries);
     if (!letters_get(&drawing->letters, "M", &num_keys)) {
@@ -247,6 +248,9 @@ static void poison(cli_drawing *drawing) {
     }
     if (queries) {
         change_all(drawing, &(row_change){"N", queries, 0, NAN, NULL}, false);
+    }
+    if (globals) {
+        change_all(drawing, &(row_change){"G", globals, 0, NAN, NULL}, false);
     }
 }
 

@@ -77,13 +77,14 @@ static void keep_outputs(cli_job *job, cli_expected *expected) {
     }
 }
 
-// Adds the outputs that an example makes, as inferred.
+// Adds the outputs that an example makes, or the first of them, as inferred.
 static void add_outputs(cli_job *job, const cli_drawing *drawing, bool only_main) {
-    uint32_t num_outputs = only_main ? 1 : drawing->info->num_outputs;
-    for (uint32_t i = 0; i < num_outputs; i++) {
+    bool done = false;
+    for (uint32_t i = 0; i < drawing->info->num_outputs && !done; i++) {
         const char *name = drawing->info->outputs[i].name;
         if (drawing_makes(drawing, name)) {
             job_add_tensor(job, name, (ikat_tensor){0}, JOB_NO_IMAGE, true);
+            done = only_main;
         }
     }
 }

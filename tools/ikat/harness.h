@@ -10,7 +10,7 @@ typedef enum cli_verdict { VERDICT_PASSED, VERDICT_FAILED, VERDICT_SKIPPED } cli
 
 // One way to run an example.
 //
-// only_main  only the mechanism's main output is asked for
+// only_main  only the first output that the example makes is asked for
 typedef struct cli_variation {
     ikat_dtype dtype;
     cli_fill fill;

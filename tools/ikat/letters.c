@@ -140,19 +140,34 @@ static const char *read_bound(const cli_letters *letters, const char *text, doub
     return text;
 }
 
-bool letters_range(const cli_letters *letters, const char *text, double *out_minimum,
-                   double *out_maximum) {
-    if (!text || !*text) {
+// One alternative, `length` characters of text.
+static bool read_range(const cli_letters *letters, const char *text, size_t length,
+                       double *out_minimum, double *out_maximum) {
+    char range[32] = "";
+    if (length >= sizeof(range)) {
         return false;
     }
+    memcpy(range, text, length);
     // "0..M": strtod would take the first point for a decimal one.
-    const char *dots = strstr(text, "..");
-    char first[16] = "";
-    if (!dots || (size_t)(dots - text) >= sizeof(first)) {
+    char *dots = strstr(range, "..");
+    if (!dots) {
         return false;
     }
-    memcpy(first, text, (size_t)(dots - text));
-    const char *end = read_bound(letters, first, out_minimum);
+    *dots = '\0';
+    const char *end = read_bound(letters, range, out_minimum);
     const char *last = read_bound(letters, dots + 2, out_maximum);
     return end && *end == '\0' && last && *last == '\0';
+}
+
+bool letters_range(const cli_letters *letters, const char *text, double *out_minimum,
+                   double *out_maximum) {
+    while (text && *text) {
+        const char *next = strstr(text, " or ");
+        const size_t length = next ? (size_t)(next - text) : strlen(text);
+        if (read_range(letters, text, length, out_minimum, out_maximum)) {
+            return true;
+        }
+        text = next ? next + strlen(" or ") : NULL;
+    }
+    return false;
 }

@@ -39,8 +39,8 @@ bool letters_get(const cli_letters *letters, const char *name, int64_t *out_exte
 // Learns the extents of a tensor's plain axes ("N", not "B or 1").
 void letters_learn(cli_letters *letters, const char *text, const ikat_tensor *tensor);
 
-// Reads a range of values "0..M", letters with their extents. False if `text` is NULL, empty or
-// says a letter unknown here.
+// Reads a range of values "0..M", letters with their extents; of alternatives, "0..R2-1 or 0..R-1", the
+// first whose letters are known. False if `text` is NULL or empty, or none is.
 bool letters_range(const cli_letters *letters, const char *text, double *out_minimum,
                    double *out_maximum);
 

@@ -120,17 +120,18 @@ static void fill_head(const ikati_call_tensor *tensor, int64_t head, double valu
 }
 
 void cpu_prune_heads(const cpu_call *call) {
+    static const struct {
+        const char *name;
+        double value;
+    } outputs[] = {{"out", 0}, {"lse", -INFINITY}, {"out_global", 0}, {"lse_global", -INFINITY}};
     const ikati_call_tensor *mask = cpu_input(call, "head_mask");
-    const ikati_call_tensor *out = cpu_output(call, "out"), *lse = cpu_output(call, "lse");
     for (int64_t h = 0; mask && h < mask->tensor.shape[0]; h++) {
-        if (cpu_load(mask, h) != 0) {
-            continue;
-        }
-        if (out) {
-            fill_head(out, h, 0);
-        }
-        if (lse) {
-            fill_head(lse, h, -INFINITY);
+        for (size_t i = 0; i < sizeof(outputs) / sizeof(outputs[0]) && cpu_load(mask, h) == 0;
+             i++) {
+            const ikati_call_tensor *output = cpu_output(call, outputs[i].name);
+            if (output) {
+                fill_head(output, h, outputs[i].value);
+            }
         }
     }
 }

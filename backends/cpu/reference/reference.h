@@ -78,8 +78,8 @@ void cpu_add_scaled(double *restrict sum, double factor, const double *restrict 
 // A value of an int32 tensor of shape [B], within 0..maximum whatever it holds.
 int64_t cpu_load_length(const ikati_call_tensor *tensor, int64_t b, int64_t maximum);
 
-// Makes the outputs `out` and `lse` of heads that input head_mask prunes, once a reference has
-// written them: 0 and -inf, whatever they were.
+// Makes the outputs `out` and `lse`, and those of global rows (`out_global`, `lse_global`), of heads that
+// input head_mask prunes, once a reference has written them: 0 and -inf, whatever they were.
 void cpu_prune_heads(const cpu_call *call);
 
 #endif

@@ -67,8 +67,8 @@ void order_edges(inout Tile t) {
     t.end = max(t.end, t.first);
     t.full_first = clamp(t.full_first, t.first, t.end);
     t.full_end = clamp(t.full_end, t.full_first, t.end);
-    // A bias or an expression may remove any key.
-    if (has(OPTION_BIAS | OPTION_SCORE_EXPRESSION)) t.full_end = t.full_first;
+    // A bias, a mask or an expression may remove any key.
+    if (has(OPTIONS_HIDING)) t.full_end = t.full_first;
 }
 
 // The keys of this split that are bound and valid, then what the window leaves of them.
@@ -191,7 +191,35 @@ bool visible(Tile t, int i, int j) {
     return (p.window_left < 0 || left <= p.window_left) && (p.window_right < 0 || -left <= p.window_right);
 }
 
+// The label of a pair, negative if it is hidden. Device values are not validated: every index is clamped.
+int label_of(Tile t, int i, int j) {
+    if (has(OPTION_EDGES)) {
+        int column = clamp(j + p.edge_shift - (p.edge_local != 0u ? i : 0), 0, int(p.edge_columns) - 1);
+        uint row = uint(i) - p.query_begin;
+        return int(scheduled(t.batch * p.edge_batch + row * p.edge_row + uint(column)));
+    }
+    bool own = false;
+    if (has(OPTION_SEGMENTS)) {
+        bool of_key = p.segment_of_key != 0u;
+        uint at = of_key ? uint(j) - p.key_begin : uint(i) - p.query_begin;
+        own = int(scheduled(t.batch * p.edge_batch + at)) == (of_key ? i : j);
+        if (has(OPTION_HARD) && !own) return -1;
+    }
+    int reach = int(p.label_reach);
+    if (p.label_between != 0u) return 2 * reach + 1 + int(own);
+    return j >= i ? min(j - i, reach) : reach + min(i - j, reach);
+}
+
 #ifndef EXPRESSION
+// What the score of a pair gains by its label.
+float load_label(Tile t, int i, int j) {
+    int label = label_of(t, i, j);
+    if (label < 0) return -INFINITY;
+    if (!has(OPTION_LABELS)) return 0.0;
+    uint row = p.base_bias + t.batch * p.bias_batch + t.head * p.bias_head + (uint(i) - p.query_begin) * p.bias_row;
+    return uintBitsToFloat(bias[row + min(uint(label), p.num_labels - 1u)]);
+}
+
 float load_bias(Tile t, int i, int j) {
     uint e = p.base_bias + t.batch * p.bias_batch + t.head * p.bias_head +
              (uint(i) - p.query_begin) * p.bias_row + (uint(j) - p.key_begin);
@@ -203,7 +231,7 @@ float load_bias(Tile t, int i, int j) {
 // True if a score goes through modify_score; else the scale (times log2 e) can be multiplied into q
 // once.
 bool has_modifiers() {
-    return has(OPTION_SOFTCAP | OPTION_ALIBI | OPTION_BIAS | OPTION_SCORE_EXPRESSION);
+    return has(OPTION_SOFTCAP | OPTION_ALIBI | OPTIONS_ADDEND | OPTION_SCORE_EXPRESSION);
 }
 
 // From the plain product q.k to the score in units of log 2. A bias of -inf removes the key
@@ -213,8 +241,8 @@ float modify_score(Tile t, float dot_qk, int i, int j) {
     if (has(OPTION_SOFTCAP)) s = p.softcap * tanh_exact(s / p.softcap);
     if (has(OPTION_ALIBI)) s -= t.slope * float(abs(i + t.diagonal - j));
 #ifndef EXPRESSION
-    if (has(OPTION_BIAS)) {
-        float b = load_bias(t, i, j);
+    if (has(OPTIONS_ADDEND)) {
+        float b = has(OPTION_BIAS) ? load_bias(t, i, j) : load_label(t, i, j);
         s = is_negative_infinity(b) ? b : s + b;
     }
 #endif

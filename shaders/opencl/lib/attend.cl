@@ -69,8 +69,8 @@ static inline void order_edges(Run *run) {
     run->end = max(run->end, run->first);
     run->full_first = clamp(run->full_first, run->first, run->end);
     run->full_end = clamp(run->full_end, run->full_first, run->end);
-    // A bias or an expression may remove any key.
-    if (has(OPTION_BIAS | OPTION_SCORE_EXPRESSION)) run->full_end = run->full_first;
+    // A bias, a mask or an expression may remove any key.
+    if (has(OPTIONS_HIDING)) run->full_end = run->full_first;
 }
 
 // The keys of the tile's split that are bound and valid, then what the window leaves of them.
@@ -201,8 +201,41 @@ static inline Ints visible(const Params *p, const Tile *t, Ints i, Ints j) {
     return has(OPTION_SCHEDULE) ? seen & (j < t->valid_keys) : seen;
 }
 
-static inline float load_bias(const Params *p, const Tile *t, __global const Bias *bias, int i,
-                              int j) {
+// The label of a pair, negative if it is hidden. Device values are not validated: every index is
+// clamped.
+static inline int label_of(const Params *p, const Tile *t, int i, int j) {
+    __global const uint *words = t->schedule + t->batch * p->edge_batch;
+    const int reach = (int)p->label_reach;
+    if (has(OPTION_EDGES)) {
+        const int place = j + p->edge_shift - (p->edge_local ? i : 0);
+        const uint row = (uint)i - p->query_begin;
+        return (int)words[row * p->edge_row + (uint)clamp(place, 0, (int)p->edge_columns - 1)];
+    }
+    bool own = false;
+    if (has(OPTION_SEGMENTS)) {
+        const uint at = p->segment_of_key ? (uint)j - p->key_begin : (uint)i - p->query_begin;
+        own = (int)words[at] == (p->segment_of_key ? i : j);
+        if (has(OPTION_HARD) && !own) return -1;
+    }
+    if (p->label_between) return 2 * reach + 1 + own;
+    return j >= i ? min(j - i, reach) : reach + min(i - j, reach);
+}
+
+// What the score of a pair gains by its label.
+static inline float load_label(const Params *p, const Tile *t, __global const Bias *bias, int i,
+                               int j) {
+    const int label = label_of(p, t, i, j);
+    if (label < 0) return -INFINITY;
+    if (!has(OPTION_LABELS)) return 0.0f;
+    const uint row = p->base_bias + t->batch * p->bias_batch + t->head * p->bias_head +
+                     ((uint)i - p->query_begin) * p->bias_row;
+    return load_bias_element(bias, row + min((uint)label, p->num_labels - 1u));
+}
+
+// The addend of a pair's own, by a bias or a label.
+static inline float load_addend(const Params *p, const Tile *t, __global const Bias *bias, int i,
+                                int j) {
+    if (!has(OPTION_BIAS)) return load_label(p, t, bias, i, j);
     uint e = p->base_bias + t->batch * p->bias_batch + t->head * p->bias_head +
              ((uint)i - p->query_begin) * p->bias_row + ((uint)j - p->key_begin);
     return load_bias_element(bias, e);
@@ -211,7 +244,7 @@ static inline float load_bias(const Params *p, const Tile *t, __global const Bia
 // True if a score goes through modify_score; else the scale (times log2 e) can be multiplied into q
 // once.
 static inline bool has_modifiers(void) {
-    return has(OPTION_SOFTCAP | OPTION_ALIBI | OPTION_BIAS | OPTION_SCORE_EXPRESSION);
+    return has(OPTION_SOFTCAP | OPTION_ALIBI | OPTIONS_ADDEND | OPTION_SCORE_EXPRESSION);
 }
 
 // What q is multiplied by before the product with k.
@@ -219,14 +252,14 @@ static inline float query_factor(const Params *p) {
     return has_modifiers() ? 1.0f : p->scale * LOG2_E;
 }
 
-// From the plain product q.k to the score in units of log 2; b is the pair's bias, if there is one.
-// A bias of -inf removes the key whatever q and k hold.
+// From the plain product q.k to the score in units of log 2; b is the pair's addend, if there is one.
+// One of -inf removes the key whatever q and k hold.
 static inline Reals modify_score(const Params *p, const Tile *t, Reals dot_qk, Ints i, Ints j,
                                  Reals b) {
     Reals s = p->scale * dot_qk;
     if (has(OPTION_SOFTCAP)) s = p->softcap * tanh_exact(s / p->softcap);
     if (has(OPTION_ALIBI)) s -= t->slope * fabs(to_reals(i - j + t->diagonal));
-    if (has(OPTION_BIAS)) s = is_negative_infinity(b) ? b : s + b;
+    if (has(OPTIONS_ADDEND)) s = is_negative_infinity(b) ? b : s + b;
     return s * LOG2_E;
 }
 
