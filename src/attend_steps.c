@@ -111,6 +111,7 @@ static void name_options(uint32_t options, char *text, size_t capacity) {
         {OPTION_SCHEDULE, ".schedule"},
         {OPTION_CLUSTERS, ".clusters"},
         {OPTION_SCORE_EXPRESSION, ".score"},
+        {OPTION_SEED, ".seed"},
     };
     text[0] = 0;
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
@@ -134,15 +135,22 @@ static uint32_t heads_options(const ikati_attend_builder *b) {
     return options;
 }
 
+ikat_status ikati_attend_make_table(ikati_attend_builder *b, const ikati_attend_block *blk,
+                                    uint64_t num_more, ikati_operand *out_table) {
+    uint64_t num = b->needs_table ? 4ull * blk->batches.count * blk->heads.count : 0;
+    if (num + num_more == 0) {
+        *out_table = (ikati_operand){0};
+        return IKAT_OK;
+    }
+    uint32_t scratch = ikati_lowering_scratch(b->lowering, 4 * (num + num_more));
+    *out_table = (ikati_operand){IKATI_SLOT_SCRATCH, scratch, IKAT_INT32, 0, num};
+    return scratch == UINT32_MAX ? IKAT_NO_MEMORY : IKAT_OK;
+}
+
 ikat_status ikati_attend_add_heads(ikati_attend_builder *b, const ikati_attend_block *blk,
-                                   ikati_operand *out_table) {
+                                   const ikati_operand *table) {
     const ikati_attention *a = b->attention;
     uint32_t records = blk->batches.count * blk->heads.count;
-    uint32_t scratch = ikati_lowering_scratch(b->lowering, 16ull * records);
-    if (scratch == UINT32_MAX) {
-        return IKAT_NO_MEMORY;
-    }
-    *out_table = (ikati_operand){IKATI_SLOT_SCRATCH, scratch, IKAT_INT32, 0, 4ull * records};
     ikati_step step = {0};
     ikati_pick pick = {.offers = IKATI_NEED_FLOAT, .num_rows = records};
     ikat_status status = ikati_pick_variant(b->lowering, IKATI_KERNEL_heads, &pick, &step);
@@ -169,7 +177,7 @@ ikat_status ikati_attend_add_heads(ikati_attend_builder *b, const ikati_attend_b
     step.operands[2] =
         a->alibi ? operand_small(&a->slopes, blk->batches, blk->heads, true) : (ikati_operand){0};
     step.operands[3] = operand_small(&a->sinks, blk->batches, blk->heads, true);
-    step.operands[4] = *out_table;
+    step.operands[4] = *table;
     step.specialisation[0] = heads_options(b);
     step.num_groups = ikati_divide_up(records, step.variant->tile_rows);
     memcpy(step.params, &params, sizeof(params));
@@ -391,6 +399,9 @@ ikat_status ikati_attend_add_walk(ikati_attend_builder *b, const ikati_attend_bl
     params.masks_at = schedule->masks_at;
     params.out_shift = b->attention->out_shift;
     params.rows_packed = walk->rows_packed;
+    params.seed_lse_at = walk->seed_lse_at;
+    params.seed_at = walk->seed_at;
+    step.specialisation[0] |= walk->seeded ? OPTION_SEED : 0;
     memcpy(step.params, &params, sizeof(params));
     uint64_t heads = (uint64_t)blk->batches.count * blk->heads.count;
     step.num_tiles = heads * list->num_tiles;

@@ -139,7 +139,8 @@ static ikat_status add_blocks(ikati_attend_builder *b) {
                                       .heads = next_range(head, b->most[1], b->num_heads)};
             ikati_operand table = {0};
             if (b->needs_table && b->num_queries) {
-                status = ikati_attend_add_heads(b, &blk, &table);
+                status = ikati_attend_make_table(b, &blk, 0, &table);
+                status = status ? status : ikati_attend_add_heads(b, &blk, &table);
             }
             for (uint32_t query = 0; query < b->num_queries && !status; query += b->most[2]) {
                 blk.queries = next_range(query, b->most[2], b->num_queries);

@@ -113,25 +113,47 @@ static inline void begin_rows(const Params *p, const Tile *t, __global const Sto
     }
 }
 
+// Seeds of rows LANES * r .. of the tile.
+static inline void take_seeds(const Params *p, const Tile *t, __global const uint *heads,
+                              State *state, int r) {
+    __global const float *seeds[LANES];
+    for (int i = 0; i < LANES; i++) {
+        const uint row = seed_row(p, t, row_position(p, t, min(LANES * r + i, t->rows - 1)));
+        seeds[i] = seed_value(p, heads, row);
+        fetch_bytes((uintptr_t)seeds[i], p->value_size * (uint)sizeof(float));
+        ((float *)&state->maximum[r])[i] = seed_score(p, heads, row);
+    }
+    state->normaliser[r] = is_negative_infinity(state->maximum[r]) ? (Reals)(0.0f) : (Reals)(1.0f);
+    uint d = 0;
+    for (; d + LANES <= p->value_size; d += LANES) {
+        float16 block[LANES];
+        _Pragma("unroll") for (int i = 0; i < LANES; i++) block[i] = load16_float(seeds[i], d);
+        transpose_block(block);
+        _Pragma("unroll") for (int i = 0; i < LANES; i++) state->sums[d + i][r] = block[i];
+    }
+    for (; d < p->value_size; d++)
+        for (int i = 0; i < LANES; i++) ((float *)&state->sums[d][r])[i] = seeds[i][d];
+}
+
 #if PACKS
-// Returns a vector with a NaN in it if an element is not finite.
-static inline Reals pack_rows(const State *state, float *to, __global const Storage *from,
+// Returns bits of absolute values that are at least as large as any element's.
+static inline Ints pack_rows(const State *state, float *to, __global const Storage *from,
                               uint base, uint stride, int first, int rows, uint size) {
-    Reals poison = 0.0f;
+    Ints largest = 0;
     for (int j = 0; j < rows; j++, to += size) {
         const uint e = KEY_ROW(base, stride, first + j);
         uint d = 0;
-        for (; d + LANES <= size; d += LANES) {
+        _Pragma("unroll 4") for (; d + LANES <= size; d += LANES) {
             const Reals x = load16(from, e + d);
             store_lanes(to + d, x);
-            poison += x * 0.0f;
+            largest = max(largest, as_ints(x) & 0x7fffffff);
         }
         for (; d < size; d++) {
             to[d] = load(from, e + d);
-            poison += to[d] * 0.0f;
+            largest = max(largest, as_int(to[d]) & 0x7fffffff);
         }
     }
-    return poison;
+    return largest;
 }
 #endif
 
@@ -391,9 +413,9 @@ static inline void walk_run(const Params *p, const Tile *t, const Run *run, cons
 #endif
         compute_scores(p, state, &from, keys);
 #if PACKS
-        const Reals poison =
+        const Ints largest =
             pack_rows(state, state->values, from.v, from.v_base, p->v_row, 0, keys, p->value_size);
-        const bool finite = !any(is_nan(poison));
+        const bool finite = !any(largest >= 0x7f800000);
         const Rows values = state->values;
 #else
         const bool finite = false; // not known
@@ -424,6 +446,8 @@ attend(__global const Storage *q, __global const Storage *k, __global const Stor
                           p->base_v + t.batch * p->v_batch + t.kv_head * p->v_head, false};
     State state;
     begin_rows(p, &t, q, &state);
+    _Pragma("nounroll") for (int r = 0; takes_seed(&t) && r < ROW_VECTORS; r++)
+        take_seeds(p, &t, heads, &state, r);
 
     uint entry = has(OPTION_SCHEDULE) ? t.first_entry : 0u;
     const uint end_entry = has(OPTION_SCHEDULE) ? t.end_entry : 1u;

@@ -10,7 +10,8 @@
 //               EXPRESSION defined take no bias: here are the words of their expressions, bound at
 //               their beginning
 //   heads       what kernel `heads` wrote: 4 words a (batch, head): valid keys, valid queries,
-//               ALiBi slope (with OPTION_CLUSTERS: log2 weight of the last valid key), sink
+//               ALiBi slope (with OPTION_CLUSTERS: log2 weight of the last valid key), sink; with
+//               OPTION_SEED seeds too
 //   lse         float32, one value a row
 //   schedule    words of a sparse pattern's schedule (OPTION_SCHEDULE), below
 #define ATTEND_BINDINGS(X)                                                                                            \
@@ -39,6 +40,8 @@
 //   batch_begin, head_begin   the step's first batch entry and head of the call
 //   mask_at, score_at         programs in the words of expressions (lib/expression_run.h), and their
 //   mask_words, score_words   lengths; 0: none
+//   seed_at, seed_lse_at      where seeds lie in `heads`, in words from base_heads on: out of a (batch,
+//                             head, position) of the step, packed, and lse likewise
 //   rows_packed      1: they go to row (tile * tile rows + row of the tile) instead
 #define ATTEND_PARAMS(X)                                                                                              \
     X(uint, base_q) X(uint, base_k) X(uint, base_v) X(uint, base_bias) X(uint, base_heads) X(uint, base_out)          \
@@ -61,7 +64,8 @@
     X(uint, class_at) X(uint, class_batch) X(uint, tiles_at) X(uint, entries_at) X(uint, positions_at)                \
     X(uint, masks_at) X(int, out_shift) X(uint, rows_packed)                                                          \
     X(uint, batch_begin) X(uint, head_begin)                                                                          \
-    X(uint, mask_at) X(uint, mask_words) X(uint, score_at) X(uint, score_words)
+    X(uint, mask_at) X(uint, mask_words) X(uint, score_at) X(uint, score_words)            \
+    X(uint, seed_at) X(uint, seed_lse_at)
 
 // Specialisation constants: X(id, name), all uint.
 #define ATTEND_SPECIALISATION(X) X(0, OPTIONS)
@@ -79,6 +83,7 @@
 #define OPTION_SCHEDULE 1024u // rows and keys come from `schedule`
 #define OPTION_CLUSTERS 2048u // rows and keys are clusters: the last valid key has a weight from `heads`, all others 1
 #define OPTION_SCORE_EXPRESSION 4096u // scores go through an expression
+#define OPTION_SEED 8192u // rows begin with their results over other keys, float32, and end with those over all
 
 // The words of a schedule. A (batch, head) has a class, word class_at + batch * class_batch + head; a
 // class has num_query_tiles tiles of num_splits records each, a workgroup a record, from tiles_at on:

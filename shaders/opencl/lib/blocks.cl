@@ -1,18 +1,20 @@
 // Blocks of 16 x 16 elements in registers: rows of a tensor in, columns of a tile out, and back. For
 // LANES 16; after storage.cl.
 
-// Fetches `count` elements' cache lines ahead of their use, where the compiler knows how: rows that
+// Fetches cache lines ahead of their use, where the compiler knows how: rows that
 // lie far apart are not found by the processor itself.
 #if defined(__has_builtin)
 #if __has_builtin(__builtin_prefetch)
 #define CAN_FETCH 1
 #endif
 #endif
-static inline void fetch_row(__global const Storage *from, uint e, uint count) {
+static inline void fetch_bytes(uintptr_t first, uint size_bytes) {
 #ifdef CAN_FETCH
-    for (uint d = 0; d < count; d += 64 / (uint)sizeof(Storage))
-        __builtin_prefetch((const void *)(uintptr_t)(from + e + d));
+    for (uint i = 0; i < size_bytes; i += 64) __builtin_prefetch((const void *)(first + i));
 #endif
+}
+static inline void fetch_row(__global const Storage *from, uint e, uint count) {
+    fetch_bytes((uintptr_t)(from + e), count * (uint)sizeof(Storage));
 }
 
 // The transpose: element i of x[j] and element j of x[i] change places. A round deals the vectors out

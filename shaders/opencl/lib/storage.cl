@@ -34,6 +34,11 @@ typedef float Bias;
 #endif
 
 #if LANES == 16
+#if defined(__has_builtin)
+#if __has_builtin(__builtin_nontemporal_store)
+#define CAN_STREAM 1
+#endif
+#endif
 // 16 words at any address in one access: vload16 and vstore16 come in four pieces on devices of type
 // CPU.
 typedef struct __attribute__((packed, aligned(4))) Lanes {
@@ -42,6 +47,12 @@ typedef struct __attribute__((packed, aligned(4))) Lanes {
 static inline float16 load_lanes(const float *from) { return ((const Lanes *)from)->x; }
 static inline void store_lanes(float *to, float16 x) { ((Lanes *)to)->x = x; }
 static inline void store_float_lanes(__global float *x, uint e, float16 value) {
+#ifdef CAN_STREAM
+    if (((uintptr_t)(x + e) & 63u) == 0u) {
+        __builtin_nontemporal_store(value, (__global float16 *)(x + e));
+        return;
+    }
+#endif
     ((__global Lanes *)(x + e))->x = value;
 }
 static inline void store_half_lanes(__global half *x, uint e, float16 value) {
