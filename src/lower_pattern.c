@@ -297,18 +297,30 @@ static ikat_status add_block(pattern_lowering *self, const ikati_attend_block *b
     return status;
 }
 
+// What the scratch of the joined patterns is for a head, in results of pattern i, rounded up.
+static uint32_t count_parts(const pattern_lowering *self, uint32_t i) {
+    const ikati_attend_builder *b = &self->builders[i];
+    const uint64_t row = b->value_size, part = b->num_queries * row;
+    uint64_t size = rows_before(self, self->num) * row;
+    if (self->join == IKATI_PATTERNS_APART || !part) {
+        return 1;
+    }
+    if (self->join == IKATI_PATTERNS_MERGED) { // seeds, behind a record of the heads' table
+        size = 4 + (self->num - 1) * b->num_queries * (row + 1);
+    }
+    return (uint32_t)ikati_divide_up(size, part);
+}
+
 // Blocks of batches and heads whose tensors and parts fit the device's ranges. Rows and keys are
 // not cut: their positions are the schedule's.
 static ikat_status choose_blocks(pattern_lowering *self, uint32_t *out_batches,
                                  uint32_t *out_heads) {
-    const uint64_t rows = rows_before(self, self->num);
-    const bool joined = self->join != IKATI_PATTERNS_APART && rows;
     *out_batches = self->builders[0].num_batches;
     *out_heads = self->builders[0].num_heads;
     for (uint32_t i = 0; i < self->num; i++) {
         ikati_attend_builder *b = &self->builders[i];
         ikati_attend_builder fitted = *b;
-        fitted.num_splits = joined ? (uint32_t)ikati_divide_up(rows, b->num_queries) : 1;
+        fitted.num_splits = count_parts(self, i);
         ikati_attend_cut(&fitted);
         if (fitted.most[2] < b->num_queries || fitted.most[3] < b->num_keys) {
             return ikati_fail(self->lowering->host, IKAT_UNSUPPORTED, IKAT_MESSAGE_VARIANT,
