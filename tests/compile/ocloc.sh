@@ -68,7 +68,7 @@ rows() {
 options_of() { # kernel needs
     case $1:$2 in
         attend:*NEED_EXPRESSION*) echo "1280 5376 5441" ;;
-        attend:*) echo "0 1 506 511 1344" ;;
+        attend:*) echo "0 1 506 511 1344 9536" ;;
         heads:*) echo "0 127 129" ;;
         merge:* | spread:* | coarsen:*) echo "0 3" ;;
         *) echo 0 ;;

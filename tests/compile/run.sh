@@ -52,9 +52,9 @@ options_of() {
         attend:*NEED_EXPRESSION*) echo 0x500 0x1500 0x1541 ;;
         attend:*NEED_DENSE*NEED_HALF*) echo 0x101 0x1ff ;;
         attend:*NEED_DENSE*NEED_FLOAT*) echo 0x100 0x1fa ;;
-        attend:*NEED_HALF*) echo 0x101 0x1ff 0x541 ;;
-        attend:*NEED_FLOAT*) echo 0x100 0x1fa 0x540 0x5fa ;;
-        attend:*) echo 0x100 0x1ff 0x1fa 0x540 ;;
+        attend:*NEED_HALF*) echo 0x101 0x1ff 0x541 0x2541 ;;
+        attend:*NEED_FLOAT*) echo 0x100 0x1fa 0x540 0x5fa 0x2540 ;;
+        attend:*) echo 0x100 0x1ff 0x1fa 0x540 0x2541 ;;
         heads:*) echo 0 0x7f 0x81 ;;
         merge:* | spread:*) echo 2 3 ;;
         coarsen:*) echo 0 3 ;;
