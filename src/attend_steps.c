@@ -9,6 +9,7 @@
 #include "../shaders/params/pack.h"
 #include "../shaders/params/spread.h"
 
+#include <stdio.h>
 #include <string.h>
 
 typedef struct attend_params {
@@ -135,9 +136,15 @@ static uint32_t heads_options(const ikati_attend_builder *b) {
     return options;
 }
 
+uint64_t ikati_attend_table_words(const ikati_attend_builder *b, const ikati_attend_block *blk) {
+    uint64_t records = (uint64_t)blk->batches.count * blk->heads.count;
+    uint64_t thresholds = b->attention->topk ? 2 * records * b->num_queries : 0;
+    return (b->needs_table ? 4 * records : 0) + thresholds;
+}
+
 ikat_status ikati_attend_make_table(ikati_attend_builder *b, const ikati_attend_block *blk,
                                     uint64_t num_more, ikati_operand *out_table) {
-    uint64_t num = b->needs_table ? 4ull * blk->batches.count * blk->heads.count : 0;
+    uint64_t num = ikati_attend_table_words(b, blk);
     if (num + num_more == 0) {
         *out_table = (ikati_operand){0};
         return IKAT_OK;
@@ -178,6 +185,7 @@ ikat_status ikati_attend_add_heads(ikati_attend_builder *b, const ikati_attend_b
         a->alibi ? operand_small(&a->slopes, blk->batches, blk->heads, true) : (ikati_operand){0};
     step.operands[3] = operand_small(&a->sinks, blk->batches, blk->heads, true);
     step.operands[4] = *table;
+    step.operands[4].count = 4ull * records;
     step.specialisation[0] = heads_options(b);
     step.num_groups = ikati_divide_up(records, step.variant->tile_rows);
     memcpy(step.params, &params, sizeof(params));
@@ -291,6 +299,11 @@ static void fill_attend_params(const ikati_attend_builder *b, const ikati_attend
         .window_right = (int32_t)a->window_right,
         .batch_begin = blk->batches.first,
         .head_begin = blk->heads.first,
+        .topk_counts = t->counts,
+        .topk_shift = t->topk_shift,
+        .topk_above = t->topk_above,
+        .topk_at = 4 * batches * heads,
+        .topk_rows = queries,
     };
     if (a->expressions) {
         out->mask_at = a->expressions->mask_at;
@@ -407,9 +420,14 @@ ikat_status ikati_attend_add_walk(ikati_attend_builder *b, const ikati_attend_bl
     step.num_tiles = heads * list->num_tiles;
     step.num_groups = step.num_tiles * list->num_splits;
     step.pairs = list->pairs * (double)heads / ((double)b->num_batches * b->num_heads);
-    step.flops = 2.0 * (b->head_size + b->value_size) * step.pairs;
+    step.flops = 2.0 * (b->head_size + (t->counts ? 0 : b->value_size)) * step.pairs;
     char words[64];
     name_options(step.specialisation[0], words, sizeof(words));
+    if (t->counts) { // these pairs come again
+        step.num_tiles = 0;
+        step.pairs = 0;
+        snprintf(words, sizeof(words), ".count");
+    }
     return ikati_lowering_step(b->lowering, &step, b->dtype, words);
 }
 

@@ -4,9 +4,13 @@
 #include "../shaders/params/coarsen.h"
 #include "../shaders/params/copy.h"
 #include "../shaders/params/heads.h"
+#include "../shaders/params/infonce.h"
+#include "../shaders/params/losses.h"
 #include "../shaders/params/merge.h"
 #include "../shaders/params/pack.h"
+#include "../shaders/params/project.h"
 #include "../shaders/params/spread.h"
+#include "../shaders/params/threshold.h"
 
 #define VARIANT(variant_language, variant_name, variant_source, variant_defines, ...) \
     {.language = IKATI_##variant_language,                                            \
@@ -36,6 +40,16 @@ static const ikati_variant heads_variants[] = {
 #include "../shaders/variants/heads.inc"
 };
 #undef KERNEL_NAME
+#define KERNEL_NAME "infonce"
+static const ikati_variant infonce_variants[] = {
+#include "../shaders/variants/infonce.inc"
+};
+#undef KERNEL_NAME
+#define KERNEL_NAME "losses"
+static const ikati_variant losses_variants[] = {
+#include "../shaders/variants/losses.inc"
+};
+#undef KERNEL_NAME
 #define KERNEL_NAME "merge"
 static const ikati_variant merge_variants[] = {
 #include "../shaders/variants/merge.inc"
@@ -46,9 +60,19 @@ static const ikati_variant pack_variants[] = {
 #include "../shaders/variants/pack.inc"
 };
 #undef KERNEL_NAME
+#define KERNEL_NAME "project"
+static const ikati_variant project_variants[] = {
+#include "../shaders/variants/project.inc"
+};
+#undef KERNEL_NAME
 #define KERNEL_NAME "spread"
 static const ikati_variant spread_variants[] = {
 #include "../shaders/variants/spread.inc"
+};
+#undef KERNEL_NAME
+#define KERNEL_NAME "threshold"
+static const ikati_variant threshold_variants[] = {
+#include "../shaders/variants/threshold.inc"
 };
 #undef KERNEL_NAME
 
@@ -81,9 +105,13 @@ DEFINE_KERNEL(attend, ATTEND)
 DEFINE_KERNEL(coarsen, COARSEN)
 DEFINE_KERNEL(copy, COPY)
 DEFINE_KERNEL(heads, HEADS)
+DEFINE_KERNEL(infonce, INFONCE)
+DEFINE_KERNEL(losses, LOSSES)
 DEFINE_KERNEL(merge, MERGE)
 DEFINE_KERNEL(pack, PACK)
+DEFINE_KERNEL(project, PROJECT)
 DEFINE_KERNEL(spread, SPREAD)
+DEFINE_KERNEL(threshold, THRESHOLD)
 
 const ikati_kernel *ikati_kernel_get(ikati_kernel_id id) {
     static const ikati_kernel *const kernels[] = {
