@@ -127,6 +127,7 @@ static void name_options(uint32_t options, char *text, size_t capacity) {
         {OPTION_SCHEDULE, ".schedule"},
         {OPTION_CLUSTERS, ".clusters"},
         {OPTION_SCORE_EXPRESSION, ".score"},
+        {OPTION_SEED, ".seed"},
     };
     text[0] = 0;
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
@@ -151,16 +152,28 @@ static uint32_t heads_options(const ikati_attend_builder *b) {
     return options;
 }
 
+uint64_t ikati_attend_table_words(const ikati_attend_builder *b, const ikati_attend_block *blk) {
+    uint64_t records = (uint64_t)blk->batches.count * blk->heads.count;
+    uint64_t thresholds = b->attention->topk ? 2 * records * b->num_queries : 0;
+    return (b->needs_table ? 4 * records : 0) + thresholds;
+}
+
+ikat_status ikati_attend_make_table(ikati_attend_builder *b, const ikati_attend_block *blk,
+                                    uint64_t num_more, ikati_operand *out_table) {
+    uint64_t num = ikati_attend_table_words(b, blk);
+    if (num + num_more == 0) {
+        *out_table = (ikati_operand){0};
+        return IKAT_OK;
+    }
+    uint32_t scratch = ikati_lowering_scratch(b->lowering, 4 * (num + num_more));
+    *out_table = (ikati_operand){IKATI_SLOT_SCRATCH, scratch, IKAT_INT32, 0, num};
+    return scratch == UINT32_MAX ? IKAT_NO_MEMORY : IKAT_OK;
+}
+
 ikat_status ikati_attend_add_heads(ikati_attend_builder *b, const ikati_attend_block *blk,
-                                   ikati_operand *out_table) {
+                                   const ikati_operand *table) {
     const ikati_attention *a = b->attention;
     uint32_t records = blk->batches.count * blk->heads.count;
-    uint64_t words = 4ull * records + (a->topk ? 2ull * records * b->num_queries : 0);
-    uint32_t scratch = ikati_lowering_scratch(b->lowering, words * sizeof(uint32_t));
-    if (scratch == UINT32_MAX) {
-        return IKAT_NO_MEMORY;
-    }
-    *out_table = (ikati_operand){IKATI_SLOT_SCRATCH, scratch, IKAT_INT32, 0, words};
     ikati_step step = {0};
     ikati_pick pick = {.offers = IKATI_NEED_FLOAT, .num_rows = records};
     ikat_status status = ikati_pick_variant(b->lowering, IKATI_KERNEL_heads, &pick, &step);
@@ -191,7 +204,7 @@ ikat_status ikati_attend_add_heads(ikati_attend_builder *b, const ikati_attend_b
         step.operands[4] = (ikati_operand){IKATI_SLOT_TABLE, b->mask_table, IKAT_INT32,
                                            blk->heads.first, blk->heads.count};
     }
-    step.operands[5] = *out_table;
+    step.operands[5] = *table;
     step.operands[5].count = 4ull * records;
     step.specialisation[0] = heads_options(b);
     step.num_groups = ikati_divide_up(records, step.variant->tile_rows);
@@ -486,6 +499,9 @@ ikat_status ikati_attend_add_walk(ikati_attend_builder *b, const ikati_attend_bl
     params.masks_at = schedule->masks_at;
     params.out_shift = b->attention->out_shift;
     params.rows_packed = walk->rows_packed;
+    params.seed_lse_at = walk->seed_lse_at;
+    params.seed_at = walk->seed_at;
+    step.specialisation[0] |= walk->seeded ? OPTION_SEED : 0;
     memcpy(step.params, &params, sizeof(params));
     uint64_t heads = (uint64_t)blk->batches.count * blk->heads.count;
     step.num_tiles = heads * list->num_tiles;

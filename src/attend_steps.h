@@ -85,12 +85,15 @@ ikat_status ikati_attend_begin(ikati_lowering *lowering, const ikati_attention *
                                ikati_attend_builder *out_builder);
 
 // Tiles of a schedule that one step walks. table: the schedule's words among the plan's tables;
-// rows_packed: as the kernel's parameter.
+// rows_packed: as the kernel's parameter; seeded: rows begin with what lies at seed_lse_at and
+// seed_at of the operand that holds the heads' table.
 typedef struct ikati_schedule_walk {
     const ikati_schedule *schedule;
     const ikati_tile_list *list;
     uint32_t table;
     bool rows_packed;
+    bool seeded;
+    uint32_t seed_lse_at, seed_at;
 } ikati_schedule_walk;
 
 // Workgroups that keep the device busy.
@@ -137,10 +140,18 @@ bool ikati_topk_next(ikati_topk *topk);
 ikati_attend_targets ikati_topk_targets(const ikati_topk *topk, bool in_parts);
 ikat_status ikati_topk_end_round(ikati_topk *topk);
 
-// Each adds one step. `heads` makes the table of a block's batches and heads, in new scratch; with topk
-// there is room for the thresholds of its rows behind the records.
+// Words of the table of a block's batches and heads, 0 if it needs none: records, and with topk
+// thresholds of its rows.
+uint64_t ikati_attend_table_words(const ikati_attend_builder *builder,
+                                  const ikati_attend_block *block);
+
+// Scratch for that table, and `num_more` words behind it.
+ikat_status ikati_attend_make_table(ikati_attend_builder *builder, const ikati_attend_block *block,
+                                    uint64_t num_more, ikati_operand *out_table);
+
+// Each adds one step. `heads` fills the table.
 ikat_status ikati_attend_add_heads(ikati_attend_builder *builder, const ikati_attend_block *block,
-                                   ikati_operand *out_table);
+                                   const ikati_operand *table);
 ikat_status ikati_attend_add_attend(ikati_attend_builder *builder, const ikati_attend_block *block,
                                     const ikati_operand *table,
                                     const ikati_attend_targets *targets);

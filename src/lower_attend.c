@@ -161,9 +161,11 @@ static ikat_status add_rows(joint_lowering *self, ikati_attend_block blk) {
 static ikat_status add_tables(joint_lowering *self, const ikati_attend_block *blk) {
     ikat_status status = IKAT_OK;
     for (uint32_t i = 0; i < self->num && !status; i++) {
+        ikati_attend_builder *b = &self->builders[i];
         self->tables[i] = (ikati_operand){0};
-        if (self->builders[i].needs_table && self->builders[i].num_queries) {
-            status = ikati_attend_add_heads(&self->builders[i], blk, &self->tables[i]);
+        if (b->needs_table && b->num_queries) {
+            status = ikati_attend_make_table(b, blk, 0, &self->tables[i]);
+            status = status ? status : ikati_attend_add_heads(b, blk, &self->tables[i]);
         }
     }
     return status;

@@ -103,7 +103,7 @@ ikat_status ikati_lower_attentions(ikati_lowering *lowering, const ikati_attenti
 // How the results of several patterns become one.
 //
 // APART   they own different rows
-// MERGED  all over the same rows, by lse: they own different pairs
+// MERGED  all over the same rows: they own different pairs. Each begins where the one before ended
 // LEVELS  by lse: pattern l has ceil(N / 2^l) rows, its keys count 2^l times, and row i takes row
 //         i >> l; a row that sees nothing in pattern 0 takes nothing
 typedef enum ikati_pattern_join {

@@ -82,6 +82,13 @@ typedef struct block_results {
     uint32_t out_scratch, lse_scratch; // parts to be joined
 } block_results;
 
+// Results of merged patterns but the last lie behind the heads' table, where the next pattern finds
+// them: for each a lse a row, then out.
+static uint64_t seed_words(const ikati_attend_builder *b, const ikati_attend_block *block) {
+    return (uint64_t)block->batches.count * block->heads.count * b->num_queries *
+           (b->value_size + 1);
+}
+
 static ikat_status make_schedule(pattern_lowering *self, uint32_t i) {
     const ikati_attention *attention = &self->attentions[i];
     const ikati_host *host = self->lowering->host;
@@ -137,6 +144,40 @@ static uint64_t rows_before(const pattern_lowering *self, uint32_t i) {
     return rows;
 }
 
+static uint32_t seed_at(const pattern_lowering *self, uint32_t i, const ikati_attend_block *block) {
+    const ikati_attend_builder *b = &self->builders[i];
+    return (uint32_t)(ikati_attend_table_words(b, block) + i * seed_words(b, block));
+}
+
+// Where pattern i leaves its results for the next one.
+static ikati_attend_targets seed_targets(pattern_lowering *self, uint32_t i,
+                                         const ikati_attend_block *block) {
+    const ikati_attend_builder *b = &self->builders[i];
+    const uint32_t scratch = self->heads[i].index;
+    ikati_attend_targets t = ikati_attend_parts(b, block, scratch, scratch, 0);
+    t.lse.offset = seed_at(self, i, block);
+    t.out.offset = t.lse.offset + t.lse.count;
+    return t;
+}
+
+static ikati_schedule_walk start_walk(const pattern_lowering *self, uint32_t i,
+                                      const ikati_attend_block *block,
+                                      const ikati_tile_list *list) {
+    ikati_schedule_walk walk = {
+        .schedule = &self->schedules[i],
+        .list = list,
+        .table = self->tables[i],
+        .seeded = self->join == IKATI_PATTERNS_MERGED && i > 0,
+    };
+    if (walk.seeded) {
+        const uint64_t rows =
+            (uint64_t)block->batches.count * block->heads.count * block->queries.count;
+        walk.seed_lse_at = seed_at(self, i - 1, block);
+        walk.seed_at = (uint32_t)(walk.seed_lse_at + rows);
+    }
+    return walk;
+}
+
 // Tiles that several workgroups share: their parts are kept row by row of the tiles, then merged to
 // where the rows belong.
 static ikat_status add_split_tiles(pattern_lowering *self, uint32_t i,
@@ -144,8 +185,9 @@ static ikat_status add_split_tiles(pattern_lowering *self, uint32_t i,
                                    const ikati_attend_targets *direct) {
     ikati_attend_builder *b = &self->builders[i];
     const ikati_tile_list *list = &self->schedules[i].split;
-    ikati_schedule_walk walk = {&self->schedules[i], list, self->tables[i], true};
+    ikati_schedule_walk walk = start_walk(self, i, whole, list);
     ikati_attend_block block = *whole;
+    walk.rows_packed = true;
     uint32_t out_scratch, lse_scratch;
     block.queries.count = list->num_tiles * b->attend.variant->tile_rows;
     ikat_status status = add_parts(self, &block, (uint64_t)block.queries.count * list->num_splits,
@@ -164,6 +206,20 @@ static ikat_status add_split_tiles(pattern_lowering *self, uint32_t i,
     return status;
 }
 
+static ikati_attend_targets targets_of(pattern_lowering *self, uint32_t i,
+                                       const ikati_attend_block *block,
+                                       const block_results *results) {
+    ikati_attend_builder *b = &self->builders[i];
+    if (self->join == IKATI_PATTERNS_LEVELS) {
+        uint64_t first_row = rows_before(self, i) * block->batches.count * block->heads.count;
+        return ikati_attend_parts(b, block, results->out_scratch, results->lse_scratch, first_row);
+    }
+    if (self->join == IKATI_PATTERNS_MERGED && i + 1 < self->num) {
+        return seed_targets(self, i, block);
+    }
+    return ikati_attend_direct(b, block, results->packed_scratch);
+}
+
 // One pattern's rows of one block.
 static ikat_status add_pattern(pattern_lowering *self, uint32_t i, const block_results *results) {
     ikati_attend_builder *b = &self->builders[i];
@@ -171,14 +227,10 @@ static ikat_status add_pattern(pattern_lowering *self, uint32_t i, const block_r
     ikati_attend_block block = results->block;
     block.queries.count = b->num_queries;
     block.keys.count = b->num_keys;
-    uint64_t first_row = rows_before(self, i) * block.batches.count * block.heads.count;
-    ikati_attend_targets to =
-        self->join == IKATI_PATTERNS_APART
-            ? ikati_attend_direct(b, &block, results->packed_scratch)
-            : ikati_attend_parts(b, &block, results->out_scratch, results->lse_scratch, first_row);
+    ikati_attend_targets to = targets_of(self, i, &block, results);
     ikat_status status = IKAT_OK;
     if (schedule->whole.num_tiles) {
-        ikati_schedule_walk walk = {schedule, &schedule->whole, self->tables[i], false};
+        ikati_schedule_walk walk = start_walk(self, i, &block, &schedule->whole);
         status = ikati_attend_add_walk(b, &block, &self->heads[i], &to, &walk);
     }
     if (!status && schedule->split.num_tiles) {
@@ -193,8 +245,15 @@ static ikat_status add_heads(pattern_lowering *self, const ikati_attend_block *b
     for (uint32_t i = 0; i < self->num && !status; i++) {
         ikati_attend_builder *b = &self->builders[i];
         self->heads[i] = self->heads[0];
-        if (b->needs_table && (i == 0 || self->join == IKATI_PATTERNS_LEVELS)) {
-            status = ikati_attend_add_heads(b, block, &self->heads[i]);
+        if (i == 0 || self->join == IKATI_PATTERNS_LEVELS) {
+            const bool merged = self->join == IKATI_PATTERNS_MERGED;
+            const uint64_t seeds = merged ? (self->num - 1) * seed_words(b, block) : 0;
+            status = ikati_attend_make_table(b, block, seeds, &self->heads[i]);
+            if (!status && b->needs_table) {
+                status = ikati_attend_add_heads(b, block, &self->heads[i]);
+            }
+        } else if (self->join == IKATI_PATTERNS_MERGED) {
+            self->heads[i].count = seed_at(self, i, block); // with all seeds before
         }
     }
     return status;
@@ -211,7 +270,7 @@ static ikat_status prepare_results(pattern_lowering *self, block_results *result
         results->packed_scratch = ikati_lowering_scratch(self->lowering, count * sizeof(float));
         status = results->packed_scratch == UINT32_MAX ? IKAT_NO_MEMORY : IKAT_OK;
     }
-    if (!status && self->join != IKATI_PATTERNS_APART) {
+    if (!status && self->join == IKATI_PATTERNS_LEVELS) {
         status = add_parts(self, block, rows_before(self, self->num), &results->out_scratch,
                            &results->lse_scratch);
     }
@@ -222,7 +281,8 @@ static ikat_status prepare_results(pattern_lowering *self, block_results *result
 static ikat_status add_counts(pattern_lowering *self, const ikati_topk *topk, bool split) {
     const ikati_schedule *schedule = &self->schedules[0];
     const ikati_tile_list *list = split ? &schedule->split : &schedule->whole;
-    const ikati_schedule_walk walk = {schedule, list, self->tables[0], split};
+    const ikati_schedule_walk walk = {
+        .schedule = schedule, .list = list, .table = self->tables[0], .rows_packed = split};
     const ikati_attend_targets to = ikati_topk_targets(topk, split);
     return list->num_tiles
                ? ikati_attend_add_walk(topk->builder, topk->block, &self->heads[0], &to, &walk)
@@ -252,10 +312,6 @@ static ikat_status add_block(pattern_lowering *self, const ikati_attend_block *b
         status = add_pattern(self, i, &results);
     }
     ikati_attend_targets direct = ikati_attend_direct(b, block, results.packed_scratch);
-    if (!status && self->join == IKATI_PATTERNS_MERGED) {
-        status = ikati_attend_add_merge(b, block, results.out_scratch, results.lse_scratch,
-                                        self->num, &direct, NULL);
-    }
     if (!status && self->join == IKATI_PATTERNS_LEVELS) {
         status = ikati_attend_add_spread(b, block, results.out_scratch, results.lse_scratch,
                                          self->num, &direct);
@@ -266,18 +322,30 @@ static ikat_status add_block(pattern_lowering *self, const ikati_attend_block *b
     return status;
 }
 
+// What the scratch of the joined patterns is for a head, in results of pattern i, rounded up.
+static uint32_t count_parts(const pattern_lowering *self, uint32_t i) {
+    const ikati_attend_builder *b = &self->builders[i];
+    const uint64_t row = b->value_size, part = b->num_queries * row;
+    uint64_t size = rows_before(self, self->num) * row;
+    if (self->join == IKATI_PATTERNS_APART || !part) {
+        return 1;
+    }
+    if (self->join == IKATI_PATTERNS_MERGED) { // seeds, behind a record of the heads' table
+        size = 4 + (self->num - 1) * b->num_queries * (row + 1);
+    }
+    return (uint32_t)ikati_divide_up(size, part);
+}
+
 // Blocks of batches and heads whose tensors and parts fit the device's ranges. Rows and keys are
 // not cut: their positions are the schedule's.
 static ikat_status choose_blocks(pattern_lowering *self, uint32_t *out_batches,
                                  uint32_t *out_heads) {
-    const uint64_t rows = rows_before(self, self->num);
-    const bool joined = self->join != IKATI_PATTERNS_APART && rows;
     *out_batches = self->builders[0].num_batches;
     *out_heads = self->builders[0].num_heads;
     for (uint32_t i = 0; i < self->num; i++) {
         ikati_attend_builder *b = &self->builders[i];
         ikati_attend_builder fitted = *b;
-        fitted.num_splits = joined ? (uint32_t)ikati_divide_up(rows, b->num_queries) : 1;
+        fitted.num_splits = count_parts(self, i);
         ikati_attend_cut(&fitted);
         if (fitted.most[2] < b->num_queries || fitted.most[3] < b->num_keys) {
             return ikati_fail(self->lowering->host, IKAT_UNSUPPORTED, IKAT_MESSAGE_VARIANT,

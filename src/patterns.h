@@ -10,8 +10,8 @@
 
 enum { IKATI_MAX_PATTERNS = 2, IKATI_MAX_PATTERN_BLOCKS = 8 };
 
-// merged         a row's keys are shared out among the patterns: their results are merged by lse.
-//                Else a later pattern replaces the rows that it has in common with an earlier one
+// merged         a row's keys are shared out among the patterns, each of which has all rows. Else a
+//                later pattern replaces the rows that it has in common with an earlier one
 // shift_stride,  row i of the result is written to row i + shift_stride; rows whose coordinate
 // shift_extent   (i / shift_stride) % shift_extent is 0 are written as rows that see nothing, and
 //                what would leave the axis is dropped. shift_stride 0: no shift

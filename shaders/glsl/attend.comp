@@ -460,6 +460,23 @@ void attend_columns(Tile t, uint column0) {
 #define CLEAR_ROW(r) row_max[r] = -INFINITY; OVER_VECS_OF(CLEAR_COLUMNS, r)
     OVER_SCORE_ROWS(CLEAR_SUM)
     OVER_OUT_ROWS(CLEAR_ROW)
+    if (takes_seed(t)) {
+#define SEED_OF(row) seed_row(t, clamp_row(t, row))
+#define TAKE_SUM(r) { \
+        float weight; \
+        seed_score(SEED_OF(ROW_GROUP * SCORE_ROWS + r), weight); \
+        row_sum[r] = KEY_GROUP == 0u ? weight : 0.0; \
+    }
+#define TAKE_COLUMNS(r, c) o[r * OUT_VECS + c] = seed_value(seed, column0 + (c * 16u + LANE) * 4u);
+#define TAKE_SEED(r) { \
+        uint seed = SEED_OF(OUT_GROUP * OUT_ROWS + r); \
+        float weight; \
+        row_max[r] = seed_score(seed, weight); \
+        OVER_VECS_OF(TAKE_COLUMNS, r) \
+    }
+        OVER_SCORE_ROWS(TAKE_SUM)
+        OVER_OUT_ROWS(TAKE_SEED)
+    }
 #ifdef TOPK
     start_rows(t);
 #endif

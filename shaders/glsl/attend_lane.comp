@@ -123,6 +123,17 @@ void locate_keys(Tile t, int j, int end, bool cut) {
     }
 }
 
+#ifndef SPREAD_KEYS
+void take_seeds(Tile t) {
+    EACH(a, ROWS) {
+        uint row = seed_row(t, row_of(t, a));
+        base[a] = max(seed_score(row, sum[a]), LOWEST);
+        top[a] = base[a];
+        EACH(d, VECTORS) value[a][d] = seed_value(row, uint(4 * d));
+    }
+}
+#endif
+
 void start(Tile t) {
     key_base = p.base_k + t.batch * p.k_batch + t.kv_head * p.k_head;
     value_base = p.base_v + t.batch * p.v_batch + t.kv_head * p.v_head;
@@ -138,6 +149,9 @@ void start(Tile t) {
         base[a] = LOWEST;
         top[a] = LOWEST;
     }
+#ifndef SPREAD_KEYS
+    if (takes_seed(t)) take_seeds(t);
+#endif
 }
 
 // From products to scores in units of log 2. In a cut tile what a row does not see gets -inf.

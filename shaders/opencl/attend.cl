@@ -248,6 +248,25 @@ static inline void begin_rows(const Params *p, const Tile *t, uint lane, State *
     }
 }
 
+static inline float4 load_seed(__global const float *seed, uint d, uint size) {
+    const uint4 at = min(d + (uint4)(0, 1, 2, 3), size - 1u);
+    return (float4)(seed[at.x], seed[at.y], seed[at.z], seed[at.w]);
+}
+
+static inline void take_seeds(const Params *p, const Tile *t, __global const uint *heads,
+                              uint column, uint lane, State *state) {
+    const uint d = column + 4u * column_of(lane);
+    EACH_ROW {
+        const uint row =
+            seed_row(p, t, row_position(p, t, min((int)row_of(lane) + r, t->rows - 1)));
+        const float score = seed_score(p, heads, row);
+        state->maximum[r] = score;
+        state->normaliser[r] = is_negative_infinity(score) || column_of(lane) > 0u ? 0.0f : 1.0f;
+        EACH_SLICE EACH_VECTOR state->sums[s][r][x] =
+            load_seed(seed_value(p, heads, row), d + s * SLICE + 64 * x, p->value_size);
+    }
+}
+
 static inline void store_columns(__global Output *out, uint e, uint d, uint size, float4 value) {
     if (d < size) store_output(out, e + d, value.x);
     if (d + 1 < size) store_output(out, e + d + 1, value.y);
@@ -353,6 +372,7 @@ attend(__global const Storage *q, __global const Storage *k, __global const Stor
     for (uint column = 0; column < p->value_size; column += COLUMNS) {
         State state;
         begin_rows(p, &t, lane_in(p, column), &state);
+        if (takes_seed(&t)) take_seeds(p, &t, heads, column, lane_in(p, column), &state);
         uint entry = has(OPTION_SCHEDULE) ? t.first_entry : 0u;
         const uint end_entry = has(OPTION_SCHEDULE) ? t.end_entry : 1u;
         for (; entry < end_entry; entry++) {

@@ -22,6 +22,7 @@
 #include "lib/kernel.cl"
 #include "lib/numbers.cl"
 #include "lib/storage.cl"
+#include "lib/blocks.cl"
 #include "lib/attend.cl"
 #ifdef EXPRESSION
 #define EXPRESSION_WORDS __global const int *words
@@ -83,22 +84,36 @@ typedef struct State {
 #endif
 } State;
 
+// Rows LANES * r to LANES * r + LANES - 1 of the tile become lanes; past the last row that one
+// comes again.
+static inline void take_queries(const Params *p, const Tile *t, __global const Storage *q,
+                                State *state, int r) {
+    const float factor = query_factor(p);
+    uint first[LANES];
+    for (int i = 0; i < LANES; i++) {
+        const uint row = row_position(p, t, min(LANES * r + i, t->rows - 1));
+        first[i] = p->base_q + t->batch * p->q_batch + t->head * p->q_head + row * p->q_row;
+        fetch_row(q, first[i], p->head_size);
+#if OPTIONS & OPTION_SCHEDULE
+        ((int *)state->rows)[LANES * r + i] = (int)row;
+#endif
+    }
+    uint d = 0;
+    for (; d + LANES <= p->head_size; d += LANES) {
+        float16 block[LANES];
+        _Pragma("unroll") for (int i = 0; i < LANES; i++) block[i] = load16(q, first[i] + d);
+        transpose_block(block);
+        _Pragma("unroll") for (int i = 0; i < LANES; i++)
+            state->queries[d + i][r] = block[i] * factor;
+    }
+    for (; d < p->head_size; d++)
+        for (int i = 0; i < LANES; i++)
+            ((float *)&state->queries[d][r])[i] = load(q, first[i] + d) * factor;
+}
+
 static inline void begin_rows(const Params *p, const Tile *t, __global const Storage *q,
                               State *state) {
-    const float factor = query_factor(p);
-    for (uint d = 0; d < p->head_size; d++) {
-        float *lanes = (float *)state->queries[d];
-        for (int r = 0; r < TILE_ROWS; r++) lanes[r] = 0.0f;
-    }
-    for (int r = 0; r < t->rows; r++) {
-        const uint row = row_position(p, t, r);
-        const uint e = p->base_q + t->batch * p->q_batch + t->head * p->q_head + row * p->q_row;
-#if OPTIONS & OPTION_SCHEDULE
-        ((int *)state->rows)[r] = (int)row;
-#endif
-        for (uint d = 0; d < p->head_size; d++)
-            ((float *)state->queries[d])[r] = load(q, e + d) * factor;
-    }
+    _Pragma("nounroll") for (int r = 0; r < ROW_VECTORS; r++) take_queries(p, t, q, state, r);
     for (uint d = 0; d < p->value_size + COLUMN_BLOCK; d++)
         EACH_ROW_VECTOR state->sums[d][r] = 0.0f;
 
@@ -109,24 +124,85 @@ static inline void begin_rows(const Params *p, const Tile *t, __global const Sto
     }
 }
 
+// Seeds of rows LANES * r .. of the tile.
+static inline void take_seeds(const Params *p, const Tile *t, __global const uint *heads,
+                              State *state, int r) {
+    __global const float *seeds[LANES];
+    for (int i = 0; i < LANES; i++) {
+        const uint row = seed_row(p, t, row_position(p, t, min(LANES * r + i, t->rows - 1)));
+        seeds[i] = seed_value(p, heads, row);
+        fetch_bytes((uintptr_t)seeds[i], p->value_size * (uint)sizeof(float));
+        ((float *)&state->maximum[r])[i] = seed_score(p, heads, row);
+    }
+    state->normaliser[r] = is_negative_infinity(state->maximum[r]) ? (Reals)(0.0f) : (Reals)(1.0f);
+    uint d = 0;
+    for (; d + LANES <= p->value_size; d += LANES) {
+        float16 block[LANES];
+        _Pragma("unroll") for (int i = 0; i < LANES; i++) block[i] = load16_float(seeds[i], d);
+        transpose_block(block);
+        _Pragma("unroll") for (int i = 0; i < LANES; i++) state->sums[d + i][r] = block[i];
+    }
+    for (; d < p->value_size; d++)
+        for (int i = 0; i < LANES; i++) ((float *)&state->sums[d][r])[i] = seeds[i][d];
+}
+
 #if PACKS
-static inline void pack_rows(const State *state, float *to, __global const Storage *from, uint base,
-                              uint stride, int first, int rows, uint size) {
+// Returns bits of absolute values that are at least as large as any element's.
+static inline Ints pack_rows(const State *state, float *to, __global const Storage *from,
+                              uint base, uint stride, int first, int rows, uint size) {
+    Ints largest = 0;
     for (int j = 0; j < rows; j++, to += size) {
         const uint e = KEY_ROW(base, stride, first + j);
         uint d = 0;
-        for (; d + 16 <= size; d += 16) vstore16(load16(from, e + d), 0, to + d);
-        for (; d < size; d++) to[d] = load(from, e + d);
+        _Pragma("unroll 4") for (; d + LANES <= size; d += LANES) {
+            const Reals x = load16(from, e + d);
+            store_lanes(to + d, x);
+            largest = max(largest, as_ints(x) & 0x7fffffff);
+        }
+        for (; d < size; d++) {
+            to[d] = load(from, e + d);
+            largest = max(largest, as_int(to[d]) & 0x7fffffff);
+        }
     }
+    return largest;
 }
 #endif
 
-static inline void compute_scores(const Params *p, State *state, __global const Storage *k,
-                                  uint base, int keys) {
+// Where the rows of a tile's keys are.
+typedef struct KeyRows {
+    __global const Storage *k, *v;
+    uint k_base, v_base;
+    bool far; // they do not follow each other
+} KeyRows;
+
+// Rows that do not follow each other are fetched ahead: values of the keys at hand, and the keys
+// FETCH_AHEAD further on.
+#define FETCH_AHEAD (2 * KEY_BLOCK)
+static inline void fetch_keys(const Params *p, const State *state, const KeyRows *from, int j,
+                              int keys, int num) {
+#if OPTIONS & OPTION_SCHEDULE
+    if (!from->far) return;
+    for (int x = j; x < min(j + num, keys); x++)
+        fetch_row(from->k, KEY_ROW(from->k_base, p->k_row, x), p->head_size);
+#endif
+}
+static inline void fetch_values(const Params *p, const State *state, const KeyRows *from, int j,
+                              int keys, int num) {
+#if OPTIONS & OPTION_SCHEDULE
+    if (!from->far) return;
+    for (int x = j; x < min(j + num, keys); x++)
+        fetch_row(from->v, KEY_ROW(from->v_base, p->v_row, x), p->value_size);
+#endif
+}
+
+static inline void compute_scores(const Params *p, State *state, const KeyRows *from, int keys) {
+    fetch_keys(p, state, from, 0, keys, FETCH_AHEAD);
     for (int j = 0; j < keys; j += KEY_BLOCK) {
         const int last = min(keys - j, KEY_BLOCK) - 1;
+        fetch_keys(p, state, from, j + FETCH_AHEAD, keys, KEY_BLOCK);
+        fetch_values(p, state, from, j, keys, KEY_BLOCK);
 #if PACKS
-        pack_rows(state, state->keys, k, base, p->k_row, j, last + 1, p->head_size);
+        pack_rows(state, state->keys, from->k, from->k_base, p->k_row, j, last + 1, p->head_size);
 #endif
         Reals s[KEY_BLOCK][ROW_VECTORS];
         Rows row[KEY_BLOCK];
@@ -134,7 +210,7 @@ static inline void compute_scores(const Params *p, State *state, __global const 
 #if PACKS
             row[x] = state->keys + (uint)min(x, last) * p->head_size;
 #else
-            row[x] = k + KEY_ROW(base, p->k_row, j + min(x, last));
+            row[x] = from->k + KEY_ROW(from->k_base, p->k_row, j + min(x, last));
 #endif
             EACH_ROW_VECTOR s[x][r] = 0.0f;
         }
@@ -220,7 +296,7 @@ static inline bool modify_scores(const Params *p, const Tile *t, const Run *run,
             if (has_modifiers()) s = modify_score(p, t, s, lane_rows(t, state, r), key, b);
             if (has(OPTION_CLUSTERS) && key == t->valid_keys - 1) s += t->tail;
 #endif
-            if (has(OPTION_WINDOW | OPTION_SCHEDULE) && cut)
+            if (has(OPTION_WINDOW | OPTION_LENGTHS) && cut)
                 s = visible(p, t, lane_rows(t, state, r), key) ? s : (Reals)(-INFINITY);
 #if OPTIONS & OPTION_SCHEDULE
             if (run->mask < ATTEND_EVALUATE)
@@ -285,23 +361,52 @@ add_values(const Params *p, State *state, Rows v, uint base, int keys, bool sele
     }
 }
 
+// Columns [d, d + count), at most LANES, of rows LANES * r .. of the tile, whose results begin at
+// `first`; rows with `valid` 0 get 0.
+static inline void put_results(State *state, __global Output *out, int r, int rows, uint d,
+                               uint count, const uint first[LANES], const int valid[LANES]) {
+    float16 block[LANES];
+    _Pragma("unroll") for (int i = 0; i < LANES; i++)
+        block[i] = state->sums[d + min((uint)i, count - 1u)][r] * state->rescale[r];
+    transpose_block(block);
+    float16 results[LANES];
+    _Pragma("unroll") for (int i = 0; i < LANES; i++)
+        results[i] = valid[i] ? block[i] : (float16)(0.0f);
+    for (int i = 0; i < rows; i++) {
+        if (count == LANES) {
+            store_output_lanes(out, first[i] + d, results[i]);
+        } else {
+            _Pragma("nounroll") for (uint c = 0; c < count; c++)
+                store_output(out, first[i] + d + c, ((const float *)&results[i])[c]);
+        }
+    }
+}
+
+static inline void end_row_vector(const Params *p, const Tile *t, __global Output *out,
+                                  __global float *lse, State *state, int r) {
+    const int rows = min(t->rows - LANES * r, LANES);
+    const Reals total = state->normaliser[r];
+    const Reals log_sum =
+        total == 0.0f ? (Reals)(-INFINITY) : state->maximum[r] * LN_2 + log(total);
+    state->rescale[r] = total == 0.0f ? (Reals)(0.0f) : 1.0f / total;
+    uint first[LANES];
+    int valid[LANES];
+    for (int i = 0; i < rows; i++) {
+        const uint position = row_position(p, t, LANES * r + i);
+        const uint to = out_row(p, t, LANES * r + i, position);
+        first[i] = out_offset(p, t, to);
+        valid[i] = is_valid_row(p, t, position);
+        if (has(OPTION_LSE))
+            lse[lse_offset(p, t, to)] = valid[i] ? ((const float *)&log_sum)[i] : -INFINITY;
+    }
+    for (uint d = 0; d < p->value_size; d += LANES)
+        put_results(state, out, r, rows, d, min(p->value_size - d, (uint)LANES), first, valid);
+}
+
 static inline void end_rows(const Params *p, const Tile *t, __global Output *out,
                             __global float *lse, State *state) {
-    const float *maximum = (const float *)state->maximum;
-    const float *normaliser = (const float *)state->normaliser;
-    for (int r = 0; r < t->rows; r++) {
-        const uint position = row_position(p, t, r);
-        const bool valid = is_valid_row(p, t, position);
-        const float total = normaliser[r];
-        const float factor = total == 0.0f ? 0.0f : 1.0f / total;
-        const uint to = out_row(p, t, r, position);
-        const uint e = out_offset(p, t, to);
-        for (uint d = 0; d < p->value_size; d++)
-            store_output(out, e + d, valid ? ((const float *)state->sums[d])[r] * factor : 0.0f);
-        if (has(OPTION_LSE))
-            lse[lse_offset(p, t, to)] =
-                valid && total != 0.0f ? maximum[r] * LN_2 + log(total) : -INFINITY;
-    }
+    _Pragma("nounroll") for (int r = 0; LANES * r < t->rows; r++)
+        end_row_vector(p, t, out, lse, state, r);
 }
 
 #ifdef TOPK
@@ -343,27 +448,31 @@ static inline void drop_scores(State *state, int keys) {
 }
 #endif
 
-static inline void walk_run(const Params *p, const Tile *t, const Run *run,
-                            __global const Storage *k, uint k_base,
-                              __global const Storage *v, uint v_base, __global const Bias *bias,
-                              State *state) {
+static inline void walk_run(const Params *p, const Tile *t, const Run *run, const KeyRows *rows,
+                            __global const Bias *bias, State *state) {
+    KeyRows from = *rows;
+    from.far = has(OPTION_SCHEDULE) && run->stride != 1u;
     for (int j = run->first; j < run->end; j += TILE_KEYS) {
         const int keys = min(run->end - j, TILE_KEYS);
         const bool cut = j < run->full_first || j + keys > run->full_end;
 #if OPTIONS & OPTION_SCHEDULE
         for (int x = 0; x < keys; x++) state->positions[x] = key_position(p, t, run, j + x);
-        const uint k_first = k_base, v_first = v_base;
 #else
-        const uint k_first = k_base + ((uint)j - p->key_begin) * p->k_row;
-        const uint v_first = v_base + ((uint)j - p->key_begin) * p->v_row;
+        from.k_base = rows->k_base + ((uint)j - p->key_begin) * p->k_row;
+        from.v_base = rows->v_base + ((uint)j - p->key_begin) * p->v_row;
 #endif
+        compute_scores(p, state, &from, keys);
 #if PACKS
-        if (!counts_scores(p)) pack_rows(state, state->values, v, v_first, p->v_row, 0, keys, p->value_size);
+        Ints largest = 0;
+        if (!counts_scores(p))
+            largest = pack_rows(state, state->values, from.v, from.v_base, p->v_row, 0, keys,
+                                p->value_size);
+        const bool finite = !any(largest >= 0x7f800000);
         const Rows values = state->values;
 #else
-        const Rows values = v;
+        const bool finite = false; // not known
+        const Rows values = from.v;
 #endif
-        compute_scores(p, state, k, k_first, keys);
 #if OPTIONS & OPTIONS_ADDEND
         load_addends(p, t, bias, state, j, keys);
 #endif
@@ -378,10 +487,10 @@ static inline void walk_run(const Params *p, const Tile *t, const Run *run,
         removed = true;
 #endif
         compute_weights(state, keys);
-        if (removed) {
-            add_values(p, state, values, v_first, keys, true);
+        if (removed && !finite) {
+            add_values(p, state, values, from.v_base, keys, true);
         } else {
-            add_values(p, state, values, v_first, keys, false);
+            add_values(p, state, values, from.v_base, keys, false);
         }
     }
 }
@@ -392,20 +501,23 @@ attend(__global const Storage *q, __global const Storage *k, __global const Stor
        __global float *lse, __global const uint *schedule, const Params params, uint first_group) {
     const Params *p = &params;
     const Tile t = tile_of_group(p, heads, schedule, group_index(first_group), TILE_ROWS);
-    const uint k_base = p->base_k + t.batch * p->k_batch + t.kv_head * p->k_head;
-    const uint v_base = p->base_v + t.batch * p->v_batch + t.kv_head * p->v_head;
+    if (t.rows == 0) return; // classes have as many tiles as the one that has most
+    const KeyRows rows = {k, v, p->base_k + t.batch * p->k_batch + t.kv_head * p->k_head,
+                          p->base_v + t.batch * p->v_batch + t.kv_head * p->v_head, false};
     State state;
 #ifdef TOPK
-    if (t.rows == 0 || (counts_scores(p) && !any_undecided(p, &t, heads))) return;
+    if (counts_scores(p) && !any_undecided(p, &t, heads)) return;
     start_counts(p, &t, heads, &state);
 #endif
     begin_rows(p, &t, q, &state);
+    _Pragma("nounroll") for (int r = 0; takes_seed(&t) && r < ROW_VECTORS; r++)
+        take_seeds(p, &t, heads, &state, r);
 
     uint entry = has(OPTION_SCHEDULE) ? t.first_entry : 0u;
     const uint end_entry = has(OPTION_SCHEDULE) ? t.end_entry : 1u;
     for (; entry < end_entry; entry++) {
         const Run run = has(OPTION_SCHEDULE) ? run_of_entry(p, &t, entry) : whole_run(p, &t);
-        walk_run(p, &t, &run, k, k_base, v, v_base, bias, &state);
+        walk_run(p, &t, &run, &rows, bias, &state);
     }
 #ifdef TOPK
     if (counts_scores(p)) {

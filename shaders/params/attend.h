@@ -10,7 +10,8 @@
 //               EXPRESSION defined take no bias: here are the words of their expressions, bound at
 //               their beginning. With OPTION_LABELS: float32 scores of labels, one row a query row
 //   heads       what kernel `heads` wrote: 4 words a (batch, head): valid keys, valid queries,
-//               ALiBi slope (with OPTION_CLUSTERS: log2 weight of the last valid key), sink
+//               ALiBi slope (with OPTION_CLUSTERS: log2 weight of the last valid key), sink; with
+//               OPTION_SEED seeds too
 //   lse         float32, one value a row
 //               Variants with TOPK defined read 2 words a row besides, from topk_at words behind the
 //               first record on: what kernel `threshold` wrote. While they count (topk_counts), `out`
@@ -43,6 +44,8 @@
 //   batch_begin, head_begin   the step's first batch entry and head of the call
 //   mask_at, score_at         programs in the words of expressions (lib/expression_run.h), and their
 //   mask_words, score_words   lengths; 0: none
+//   seed_at, seed_lse_at      where seeds lie in `heads`, in words from base_heads on: out of a (batch,
+//                             head, position) of the step, packed, and lse likewise
 //   num_labels       scores of labels a row (bias_batch, bias_head, bias_row apart); labels that devices
 //                    cannot validate are clamped to them
 //   label_reach      K: without OPTION_EDGES the label of key j for row i is min(j - i, K), or where
@@ -79,7 +82,8 @@
     X(uint, mask_at) X(uint, mask_words) X(uint, score_at) X(uint, score_words)                                       \
     X(uint, num_labels) X(uint, label_reach) X(uint, label_between) X(uint, segment_of_key)                           \
     X(uint, edge_batch) X(uint, edge_row) X(uint, edge_columns) X(int, edge_shift) X(uint, edge_local)                \
-    X(uint, topk_counts) X(uint, topk_shift) X(uint, topk_above) X(uint, topk_at) X(uint, topk_rows)
+    X(uint, topk_counts) X(uint, topk_shift) X(uint, topk_above) X(uint, topk_at) X(uint, topk_rows)  \
+    X(uint, seed_at) X(uint, seed_lse_at)
 
 // Specialisation constants: X(id, name), all uint.
 #define ATTEND_SPECIALISATION(X) X(0, OPTIONS)
@@ -101,6 +105,7 @@
 #define OPTION_EDGES 16384u     // the label of each pair from `schedule`; below 0: the key is invisible
 #define OPTION_SEGMENTS 32768u  // what belongs together from `schedule`
 #define OPTION_HARD 65536u      // with segments: no key is visible but those that belong to the row
+#define OPTION_SEED 131072u // rows begin with their results over other keys, float32, and end with those over all
 
 // Options by which a score has an addend of its pair's own, and those by which one may be -inf.
 #define OPTIONS_ADDEND (OPTION_BIAS | OPTION_LABELS | OPTION_EDGES | OPTION_HARD)

@@ -157,6 +157,7 @@ static int bench_device(cli_bench *bench, const char *name) {
         tool_progress("first results", 0, bench->num_lengths + 1);
         bench_measure_start(&bench->params, name, limits, bench->cache_dir, &start);
     }
+    const uint32_t first = bench->num_rows;
     for (uint32_t i = 0; i < bench->num_lengths; i++) {
         bench_row *row = add_row(bench);
         set_length(bench, i);
@@ -173,6 +174,9 @@ static int bench_device(cli_bench *bench, const char *name) {
         }
         bench_print_row(row);
         fflush(stdout);
+    }
+    if (!code) {
+        bench_print_growth((const bench_row *const *)bench->rows + first, bench->num_rows - first);
     }
     bench->tool->quiet = false;
     ikat_device_destroy(&device);

@@ -56,6 +56,7 @@ typedef struct bench_row {
     double gbps;
     double flops;
     double visible_pairs;
+    double computed_pairs; // 0: not known
     uint64_t workspace_bytes;
     uint32_t num_slices;
     double create;
@@ -100,6 +101,9 @@ void bench_measure_start(const bench_params *params, const char *device, const c
 // Reports. Both writers return an exit code.
 void bench_print_device(const bench_row *row);
 void bench_print_row(const bench_row *row);
+// How least times grow with the length: x of N^x, fitted by least squares over rows of one mechanism
+// and device. Prints nothing of fewer than three that ran.
+void bench_print_growth(const bench_row *const *rows, uint32_t num);
 int bench_write_json(const char *path, const bench_row *const *rows, uint32_t num);
 int bench_write_csv(const char *path, const bench_row *const *rows, uint32_t num);
 

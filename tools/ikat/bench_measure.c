@@ -158,6 +158,7 @@ static void describe_plan(const cli_job *job, bench_row *row) {
     harness_list_kernels(job->plan, row->kernels, sizeof(row->kernels));
     row->flops = info.flops;
     row->visible_pairs = info.visible_pairs;
+    row->computed_pairs = info.computed_pairs;
     row->workspace_bytes = info.workspace_bytes;
     row->num_slices = info.num_slices;
     row->create = 1e-6 * (double)info.create_time_ns;

@@ -6,6 +6,7 @@
 
 #include <cjson/cJSON.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -52,8 +53,33 @@ void bench_print_row(const bench_row *row) {
     if (row->kernels[0]) {
         printf("           %s%s%s\n", row->kernels, row->settings[0] ? "; " : "", row->settings);
     }
+    if (row->computed_pairs > 0) {
+        printf("           %.4g visible of %.4g computed pairs (%.1f %%)\n", row->visible_pairs,
+               row->computed_pairs, 100 * row->visible_pairs / row->computed_pairs);
+    }
     if (row->error[0]) {
         printf("           %s\n", row->error);
+    }
+}
+
+void bench_print_growth(const bench_row *const *rows, uint32_t num) {
+    double sums[4] = {
+        0}; // of x, y, x * x and x * y, x being the length's logarithm and y the time's
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < num; i++) {
+        if (rows[i]->num_samples && rows[i]->minimum > 0) {
+            const double x = log((double)rows[i]->sizes.keys), y = log(rows[i]->minimum);
+            const double terms[4] = {x, y, x * x, x * y};
+            for (int k = 0; k < 4; k++) {
+                sums[k] += terms[k];
+            }
+            count++;
+        }
+    }
+    const double spread = count * sums[2] - sums[0] * sums[0];
+    if (count >= 3 && spread > 1e-9) {
+        printf("           least times grow as N^%.2f\n",
+               (count * sums[3] - sums[0] * sums[1]) / spread);
     }
 }
 
@@ -115,6 +141,7 @@ static cJSON *row_to_json(const bench_row *row) {
     add_number(json, "gbps", row->gbps);
     add_number(json, "flops", row->flops);
     add_number(json, "visible_pairs", row->visible_pairs);
+    add_number(json, "computed_pairs", row->computed_pairs);
     add_number(json, "workspace_bytes", (double)row->workspace_bytes);
     add_number(json, "num_slices", row->num_slices);
     if (row->correct == BENCH_UNCHECKED) {

@@ -254,6 +254,27 @@ float key_weight(Tile t, int j) {
     return has(OPTION_CLUSTERS) && j == t.valid_keys - 1 ? t.tail : 0.0;
 }
 
+// What rows begin with: their results over keys that other steps walked, as if one key stood for those.
+// Only the first split takes them.
+bool takes_seed(Tile t) { return has(OPTION_SEED) && t.split == 0u; }
+uint seed_row(Tile t, uint position) {
+    return (t.batch * p.num_heads + t.head) * p.num_queries + position;
+}
+
+// That key's score in units of log 2 (-INFINITY: there is none) and its weight, not finite if lse is not.
+float seed_score(uint row, out float weight) {
+    float x = uintBitsToFloat(heads[p.base_heads + p.seed_lse_at + row]);
+    weight = is_negative_infinity(x) ? 0.0 : is_finite(x) ? 1.0 : NOT_A_NUMBER;
+    return weight == 1.0 ? x * LOG2_E : -INFINITY;
+}
+
+// Columns d .. d + 3 of its value; past the last that one comes again.
+vec4 seed_value(uint row, uint d) {
+    uint at = p.base_heads + p.seed_at + row * p.value_size;
+    uvec4 i = at + min(d + uvec4(0u, 1u, 2u, 3u), uvec4(p.value_size - 1u));
+    return uintBitsToFloat(uvec4(heads[i.x], heads[i.y], heads[i.z], heads[i.w]));
+}
+
 // The end of a row: `sum` of weights relative to row maximum `m` (units of log 2). Returns lse and
 // gives the factor that turns the accumulated values into the output: 0 for a row without a visible
 // key. A sink is one more summand.

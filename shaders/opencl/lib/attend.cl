@@ -269,6 +269,23 @@ static inline bool takes_sink(const Params *p, const Tile *t) {
     return has(OPTION_SINK) && p->with_sink != 0u && t->split == 0u;
 }
 
+// What rows begin with: their results over keys that other steps walked, as if one key stood for
+// those. Only the first split takes them.
+static inline bool takes_seed(const Tile *t) { return has(OPTION_SEED) && t->split == 0u; }
+static inline uint seed_row(const Params *p, const Tile *t, uint position) {
+    return (t->batch * p->num_heads + t->head) * p->num_queries + position;
+}
+
+// That key's score in units of log 2, -INFINITY: there is none.
+static inline float seed_score(const Params *p, __global const uint *heads, uint row) {
+    return as_float(heads[p->base_heads + p->seed_lse_at + row]) * LOG2_E;
+}
+
+static inline __global const float *seed_value(const Params *p, __global const uint *heads,
+                                               uint row) {
+    return (__global const float *)heads + p->base_heads + p->seed_at + row * p->value_size;
+}
+
 static inline uint out_offset(const Params *p, const Tile *t, uint row) {
     return p->base_out + t->split * p->out_split + t->batch * p->out_batch + t->head * p->out_head +
            row * p->out_row;

@@ -18,9 +18,11 @@ typedef float Storage;
 #if (OPTIONS & OPTION_HALF) && !(OPTIONS & OPTION_OUT_FLOAT)
 typedef half Output;
 #define store_output store_half
+#define store_output_lanes store_half_lanes
 #else
 typedef float Output;
 #define store_output store_float
+#define store_output_lanes store_float_lanes
 #endif
 
 #if OPTIONS & OPTION_BIAS_HALF
@@ -32,10 +34,37 @@ typedef float Bias;
 #endif
 
 #if LANES == 16
+#if defined(__has_builtin)
+#if __has_builtin(__builtin_nontemporal_store)
+#define CAN_STREAM 1
+#endif
+#endif
+// 16 words at any address in one access: vload16 and vstore16 come in four pieces on devices of type
+// CPU.
+typedef struct __attribute__((packed, aligned(4))) Lanes {
+    float16 x;
+} Lanes;
+static inline float16 load_lanes(const float *from) { return ((const Lanes *)from)->x; }
+static inline void store_lanes(float *to, float16 x) { ((Lanes *)to)->x = x; }
+static inline void store_float_lanes(__global float *x, uint e, float16 value) {
+#ifdef CAN_STREAM
+    if (((uintptr_t)(x + e) & 63u) == 0u) {
+        __builtin_nontemporal_store(value, (__global float16 *)(x + e));
+        return;
+    }
+#endif
+    ((__global Lanes *)(x + e))->x = value;
+}
+static inline void store_half_lanes(__global half *x, uint e, float16 value) {
+    _Pragma("nounroll") for (uint i = 0; i < 16; i++) store_half(x, e + i, ((const float *)&value)[i]);
+}
+
 // 16 elements from any address. The halves are widened here because the builtin takes them one by
 // one on devices of type CPU. Shifted into place a half is a float too small by 2^112, subnormal or
 // not; what then lies beyond the largest half, 65504, was infinity or NaN.
-static inline float16 load16_float(__global const float *x, uint e) { return vload16(0, x + e); }
+static inline float16 load16_float(__global const float *x, uint e) {
+    return ((__global const Lanes *)(x + e))->x;
+}
 static inline float16 load16_half(__global const half *x, uint e) {
     int16 bits = (convert_int16(vload16(0, (__global const short *)x + e)) << 13) & (int)0x8fffe000;
     float16 value = as_float16(bits) * 0x1p112f;
