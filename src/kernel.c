@@ -2,7 +2,9 @@
 
 #include "../shaders/params/attend.h"
 #include "../shaders/params/coarsen.h"
+#include "../shaders/params/collect.h"
 #include "../shaders/params/copy.h"
+#include "../shaders/params/gemm.h"
 #include "../shaders/params/heads.h"
 #include "../shaders/params/merge.h"
 #include "../shaders/params/pack.h"
@@ -26,9 +28,19 @@ static const ikati_variant coarsen_variants[] = {
 #include "../shaders/variants/coarsen.inc"
 };
 #undef KERNEL_NAME
+#define KERNEL_NAME "collect"
+static const ikati_variant collect_variants[] = {
+#include "../shaders/variants/collect.inc"
+};
+#undef KERNEL_NAME
 #define KERNEL_NAME "copy"
 static const ikati_variant copy_variants[] = {
 #include "../shaders/variants/copy.inc"
+};
+#undef KERNEL_NAME
+#define KERNEL_NAME "gemm"
+static const ikati_variant gemm_variants[] = {
+#include "../shaders/variants/gemm.inc"
 };
 #undef KERNEL_NAME
 #define KERNEL_NAME "heads"
@@ -79,7 +91,9 @@ static const ikati_variant spread_variants[] = {
 
 DEFINE_KERNEL(attend, ATTEND)
 DEFINE_KERNEL(coarsen, COARSEN)
+DEFINE_KERNEL(collect, COLLECT)
 DEFINE_KERNEL(copy, COPY)
+DEFINE_KERNEL(gemm, GEMM)
 DEFINE_KERNEL(heads, HEADS)
 DEFINE_KERNEL(merge, MERGE)
 DEFINE_KERNEL(pack, PACK)

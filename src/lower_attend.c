@@ -175,17 +175,6 @@ static ikati_pick describe_call(const ikati_attend_builder *b) {
     return pick;
 }
 
-// Workgroups that keep a device busy. Depends on the device alone, never on the slice budget, so
-// that results do not.
-uint64_t ikati_attend_busy_groups(const ikati_attend_builder *b) {
-    const ikat_device_info *info = ikati_lowering_device(b->lowering);
-    uint64_t units = info->num_compute_units;
-    if (info->type == IKAT_DEVICE_CPU) {
-        return 8 * (units ? units : 4);
-    }
-    return 4 * (units ? units : 64);
-}
-
 // Keys that one workgroup may visit. llvmpipe (lavapipe, rusticl) ends all loops of an invocation,
 // silently, after 65535 rounds in total; so on devices of type CPU rounds are counted.
 static uint64_t max_keys_per_group(const ikati_attend_builder *b) {
@@ -224,7 +213,7 @@ static uint32_t choose_splits(const ikati_attend_builder *b) {
     uint64_t groups = tiles * b->num_batches * b->num_heads;
     uint64_t keys = ikati_attend_keys_of_group(b, b->num_keys);
     uint64_t needed = keys > b->max_keys ? ikati_divide_up(b->num_keys, b->max_keys) : 1;
-    uint64_t busy = ikati_attend_busy_groups(b);
+    uint64_t busy = ikati_lowering_busy_groups(b->lowering);
     if (groups == 0 || keys < b->num_keys / 2) {
         return (uint32_t)needed; // a narrow window: most splits would be empty
     }

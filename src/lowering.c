@@ -14,6 +14,15 @@ uint32_t ikati_lowering_store_bytes(const ikati_lowering *lowering) {
     return lowering->device->backend->store_bytes;
 }
 
+uint64_t ikati_lowering_busy_groups(const ikati_lowering *lowering) {
+    const ikat_device_info *info = ikati_lowering_device(lowering);
+    uint64_t units = info->num_compute_units;
+    if (info->type == IKAT_DEVICE_CPU) {
+        return 8 * (units ? units : 4);
+    }
+    return 4 * (units ? units : 64);
+}
+
 uint32_t ikati_lowering_scratch(ikati_lowering *lowering, uint64_t size_bytes) {
     ikati_scratch *grown = ikati_resize(lowering->host, lowering->scratch,
                                         lowering->num_scratch + 1u, sizeof(*lowering->scratch));

@@ -71,6 +71,8 @@ options_of() { # kernel needs
         attend:*) echo "0 1 506 511 1344" ;;
         heads:*) echo "0 127 129" ;;
         merge:* | spread:* | coarsen:*) echo "0 3" ;;
+        gemm:*) echo "0 228 255" ;;
+        collect:*) echo "0 156" ;;
         *) echo 0 ;;
     esac
 }

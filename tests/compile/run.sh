@@ -58,6 +58,10 @@ options_of() {
         heads:*) echo 0 0x7f 0x81 ;;
         merge:* | spread:*) echo 2 3 ;;
         coarsen:*) echo 0 3 ;;
+        gemm:*NEED_HALF*) echo 3 0xff ;;
+        gemm:*NEED_FLOAT*) echo 0 0xe4 ;;
+        gemm:*) echo 0 0xe4 0xff ;;
+        collect:*) echo 0 0x9c ;;
         *) echo 0 ;;
     esac
 }
