@@ -83,7 +83,8 @@ static uint32_t attend_options(const ikati_attend_builder *b, bool in_parts) {
     options |= a->lengths.kind || a->query_lengths.kind ? OPTION_LENGTHS : 0;
     options |= a->window_left >= 0 || a->window_right >= 0 ? OPTION_WINDOW : 0;
     options |= a->lse.kind || in_parts ? OPTION_LSE : 0;
-    options |= in_parts || b->needs_pack ? OPTION_OUT_FLOAT : 0;
+    const bool widens = b->dtype == IKAT_FLOAT16 && a->out.tensor->dtype == IKAT_FLOAT32;
+    options |= in_parts || b->needs_pack || widens ? OPTION_OUT_FLOAT : 0;
     options |= a->pattern ? OPTION_SCHEDULE : 0;
     options |= a->cluster_shift ? OPTION_CLUSTERS : 0;
     options |= a->expressions && a->expressions->score_words ? OPTION_SCORE_EXPRESSION : 0;

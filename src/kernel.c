@@ -6,8 +6,11 @@
 #include "../shaders/params/copy.h"
 #include "../shaders/params/gemm.h"
 #include "../shaders/params/heads.h"
+#include "../shaders/params/mean.h"
 #include "../shaders/params/merge.h"
+#include "../shaders/params/norm.h"
 #include "../shaders/params/pack.h"
+#include "../shaders/params/ring.h"
 #include "../shaders/params/spread.h"
 
 #define VARIANT(variant_language, variant_name, variant_source, variant_defines, ...) \
@@ -48,14 +51,29 @@ static const ikati_variant heads_variants[] = {
 #include "../shaders/variants/heads.inc"
 };
 #undef KERNEL_NAME
+#define KERNEL_NAME "mean"
+static const ikati_variant mean_variants[] = {
+#include "../shaders/variants/mean.inc"
+};
+#undef KERNEL_NAME
 #define KERNEL_NAME "merge"
 static const ikati_variant merge_variants[] = {
 #include "../shaders/variants/merge.inc"
 };
 #undef KERNEL_NAME
+#define KERNEL_NAME "norm"
+static const ikati_variant norm_variants[] = {
+#include "../shaders/variants/norm.inc"
+};
+#undef KERNEL_NAME
 #define KERNEL_NAME "pack"
 static const ikati_variant pack_variants[] = {
 #include "../shaders/variants/pack.inc"
+};
+#undef KERNEL_NAME
+#define KERNEL_NAME "ring"
+static const ikati_variant ring_variants[] = {
+#include "../shaders/variants/ring.inc"
 };
 #undef KERNEL_NAME
 #define KERNEL_NAME "spread"
@@ -95,8 +113,11 @@ DEFINE_KERNEL(collect, COLLECT)
 DEFINE_KERNEL(copy, COPY)
 DEFINE_KERNEL(gemm, GEMM)
 DEFINE_KERNEL(heads, HEADS)
+DEFINE_KERNEL(mean, MEAN)
 DEFINE_KERNEL(merge, MERGE)
+DEFINE_KERNEL(norm, NORM)
 DEFINE_KERNEL(pack, PACK)
+DEFINE_KERNEL(ring, RING)
 DEFINE_KERNEL(spread, SPREAD)
 
 const ikati_kernel *ikati_kernel_get(ikati_kernel_id id) {

@@ -224,6 +224,12 @@ static uint32_t choose_splits(const ikati_attend_builder *b) {
     return (uint32_t)wanted;
 }
 
+// Whether results are halves whose rows share 32-bit words.
+static bool needs_pack(const ikati_lowering *lowering, const ikati_view *out) {
+    return out->tensor->dtype == IKAT_FLOAT16 && ikati_lowering_store_bytes(lowering) > 2 &&
+           !ikati_view_is_multiple(out, (uint64_t)out->tensor->shape[3], 2);
+}
+
 ikat_status ikati_attend_begin(ikati_lowering *lowering, const ikati_attention *attention,
                                uint32_t num_rows, uint32_t offers, ikati_attend_builder *b) {
     const int64_t *q = attention->q.tensor->shape, *k = attention->k.tensor->shape;
@@ -246,8 +252,7 @@ ikat_status ikati_attend_begin(ikati_lowering *lowering, const ikati_attention *
     }
     b->needs_table = attention->lengths.kind || attention->query_lengths.kind || attention->alibi ||
                      attention->sinks.kind || attention->cluster_shift;
-    b->needs_pack = b->dtype == IKAT_FLOAT16 && ikati_lowering_store_bytes(lowering) > 2 &&
-                    !ikati_view_is_multiple(&attention->out, b->value_size, 2);
+    b->needs_pack = needs_pack(lowering, &attention->out);
     ikati_pick pick = describe_call(b);
     pick.num_rows = num_rows;
     pick.offers |= offers | (attention->expressions ? IKATI_NEED_EXPRESSION : 0);
@@ -290,4 +295,31 @@ ikat_status ikati_lower_attention(ikati_lowering *lowering, const ikati_attentio
     b.num_splits = choose_splits(&b);
     ikati_attend_cut(&b);
     return add_blocks(&b);
+}
+
+ikat_status ikati_lower_merge(ikati_lowering *lowering, const ikati_attention *attention,
+                              uint32_t out_scratch, uint32_t lse_scratch, uint32_t num_parts) {
+    const int64_t *out = attention->out.tensor->shape;
+    ikati_attend_builder b = {
+        .lowering = lowering,
+        .attention = attention,
+        .value_size = (uint32_t)out[3],
+        .dtype = attention->out.tensor->dtype,
+        .needs_pack = needs_pack(lowering, &attention->out),
+    };
+    const ikati_attend_block blk = {.batches = {0, (uint32_t)out[0]},
+                                    .heads = {0, (uint32_t)out[1]},
+                                    .queries = {0, (uint32_t)out[2]}};
+    const uint64_t elements = (uint64_t)(out[0] * out[1] * out[2] * out[3]);
+    uint32_t packed_scratch = UINT32_MAX;
+    if (b.needs_pack) {
+        packed_scratch = ikati_lowering_scratch(lowering, elements * sizeof(float));
+        if (packed_scratch == UINT32_MAX) {
+            return IKAT_NO_MEMORY;
+        }
+    }
+    const ikati_attend_targets direct = ikati_attend_direct(&b, &blk, packed_scratch);
+    ikat_status status =
+        ikati_attend_add_merge(&b, &blk, out_scratch, lse_scratch, num_parts, &direct, NULL);
+    return status || !b.needs_pack ? status : ikati_attend_add_pack(&b, &blk, packed_scratch);
 }

@@ -30,7 +30,8 @@ typedef struct ikati_attend_expressions {
     uint32_t mask_at, mask_words, score_at, score_words;
 } ikati_attend_expressions;
 
-// One attention over tensors in the layout of the spec, [B,H,N,D].
+// One attention over tensors in the layout of the spec, [B,H,N,D]. q, k and v have one type; out has it
+// too, or is float32.
 //
 // window_left, window_right  -1: open
 // softcap                    0: off
@@ -62,6 +63,12 @@ typedef struct ikati_attention {
 ikati_attention ikati_attention_of_call(const ikati_request *request);
 
 ikat_status ikati_lower_attention(ikati_lowering *lowering, const ikati_attention *attention);
+
+// Joins results over disjoint keys of the same rows by their lse into attention's out and lse; its other
+// members are not looked at. Parts are float32 scratch [part, batch, head, query, column], packed, their
+// lse likewise.
+ikat_status ikati_lower_merge(ikati_lowering *lowering, const ikati_attention *attention,
+                              uint32_t out_scratch, uint32_t lse_scratch, uint32_t num_parts);
 
 // How the results of several patterns become one.
 //
