@@ -78,12 +78,13 @@ void main() {
     uint to = p.base_y + batch * p.y_batch + row * p.y_row;
     bool valid = !has(NORM_LENGTHS) || int(p.row_begin + row) < lengths[p.base_lengths + batch];
     uint end = valid ? p.num_columns : 0u;
-    float sum = 0.0;
+    float first = valid ? load_x(from, false).x : 0.0, sum = 0.0; // the mean of equal columns is exact
     for (uint c = 2u * lane; c < end; c += 2u * LANES) {
-        vec2 pair = load_x(from + c, c + 1u < end);
-        sum += pair.x + pair.y;
+        bool two = c + 1u < end;
+        vec2 pair = load_x(from + c, two) - first;
+        sum += pair.x + (two ? pair.y : 0.0);
     }
-    float mean = add_lanes(sum) / float(p.num_columns);
+    float mean = first + add_lanes(sum) / float(p.num_columns);
     sum = 0.0;
     for (uint c = 2u * lane; c < end; c += 2u * LANES) {
         bool two = c + 1u < end;

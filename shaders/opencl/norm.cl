@@ -46,7 +46,7 @@ static inline float add_16(float16 x) {
     const float4 b = a.lo + a.hi;
     return (b.x + b.y) + (b.z + b.w);
 }
-// Sum of (f(x) - shift)^power over the row, power 1 or 2.
+// Sum of f(x) - shift over the row, or of its squares.
 static inline float add_row(__global const XElement *x, uint e, uint lane, uint count, float shift,
                             bool squares, __local float *sums) {
     float16 wide = 0.0f;
@@ -101,7 +101,8 @@ norm(__global const XElement *x, __global const Weight *gamma, __global const We
     const bool valid = !has(NORM_LENGTHS) || (int)(p->row_begin + row) < lengths[p->base_lengths + batch];
     const uint count = valid ? p->num_columns : 0u;
     const float columns = (float)p->num_columns;
-    const float mean = add_row(x, from, lane, count, 0.0f, false, sums) / columns;
+    const float first = valid ? load_x(x, from) : 0.0f; // the mean of equal columns is exact
+    const float mean = first + add_row(x, from, lane, count, first, false, sums) / columns;
     const float variance = add_row(x, from, lane, count, mean, true, sums) / columns;
     const float factor = 1.0f / sqrt(variance + p->eps);
     for (uint c = lane; c < p->num_columns; c += LANES_A_ROW) {

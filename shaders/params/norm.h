@@ -1,7 +1,7 @@
 // Kernel `norm`: layer normalisation of rows,
 //   y_c = gamma_c (f(x_c) - mean) / sqrt(var + eps) + beta_c,   mean and var those of f(x) over the row,
 // f the identity or ReLU. Rows that are not valid are not read, and written as 0. The sums are taken in two
-// passes: nothing cancels.
+// passes, the first of differences from the first column: nothing cancels.
 #define NORM_BINDINGS(X) X(x, READ) X(gamma, READ) X(beta, READ) X(lengths, READ) X(y, WRITE)
 
 //   x           float32, or float16 with NORM_X_HALF; innermost stride 1

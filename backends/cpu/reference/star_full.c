@@ -105,11 +105,14 @@ static void project_key(const state *s, const multihead *m, const double *x, int
 
 // LayerNorm(ReLU(y)), in place.
 static void normalise(const state *s, const multihead *m, double *y) {
-    double mean = 0, variance = 0;
+    double sum = 0, variance = 0;
     for (int64_t c = 0; c < s->channels; c++) {
         y[c] = y[c] < 0 ? 0 : y[c];
-        mean += y[c] / (double)s->channels;
+        sum +=
+            y[c] -
+            y[0]; // of equal elements exactly 0, for the variance is 0 then and eps alone divides
     }
+    const double mean = y[0] + sum / (double)s->channels;
     for (int64_t c = 0; c < s->channels; c++) {
         variance += (y[c] - mean) * (y[c] - mean) / (double)s->channels;
     }
