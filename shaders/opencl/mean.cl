@@ -1,5 +1,5 @@
-// mean: to_p,c = factor * sum of x_rc over the valid rows of part p / number of valid rows. An item, one a work-item, is
-// 4 neighbouring columns of one part. See params/mean.h.
+// mean: to_p,c = factor * sum of x_rc over the valid rows of part p / number of valid rows. An item, one a
+// work-item, is 4 neighbouring columns of one part. See params/mean.h.
 #define LANES 1
 #include "params/mean.h"
 #define KERNEL_PARAMS MEAN_PARAMS

@@ -73,6 +73,9 @@ options_of() { # kernel needs
         merge:* | spread:* | coarsen:*) echo "0 3" ;;
         gemm:*) echo "0 228 255" ;;
         collect:*) echo "0 156" ;;
+        mean:*) echo "0 3" ;;
+        norm:*) echo "0 127" ;;
+        ring:*) echo "0 28 31" ;;
         *) echo 0 ;;
     esac
 }

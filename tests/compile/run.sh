@@ -62,6 +62,9 @@ options_of() {
         gemm:*NEED_FLOAT*) echo 0 0xe4 ;;
         gemm:*) echo 0 0xe4 0xff ;;
         collect:*) echo 0 0x9c ;;
+        mean:*) echo 0 3 ;;
+        norm:*) echo 0 0x7f ;;
+        ring:*) echo 0 0x1c 0x1f ;;
         *) echo 0 ;;
     esac
 }
