@@ -305,14 +305,14 @@ ikat_status ikati_lower_merge(ikati_lowering *lowering, const ikati_attention *a
         .attention = attention,
         .value_size = (uint32_t)out[3],
         .dtype = attention->out.tensor->dtype,
-        .needs_pack = needs_pack(lowering, &attention->out),
+        .needs_pack = attention->out.kind && needs_pack(lowering, &attention->out),
     };
     const ikati_attend_block blk = {.batches = {0, (uint32_t)out[0]},
                                     .heads = {0, (uint32_t)out[1]},
                                     .queries = {0, (uint32_t)out[2]}};
     const uint64_t elements = (uint64_t)(out[0] * out[1] * out[2] * out[3]);
     uint32_t packed_scratch = UINT32_MAX;
-    if (b.needs_pack) {
+    if (b.needs_pack || !attention->out.kind) { // the kernel writes an out that nobody wants too
         packed_scratch = ikati_lowering_scratch(lowering, elements * sizeof(float));
         if (packed_scratch == UINT32_MAX) {
             return IKAT_NO_MEMORY;

@@ -141,7 +141,7 @@ void main() {
     emb_at = p.base_v_emb + batch * p.v_emb_batch + kv_head * p.v_emb_head + i * p.v_emb_row;
     relay_at = p.base_relay + p.relay_v_at + record * p.value_size;
     uint to = p.base_out + batch * p.out_batch + head * p.out_head + i * p.out_row;
-    for (uint d = 4u * lane; d < p.value_size; d += 4u * LANES) {
+    for (uint d = 4u * lane; has(RING_OUT) && d < p.value_size; d += 4u * LANES) {
         uint left = p.value_size - d;
         vec4 x = vec4(0.0);
         if (valid) {

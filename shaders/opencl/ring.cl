@@ -135,7 +135,7 @@ ring(__global const Element *q, __global const Element *k, __global const Elemen
         p->base_v_emb + batch * p->v_emb_batch + kv_head * p->v_emb_head + i * p->v_emb_row;
     const uint relay_v_at = p->base_relay + p->relay_v_at + record * p->value_size;
     const uint to = p->base_out + batch * p->out_batch + head * p->out_head + i * p->out_row;
-    for (uint d = STEP * lane; d < p->value_size; d += STEP * LANES_A_QUERY) {
+    for (uint d = STEP * lane; has(RING_OUT) && d < p->value_size; d += STEP * LANES_A_QUERY) {
         const uint left = p->value_size - d;
         Columns x = 0.0f;
         if (valid) {

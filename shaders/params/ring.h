@@ -11,6 +11,7 @@
 //                keys, float32 [batch, kv_heads, head_size], from relay_v_at on its values. Bound whole:
 //                the step's first batch entry is number batch_begin of it, its first key/value head kv_begin
 //   out          float32, or float16 with RING_OUT_HALF, whose rows then start and end on 32-bit words in GLSL
+//                (RING_OUT)
 //   lse          float32 (RING_LSE)
 //   head_phase   number of the step's first head inside its key/value group
 #define RING_PARAMS(X)                                                                                                \
@@ -36,3 +37,4 @@
 #define RING_LENGTHS 8u
 #define RING_LSE 16u
 #define RING_PRUNED 32u // no query is valid: the heads are left out
+#define RING_OUT 64u    // write out

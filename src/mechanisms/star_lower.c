@@ -100,6 +100,7 @@ static void fill_strides(const ring_builder *b, const ikati_view *view, const ri
 static uint32_t options_of(const ring_builder *b, const ring_block *blk, ikat_dtype to) {
     const ikati_ring_attention *r = b->ring;
     uint32_t options = to == IKAT_FLOAT16 ? RING_OUT_HALF : 0;
+    options |= r->out.kind ? RING_OUT : 0;
     options |= r->lse.kind ? RING_LSE : 0;
     if (blk->is_pruned) {
         return options | RING_PRUNED;
@@ -181,7 +182,7 @@ static ikat_status add_ring(const ring_builder *b, const ring_block *blk, const 
 
 static ikat_status add_block(const ring_builder *b, const ring_block *blk) {
     const ikati_operand out = operand_of(b, &b->ring->out, blk, false, b->value_size);
-    uint32_t strides[3];
+    uint32_t strides[3] = {0};
     fill_strides(b, &b->ring->out, blk, false, strides);
     if (!b->needs_pack) {
         return add_ring(b, blk, &out, strides);
@@ -275,7 +276,7 @@ ikat_status ikati_lower_ring(ikati_lowering *lowering, const ikati_ring_attentio
         .num_positions = (uint32_t)q[2],
         .size = (uint32_t)q[3],
         .value_size = (uint32_t)v[3],
-        .needs_pack = ring->out.tensor->dtype == IKAT_FLOAT16 &&
+        .needs_pack = ring->out.kind && ring->out.tensor->dtype == IKAT_FLOAT16 &&
                       ikati_lowering_store_bytes(lowering) > 2 &&
                       !ikati_view_is_multiple(&ring->out, (uint64_t)v[3], 2),
     };

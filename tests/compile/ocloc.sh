@@ -75,7 +75,7 @@ options_of() { # kernel needs
         collect:*) echo "0 156" ;;
         mean:*) echo "0 3" ;;
         norm:*) echo "0 127" ;;
-        ring:*) echo "0 28 31" ;;
+        ring:*) echo "64 92 95" ;;
         *) echo 0 ;;
     esac
 }

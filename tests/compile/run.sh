@@ -64,7 +64,7 @@ options_of() {
         collect:*) echo 0 0x9c ;;
         mean:*) echo 0 3 ;;
         norm:*) echo 0 0x7f ;;
-        ring:*) echo 0 0x1c 0x1f ;;
+        ring:*) echo 0x40 0x5c 0x5f ;;
         *) echo 0 ;;
     esac
 }
