@@ -25,11 +25,13 @@ typedef struct ikati_sequence
 
 // One program to compile.
 //
-// name  printable, unique: "attend.f32.lane_d64.window.lse"
+// text  follows the variant's source where that needs IKATI_NEED_COMPILER; NULL for all others
+// name  printable: "attend.f32.lane_d64.window.lse"
 typedef struct ikati_program_params {
     const ikati_kernel *kernel;
     const ikati_variant *variant;
     const uint32_t *specialisation; // kernel->num_specialisation values
+    const char *text;
     const char *name;
 } ikati_program_params;
 

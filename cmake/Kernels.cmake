@@ -1,11 +1,12 @@
 # Kernel text -> C: every GLSL row of shaders/variants/<kernel>.inc becomes SPIR-V and an array of words, every OpenCL
-# source one array of characters. No host program is built for it: glslang and `cmake -P` do all, so cross-compiling is
-# no special case.
+# source one array of characters, and so every GLSL source of a row that is compiled when a plan is made (COMPILED). No host
+# program is built for it: glslang and `cmake -P` do all, so cross-compiling is no special case.
 #
-# Sets IKAT_SPIRV_TABLE and IKAT_OPENCL_TABLE (generated C files) and IKAT_SHADER_DIR (where the .spv files lie).
+# Sets IKAT_SPIRV_TABLE, IKAT_GLSL_TABLE and IKAT_OPENCL_TABLE (generated C files) and IKAT_SHADER_DIR (where the .spv files lie).
 
 set(IKAT_SHADER_DIR ${PROJECT_BINARY_DIR}/shaders)
 set(IKAT_SPIRV_TABLE ${IKAT_SHADER_DIR}/spirv_table.c)
+set(IKAT_GLSL_TABLE ${IKAT_SHADER_DIR}/glsl_table.c)
 set(IKAT_OPENCL_TABLE ${IKAT_SHADER_DIR}/opencl_table.c)
 file(MAKE_DIRECTORY ${IKAT_SHADER_DIR})
 
@@ -50,6 +51,20 @@ function(ikat_compile_glsl kernel name source defines)
     set(spirv_words ${spirv_words} ${base}.words PARENT_SCOPE)
 endfunction()
 
+# ikat_embed_sources(language prefix output source...): text with its includes in place.
+function(ikat_embed_sources language prefix output)
+    list(JOIN ARGN "," sources)
+    list(TRANSFORM ARGN PREPEND ${PROJECT_SOURCE_DIR}/shaders/${language}/ OUTPUT_VARIABLE files)
+    file(GLOB_RECURSE included CONFIGURE_DEPENDS shaders/${language}/lib/* shaders/lib/* shaders/params/*)
+    add_custom_command(
+        OUTPUT ${output}
+        COMMAND ${CMAKE_COMMAND} -DSHADERS=${PROJECT_SOURCE_DIR}/shaders -DLANGUAGE=${language} -DPREFIX=${prefix}
+            -DSOURCES=${sources} -DOUTPUT=${output} -P ${PROJECT_SOURCE_DIR}/cmake/embed_sources.cmake
+        DEPENDS ${files} ${included} ${PROJECT_SOURCE_DIR}/cmake/embed_sources.cmake
+        COMMENT "Embedding ${language} kernels"
+        VERBATIM)
+endfunction()
+
 # Rows of shaders/variants/<kernel>.inc: the first line of each holds VARIANT(GLSL, name, "source", "defines".
 function(ikat_compile_variants)
     ikat_read_kernels(kernels)
@@ -62,7 +77,12 @@ function(ikat_compile_variants)
                 message(FATAL_ERROR "${rows_file}: a row's first line must be "
                     "VARIANT(GLSL, name, \"source\", \"defines\", ...: ${row}")
             endif()
-            ikat_compile_glsl(${kernel} ${CMAKE_MATCH_1} ${CMAKE_MATCH_2} "${CMAKE_MATCH_3}")
+            string(FIND "${CMAKE_MATCH_3}" "-DCOMPILED" compiled)
+            if(compiled EQUAL -1)
+                ikat_compile_glsl(${kernel} ${CMAKE_MATCH_1} ${CMAKE_MATCH_2} "${CMAKE_MATCH_3}")
+            else()
+                list(APPEND compiled_sources ${CMAKE_MATCH_2})
+            endif()
         endforeach()
     endforeach()
 
@@ -79,6 +99,8 @@ const size_t vk_spirv_count = sizeof(vk_spirv_table) / sizeof(vk_spirv_table[0])
     set_property(SOURCE ${IKAT_SPIRV_TABLE} PROPERTY OBJECT_DEPENDS "${spirv_words}")
     # Object files of other folders may be built before the words are: a target orders them.
     add_custom_target(ikat_spirv DEPENDS ${spirv_words})
+    list(REMOVE_DUPLICATES compiled_sources)
+    ikat_embed_sources(glsl vk ${IKAT_GLSL_TABLE} ${compiled_sources})
 endfunction()
 
 if(IKAT_VULKAN)
@@ -93,13 +115,6 @@ if(IKAT_VULKAN)
 endif()
 
 if(IKAT_OPENCL)
-    file(GLOB opencl_sources CONFIGURE_DEPENDS shaders/opencl/*.cl)
-    file(GLOB_RECURSE opencl_included CONFIGURE_DEPENDS shaders/opencl/lib/* shaders/lib/* shaders/params/*)
-    add_custom_command(
-        OUTPUT ${IKAT_OPENCL_TABLE}
-        COMMAND ${CMAKE_COMMAND} -DSHADERS=${PROJECT_SOURCE_DIR}/shaders -DOUTPUT=${IKAT_OPENCL_TABLE}
-            -P ${PROJECT_SOURCE_DIR}/cmake/embed_opencl.cmake
-        DEPENDS ${opencl_sources} ${opencl_included} ${PROJECT_SOURCE_DIR}/cmake/embed_opencl.cmake
-        COMMENT "Embedding OpenCL kernels"
-        VERBATIM)
+    file(GLOB opencl_sources RELATIVE ${PROJECT_SOURCE_DIR}/shaders/opencl CONFIGURE_DEPENDS shaders/opencl/*.cl)
+    ikat_embed_sources(opencl ocl ${IKAT_OPENCL_TABLE} ${opencl_sources})
 endif()

@@ -8,8 +8,17 @@ find_path(IKAT_CMOCKA_INCLUDE cmocka.h DOC "Folder of cmocka.h")
 find_library(IKAT_CMOCKA_LIBRARY cmocka DOC "CMocka")
 find_program(IKAT_GLSLANG NAMES glslangValidator glslang DOC "Compiles GLSL to SPIR-V")
 find_package(PNG QUIET)
+# libshaderc as archives, with what they need.
+find_library(IKAT_SHADERC_LIBRARY shaderc_combined DOC "libshaderc_combined.a")
+foreach(name glslang MachineIndependent OSDependent OGLCompiler GenericCodeGen SPIRV SPIRV-Tools-opt SPIRV-Tools)
+    find_library(IKAT_SHADERC_${name} NAMES lib${name}.a ${name})
+    mark_as_advanced(IKAT_SHADERC_${name})
+    if(IKAT_SHADERC_${name})
+        list(APPEND IKAT_SHADERC_ARCHIVES ${IKAT_SHADERC_${name}})
+    endif()
+endforeach()
 mark_as_advanced(IKAT_VULKAN_INCLUDE IKAT_OPENCL_INCLUDE IKAT_CJSON_INCLUDE IKAT_CJSON_LIBRARY
-    IKAT_CMOCKA_INCLUDE IKAT_CMOCKA_LIBRARY IKAT_GLSLANG)
+    IKAT_CMOCKA_INCLUDE IKAT_CMOCKA_LIBRARY IKAT_GLSLANG IKAT_SHADERC_LIBRARY)
 
 # ikat_option(NAME "help" VARIABLE...): an option whose default is ON where all variables were found.
 function(ikat_option name help)
@@ -38,6 +47,7 @@ ikat_option(IKAT_CPU "CPU reference")
 ikat_option(IKAT_TOOLS "The command line, ikat" IKAT_CJSON_INCLUDE IKAT_CJSON_LIBRARY)
 ikat_option(IKAT_PNG "Pictures as PNG in the command line" PNG_LIBRARIES PNG_INCLUDE_DIRS)
 
+option(IKAT_SHADERC "Link libshaderc (else it is opened at run time, where there is one)" OFF)
 option(IKAT_EXAMPLES "Example programs" ${PROJECT_IS_TOP_LEVEL})
 option(IKAT_INSTALL "Install rules" ${PROJECT_IS_TOP_LEVEL})
 option(IKAT_WERROR "Warnings are errors" OFF)
@@ -46,6 +56,14 @@ if(PROJECT_IS_TOP_LEVEL)
     ikat_option(IKAT_TESTS "Tests" IKAT_CMOCKA_INCLUDE IKAT_CMOCKA_LIBRARY)
 else()
     option(IKAT_TESTS "Tests" OFF)
+endif()
+
+if(IKAT_SHADERC)
+    list(LENGTH IKAT_SHADERC_ARCHIVES num_archives)
+    if(NOT IKAT_VULKAN OR NOT IKAT_SHADERC_LIBRARY OR num_archives LESS 8)
+        message(FATAL_ERROR "IKAT_SHADERC is on: it needs IKAT_VULKAN and the archives of shaderc, glslang and SPIRV-Tools")
+    endif()
+    enable_language(CXX) # its runtime
 endif()
 
 set(IKAT_SANITIZE "" CACHE STRING "Sanitizers for everything built: address,undefined or thread")

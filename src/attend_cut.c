@@ -77,13 +77,15 @@ static bool shrink_for_bias(ikati_attend_builder *b, uint64_t limit_bytes) {
     return shrink_for(b, &r);
 }
 
-// Scratch of a block: partial results of all parts, or float32 results to be packed.
+// Scratch of a block: partial results of all parts, or float32 results to be packed, or counts.
 static bool shrink_for_scratch(ikati_attend_builder *b, uint64_t limit_bytes) {
     uint64_t parts = ikati_attend_total_parts(b);
-    if (parts == 1 && !b->needs_pack) {
+    uint64_t row = parts == 1 && !b->needs_pack ? 0 : parts * b->value_size;
+    uint64_t counts = b->attention->topk ? ikati_topk_counts_bytes(1) / sizeof(float) : 0;
+    row = row > counts ? row : counts;
+    if (!row) {
         return false;
     }
-    uint64_t row = parts * b->value_size;
     reach r = {.stride = {row * b->most[1] * b->most[2], row * b->most[2], row, 0},
                .columns = row,
                .element_bytes = sizeof(float),

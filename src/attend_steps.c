@@ -8,6 +8,7 @@
 #include "../shaders/params/merge.h"
 #include "../shaders/params/spread.h"
 
+#include <stdio.h>
 #include <string.h>
 
 typedef struct attend_params {
@@ -135,11 +136,12 @@ ikat_status ikati_attend_add_heads(ikati_attend_builder *b, const ikati_attend_b
                                    ikati_operand *out_table) {
     const ikati_attention *a = b->attention;
     uint32_t records = blk->batches.count * blk->heads.count;
-    uint32_t scratch = ikati_lowering_scratch(b->lowering, 16ull * records);
+    uint64_t words = 4ull * records + (a->topk ? 2ull * records * b->num_queries : 0);
+    uint32_t scratch = ikati_lowering_scratch(b->lowering, words * sizeof(uint32_t));
     if (scratch == UINT32_MAX) {
         return IKAT_NO_MEMORY;
     }
-    *out_table = (ikati_operand){IKATI_SLOT_SCRATCH, scratch, IKAT_INT32, 0, 4ull * records};
+    *out_table = (ikati_operand){IKATI_SLOT_SCRATCH, scratch, IKAT_INT32, 0, words};
     ikati_step step = {0};
     ikati_pick pick = {.offers = IKATI_NEED_FLOAT, .num_rows = records};
     ikat_status status = ikati_pick_variant(b->lowering, IKATI_KERNEL_heads, &pick, &step);
@@ -167,6 +169,7 @@ ikat_status ikati_attend_add_heads(ikati_attend_builder *b, const ikati_attend_b
         a->alibi ? operand_small(&a->slopes, blk->batches, blk->heads, true) : (ikati_operand){0};
     step.operands[3] = operand_small(&a->sinks, blk->batches, blk->heads, true);
     step.operands[4] = *out_table;
+    step.operands[4].count = 4ull * records;
     step.specialisation[0] = heads_options(b);
     step.num_groups = ikati_divide_up(records, step.variant->tile_rows);
     memcpy(step.params, &params, sizeof(params));
@@ -280,6 +283,11 @@ static void fill_attend_params(const ikati_attend_builder *b, const ikati_attend
         .window_right = (int32_t)a->window_right,
         .batch_begin = blk->batches.first,
         .head_begin = blk->heads.first,
+        .topk_counts = t->counts,
+        .topk_shift = t->topk_shift,
+        .topk_above = t->topk_above,
+        .topk_at = 4 * batches * heads,
+        .topk_rows = queries,
     };
     if (a->expressions) {
         out->mask_at = a->expressions->mask_at;
@@ -393,9 +401,14 @@ ikat_status ikati_attend_add_walk(ikati_attend_builder *b, const ikati_attend_bl
     step.num_tiles = heads * list->num_tiles;
     step.num_groups = step.num_tiles * list->num_splits;
     step.pairs = list->pairs * (double)heads / ((double)b->num_batches * b->num_heads);
-    step.flops = 2.0 * (b->head_size + b->value_size) * step.pairs;
+    step.flops = 2.0 * (b->head_size + (t->counts ? 0 : b->value_size)) * step.pairs;
     char words[64];
     name_options(step.specialisation[0], words, sizeof(words));
+    if (t->counts) { // these pairs come again
+        step.num_tiles = 0;
+        step.pairs = 0;
+        snprintf(words, sizeof(words), ".count");
+    }
     return ikati_lowering_step(b->lowering, &step, b->dtype, words);
 }
 

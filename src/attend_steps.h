@@ -65,10 +65,14 @@ ikati_operand ikati_view_operand(const ikati_view *view, ikati_axis_range batche
 
 // Where the results of one set of query rows go: the outputs, or scratch. Strides: split, batch,
 // head, row.
+//
+// counts  no results, but counts of scores; topk_*: as the kernel's parameters
 typedef struct ikati_attend_targets {
     ikati_operand out, lse;
     uint32_t out_strides[4], lse_strides[4];
     bool in_parts;
+    bool counts;
+    uint32_t topk_shift, topk_above;
 } ikati_attend_targets;
 
 // Fills a builder and picks its variant. num_rows: of the largest tile problem; offers: more than
@@ -107,7 +111,28 @@ ikati_attend_targets ikati_attend_parts(const ikati_attend_builder *builder,
                                         const ikati_attend_block *block, uint32_t out_scratch,
                                         uint32_t lse_scratch, uint64_t first_row);
 
-// Each adds one step. `heads` makes the table of a block's batches and heads, in new scratch.
+// Thresholds of a block's rows on their way (src/lower_topk.c): behind the records of `heads` in the
+// operand `table`. A round is a walk over all keys with targets that count, then its end; `next` tells
+// whether there is one.
+typedef struct ikati_topk {
+    ikati_attend_builder *builder;
+    const ikati_attend_block *block;
+    ikati_operand counts, rows;
+    uint32_t shift, above;
+} ikati_topk;
+
+// Scratch bytes of the counts of `rows` rows.
+uint64_t ikati_topk_counts_bytes(uint64_t rows);
+ikat_status ikati_topk_begin(ikati_attend_builder *builder, const ikati_attend_block *block,
+                             const ikati_operand *table, ikati_topk *out_topk);
+bool ikati_topk_next(ikati_topk *topk);
+// in_parts: whether the walk that follows the rounds writes parts. Programs must be the same, or their
+// scores might not be.
+ikati_attend_targets ikati_topk_targets(const ikati_topk *topk, bool in_parts);
+ikat_status ikati_topk_end_round(ikati_topk *topk);
+
+// Each adds one step. `heads` makes the table of a block's batches and heads, in new scratch; with topk
+// there is room for the thresholds of its rows behind the records.
 ikat_status ikati_attend_add_heads(ikati_attend_builder *builder, const ikati_attend_block *block,
                                    ikati_operand *out_table);
 ikat_status ikati_attend_add_attend(ikati_attend_builder *builder, const ikati_attend_block *block,

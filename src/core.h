@@ -29,9 +29,10 @@ struct ikat_context {
     ikati_driver_slot drivers[IKATI_NUM_BACKENDS];
 };
 
-// A compiled variant with its specialisation. Lives as long as its device.
+// A compiled variant with its specialisation and text (NULL: none). Lives as long as its device.
 typedef struct ikati_device_program {
     const ikati_variant *variant;
+    char *text;
     uint32_t specialisation[IKATI_MAX_SPECIALISATION];
     ikati_program *program; // NULL: the driver's compiler failed, do not try again
 } ikati_device_program;
@@ -91,8 +92,9 @@ ikat_status ikati_device_program_get(ikat_device *device, const ikati_step *step
                                      ikati_program **out_program, uint64_t *compile_time_ns,
                                      uint32_t *programs_compiled);
 
-// Whether the driver's compiler failed for this variant before.
-bool ikati_device_program_failed(ikat_device *device, const ikati_variant *variant);
+// Whether the driver's compiler failed for this variant, with this text, before.
+bool ikati_device_program_failed(ikat_device *device, const ikati_variant *variant,
+                                 const char *text);
 
 // Checks a call and fills a request, which is the caller's to clear. On failure one line is logged
 // and nothing is left to clear; IKAT_INVALID but for IKAT_NO_MEMORY.

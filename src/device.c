@@ -55,6 +55,7 @@ void ikat_device_destroy(ikat_device **device) {
         if (doomed->programs[i].program) {
             doomed->backend->program_destroy(doomed->port, doomed->programs[i].program);
         }
+        ikati_free(&doomed->context->host, doomed->programs[i].text);
     }
     doomed->backend->port_close(doomed->port);
     ikati_mutex_destroy(doomed->mutex);
@@ -89,11 +90,13 @@ ikati_port *ikati_device_port(const ikat_device *device, const ikati_backend *ba
     return device->backend == backend ? device->port : NULL;
 }
 
+static bool same_text(const char *a, const char *b) { return a && b ? strcmp(a, b) == 0 : a == b; }
+
 static ikati_device_program *find_program(ikat_device *device, const ikati_step *step) {
     size_t size = step->kernel->num_specialisation * sizeof(step->specialisation[0]);
     for (uint32_t i = 0; i < device->num_programs; i++) {
         ikati_device_program *entry = &device->programs[i];
-        if (entry->variant == step->variant &&
+        if (entry->variant == step->variant && same_text(entry->text, step->text) &&
             memcmp(entry->specialisation, step->specialisation, size) == 0) {
             return entry;
         }
@@ -110,9 +113,10 @@ static ikati_device_program *add_program(ikat_device *device, const ikati_step *
     }
     device->programs = grown;
     ikati_device_program *entry = &device->programs[device->num_programs];
-    *entry = (ikati_device_program){.variant = step->variant};
+    *entry = (ikati_device_program){.variant = step->variant,
+                                    .text = ikati_copy_text(&device->context->host, step->text)};
     memcpy(entry->specialisation, step->specialisation, sizeof(entry->specialisation));
-    return entry;
+    return step->text && !entry->text ? NULL : entry;
 }
 
 // With the device's lock held. A failed compilation is remembered, so that the next plan goes
@@ -123,15 +127,18 @@ static ikat_status compile(ikat_device *device, const ikati_step *step,
     if (!entry) {
         return IKAT_NO_MEMORY;
     }
-    ikati_program_params params = {step->kernel, step->variant, step->specialisation, step->name};
+    const ikati_program_params params = {step->kernel, step->variant, step->specialisation,
+                                         step->text, step->name};
     ikat_status status = device->backend->program_create(device->port, &params, &entry->program);
     if (status) {
         entry->program = NULL;
     }
+    *out_program = entry->program;
     if (status == IKAT_OK || status == IKAT_COMPILE) {
         device->num_programs++;
+    } else {
+        ikati_free(&device->context->host, entry->text);
     }
-    *out_program = entry->program;
     return status;
 }
 
@@ -154,11 +161,14 @@ ikat_status ikati_device_program_get(ikat_device *device, const ikati_step *step
     return status;
 }
 
-bool ikati_device_program_failed(ikat_device *device, const ikati_variant *variant) {
+bool ikati_device_program_failed(ikat_device *device, const ikati_variant *variant,
+                                 const char *text) {
     bool failed = false;
     ikati_mutex_lock(device->mutex);
     for (uint32_t i = 0; i < device->num_programs; i++) {
-        failed = failed || (device->programs[i].variant == variant && !device->programs[i].program);
+        const ikati_device_program *entry = &device->programs[i];
+        failed = failed ||
+                 (entry->variant == variant && !entry->program && same_text(entry->text, text));
     }
     ikati_mutex_unlock(device->mutex);
     return failed;

@@ -6,12 +6,16 @@
 #include "../shaders/params/copy.h"
 #include "../shaders/params/gemm.h"
 #include "../shaders/params/heads.h"
+#include "../shaders/params/infonce.h"
+#include "../shaders/params/losses.h"
 #include "../shaders/params/mean.h"
 #include "../shaders/params/merge.h"
 #include "../shaders/params/norm.h"
 #include "../shaders/params/pack.h"
+#include "../shaders/params/project.h"
 #include "../shaders/params/ring.h"
 #include "../shaders/params/spread.h"
+#include "../shaders/params/threshold.h"
 
 #define VARIANT(variant_language, variant_name, variant_source, variant_defines, ...) \
     {.language = IKATI_##variant_language,                                            \
@@ -51,6 +55,16 @@ static const ikati_variant heads_variants[] = {
 #include "../shaders/variants/heads.inc"
 };
 #undef KERNEL_NAME
+#define KERNEL_NAME "infonce"
+static const ikati_variant infonce_variants[] = {
+#include "../shaders/variants/infonce.inc"
+};
+#undef KERNEL_NAME
+#define KERNEL_NAME "losses"
+static const ikati_variant losses_variants[] = {
+#include "../shaders/variants/losses.inc"
+};
+#undef KERNEL_NAME
 #define KERNEL_NAME "mean"
 static const ikati_variant mean_variants[] = {
 #include "../shaders/variants/mean.inc"
@@ -71,6 +85,11 @@ static const ikati_variant pack_variants[] = {
 #include "../shaders/variants/pack.inc"
 };
 #undef KERNEL_NAME
+#define KERNEL_NAME "project"
+static const ikati_variant project_variants[] = {
+#include "../shaders/variants/project.inc"
+};
+#undef KERNEL_NAME
 #define KERNEL_NAME "ring"
 static const ikati_variant ring_variants[] = {
 #include "../shaders/variants/ring.inc"
@@ -79,6 +98,11 @@ static const ikati_variant ring_variants[] = {
 #define KERNEL_NAME "spread"
 static const ikati_variant spread_variants[] = {
 #include "../shaders/variants/spread.inc"
+};
+#undef KERNEL_NAME
+#define KERNEL_NAME "threshold"
+static const ikati_variant threshold_variants[] = {
+#include "../shaders/variants/threshold.inc"
 };
 #undef KERNEL_NAME
 
@@ -113,12 +137,16 @@ DEFINE_KERNEL(collect, COLLECT)
 DEFINE_KERNEL(copy, COPY)
 DEFINE_KERNEL(gemm, GEMM)
 DEFINE_KERNEL(heads, HEADS)
+DEFINE_KERNEL(infonce, INFONCE)
+DEFINE_KERNEL(losses, LOSSES)
 DEFINE_KERNEL(mean, MEAN)
 DEFINE_KERNEL(merge, MERGE)
 DEFINE_KERNEL(norm, NORM)
 DEFINE_KERNEL(pack, PACK)
+DEFINE_KERNEL(project, PROJECT)
 DEFINE_KERNEL(ring, RING)
 DEFINE_KERNEL(spread, SPREAD)
+DEFINE_KERNEL(threshold, THRESHOLD)
 
 const ikati_kernel *ikati_kernel_get(ikati_kernel_id id) {
     static const ikati_kernel *const kernels[] = {

@@ -29,6 +29,10 @@ enum {
     IKATI_NEED_DENSE = 1 << 6, // walks keys in order, no schedule
     IKATI_NEED_EXPRESSION =
         1 << 7, // evaluates expressions: taken where there are some, and only there
+    IKATI_NEED_COMPILER =
+        1 << 8, // its source is completed by text of the call's, when the plan is made
+    IKATI_NEED_TOPK =
+        1 << 9, // keeps the best keys of a row: taken where that is asked, and only there
 };
 
 typedef struct ikati_variant {

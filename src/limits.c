@@ -34,6 +34,7 @@ static const limit_field fields[] = {
     FIELD(storage16, storage_16bit, 0),
     FIELD(storage8, storage_8bit, 0),
     FIELD(timestamps, timestamps, UINT64_MAX),
+    FIELD(compiler, runtime_compiler, 0),
 };
 
 enum { NUM_FIELDS = sizeof(fields) / sizeof(fields[0]) };

@@ -175,27 +175,19 @@ static ikati_pick describe_call(const ikati_attend_builder *b) {
     return pick;
 }
 
-// Keys that one workgroup may visit. llvmpipe (lavapipe, rusticl) ends all loops of an invocation,
-// silently, after 65535 rounds in total; so on devices of type CPU rounds are counted.
 static uint64_t max_keys_per_group(const ikati_attend_builder *b) {
-    const uint32_t *rounds = b->attend.variant->rounds;
-    const uint64_t most_rounds = 60000;
-    if (ikati_lowering_device(b->lowering)->type != IKAT_DEVICE_CPU) {
-        return IKATI_MAX_KEYS_PER_GROUP;
-    }
-    uint64_t per_1024_keys = rounds[0] + rounds[1] * ikati_divide_up(b->head_size, 16);
-    uint64_t keys = most_rounds * 1024 / (per_1024_keys ? per_1024_keys : 1024);
-    keys = keys / IKATI_KEY_GRANULE * IKATI_KEY_GRANULE;
-    return keys < IKATI_MAX_KEYS_PER_GROUP ? keys : IKATI_MAX_KEYS_PER_GROUP;
+    uint64_t keys = ikati_lowering_max_keys(b->lowering, b->attend.variant, b->head_size);
+    keys = keys < IKATI_MAX_KEYS_PER_GROUP ? keys : IKATI_MAX_KEYS_PER_GROUP;
+    return keys / IKATI_KEY_GRANULE * IKATI_KEY_GRANULE;
 }
 
-// An invocation runs the programs of its share of a tile's pairs, a word a round.
+// An invocation that interprets programs runs those of its share of a tile's pairs, a word a round.
 ikati_key_work ikati_attend_key_work(const ikati_attend_builder *b) {
     const ikati_attend_expressions *programs = b->attention->expressions;
     const ikat_device_info *device = ikati_lowering_device(b->lowering);
     const ikati_variant *variant = b->attend.variant;
     ikati_key_work work = {1, 1};
-    if (!programs || !strstr(device->name, "llvmpipe")) {
+    if (!programs || (variant->needs & IKATI_NEED_COMPILER) || !strstr(device->name, "llvmpipe")) {
         return work; // nothing is cut off: a key is a key
     }
     uint64_t rounds = variant->rounds[0] + variant->rounds[1] * ikati_divide_up(b->head_size, 16);
@@ -251,11 +243,13 @@ ikat_status ikati_attend_begin(ikati_lowering *lowering, const ikati_attention *
         b->most[axis] = extent ? (uint32_t)extent : 1;
     }
     b->needs_table = attention->lengths.kind || attention->query_lengths.kind || attention->alibi ||
-                     attention->sinks.kind || attention->cluster_shift;
+                     attention->sinks.kind || attention->cluster_shift || attention->topk;
     b->needs_pack = needs_pack(lowering, &attention->out);
     ikati_pick pick = describe_call(b);
     pick.num_rows = num_rows;
     pick.offers |= offers | (attention->expressions ? IKATI_NEED_EXPRESSION : 0);
+    pick.text = attention->expressions ? attention->expressions->functions : NULL;
+    pick.offers |= attention->topk ? IKATI_NEED_TOPK : 0;
     ikat_status status = ikati_pick_variant(lowering, IKATI_KERNEL_attend, &pick, &b->attend);
     b->max_keys = status ? 0 : max_keys_per_group(b);
     return status;

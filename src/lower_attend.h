@@ -25,7 +25,10 @@ const int32_t *ikati_head_mask(const ikati_request *request);
 // Expressions of `custom`: a table with what ikati_symbols_pack wrote and the programs behind it.
 //
 // mask_at, score_at  where the programs begin, in words; mask_words, score_words: 0 for none
+// functions          what ikati_expression_emit wrote of both, for variants that are compiled with them;
+//                    NULL: none may be. The lowering's
 typedef struct ikati_attend_expressions {
+    const char *functions;
     uint32_t table, num_words;
     uint32_t mask_at, mask_words, score_at, score_words;
 } ikati_attend_expressions;
@@ -41,6 +44,8 @@ typedef struct ikati_attend_expressions {
 // pattern                    who sees whom, besides window and lengths; NULL: all. Only for
 //                            ikati_lower_patterns
 // expressions                NULL: none; only with a pattern, and without bias
+// topk                       keys that a row keeps, ties apart; 0: all. Only with one pattern, and
+//                            without expressions
 // out_shift                  with a pattern: results of the query at position i go to i + out_shift
 // cluster_shift              not 0, with a pattern: rows and keys are means over 2^cluster_shift of
 //                            num_positions, of which the last may have fewer; lengths count
@@ -56,6 +61,7 @@ typedef struct ikati_attention {
     const ikati_pattern *pattern;
     const ikati_attend_expressions *expressions;
     int32_t out_shift;
+    uint32_t topk;
     uint32_t cluster_shift, num_positions;
 } ikati_attention;
 

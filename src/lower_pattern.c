@@ -218,10 +218,35 @@ static ikat_status prepare_results(pattern_lowering *self, block_results *result
     return status;
 }
 
+// One round of counting the scores of a block's rows, over the tiles of a list.
+static ikat_status add_counts(pattern_lowering *self, const ikati_topk *topk, bool split) {
+    const ikati_schedule *schedule = &self->schedules[0];
+    const ikati_tile_list *list = split ? &schedule->split : &schedule->whole;
+    const ikati_schedule_walk walk = {schedule, list, self->tables[0], split};
+    const ikati_attend_targets to = ikati_topk_targets(topk, split);
+    return list->num_tiles
+               ? ikati_attend_add_walk(topk->builder, topk->block, &self->heads[0], &to, &walk)
+               : IKAT_OK;
+}
+
+static ikat_status add_thresholds(pattern_lowering *self, const ikati_attend_block *block) {
+    ikati_topk topk;
+    ikat_status status = ikati_topk_begin(&self->builders[0], block, &self->heads[0], &topk);
+    while (!status && ikati_topk_next(&topk)) {
+        status = add_counts(self, &topk, false);
+        status = status ? status : add_counts(self, &topk, true);
+        status = status ? status : ikati_topk_end_round(&topk);
+    }
+    return status;
+}
+
 static ikat_status add_block(pattern_lowering *self, const ikati_attend_block *block) {
     block_results results = {.block = *block};
     ikati_attend_builder *b = &self->builders[0];
     ikat_status status = prepare_results(self, &results);
+    if (!status && b->attention->topk) {
+        status = add_thresholds(self, block);
+    }
     for (uint32_t i = 0; i < self->num && !status; i++) {
         results.block.takes_sink = self->join == IKATI_PATTERNS_APART || i == 0;
         status = add_pattern(self, i, &results);

@@ -15,12 +15,24 @@ uint32_t ikati_lowering_store_bytes(const ikati_lowering *lowering) {
 }
 
 uint64_t ikati_lowering_busy_groups(const ikati_lowering *lowering) {
-    const ikat_device_info *info = ikati_lowering_device(lowering);
+    const ikat_device_info *info = &lowering->device->info;
     uint64_t units = info->num_compute_units;
     if (info->type == IKAT_DEVICE_CPU) {
         return 8 * (units ? units : 4);
     }
     return 4 * (units ? units : 64);
+}
+
+// llvmpipe (lavapipe, rusticl) ends all loops of an invocation, silently, after 65535 rounds in total;
+// so on devices of type CPU rounds are counted.
+uint64_t ikati_lowering_max_keys(const ikati_lowering *lowering, const ikati_variant *variant,
+                                 uint32_t size) {
+    const uint64_t most_rounds = 60000;
+    if (lowering->device->info.type != IKAT_DEVICE_CPU) {
+        return UINT64_MAX;
+    }
+    uint64_t per_1024_keys = variant->rounds[0] + variant->rounds[1] * ikati_divide_up(size, 16);
+    return most_rounds * 1024 / (per_1024_keys ? per_1024_keys : 1024);
 }
 
 uint32_t ikati_lowering_scratch(ikati_lowering *lowering, uint64_t size_bytes) {
@@ -50,6 +62,23 @@ uint32_t ikati_lowering_table(ikati_lowering *lowering, const void *data, uint64
         .data = copy, .size_bytes = size_bytes, .offset_bytes = lowering->tables_bytes};
     lowering->tables_bytes += ikati_round_up(size_bytes, 256);
     return lowering->num_tables++;
+}
+
+const char *ikati_lowering_text(ikati_lowering *lowering, const char *first, const char *second) {
+    char **grown = ikati_resize(lowering->host, lowering->texts, lowering->num_texts + 1u,
+                                sizeof(*lowering->texts));
+    if (!grown) {
+        return NULL;
+    }
+    lowering->texts = grown;
+    const size_t length = strlen(first), size = length + strlen(second) + 1;
+    char *text = ikati_alloc(lowering->host, size, 1);
+    if (text) {
+        memcpy(text, first, length);
+        memcpy(text + length, second, size - length);
+        lowering->texts[lowering->num_texts++] = text;
+    }
+    return text;
 }
 
 static void use_scratch(ikati_lowering *lowering, const ikati_operand *operand, uint32_t step) {
@@ -94,10 +123,10 @@ void ikati_lowering_clear(ikati_lowering *lowering) {
     for (uint32_t i = 0; i < lowering->num_tables; i++) {
         ikati_free(lowering->host, lowering->tables[i].data);
     }
-    for (uint32_t i = 0; i < lowering->num_refusals; i++) {
-        ikati_free(lowering->host, lowering->refusals[i]);
+    for (uint32_t i = 0; i < lowering->num_texts; i++) {
+        ikati_free(lowering->host, lowering->texts[i]);
     }
-    ikati_free(lowering->host, lowering->refusals);
+    ikati_free(lowering->host, lowering->texts);
     ikati_free(lowering->host, lowering->tables);
     ikati_free(lowering->host, lowering->scratch);
     ikati_free(lowering->host, lowering->steps);

@@ -39,6 +39,7 @@ typedef struct ikati_step {
     uint64_t num_tiles;
     uint32_t first_batch, num_batches, first_head, num_heads; // whose pairs they are
     char name[96];
+    const char *text;       // of a variant with IKATI_NEED_COMPILER; owned by the lowering
     const char *refused;    // why better variants were not taken; owned by the lowering
     ikati_program *program; // filled when the plan is made
 } ikati_step;
@@ -67,8 +68,8 @@ struct ikati_lowering {
     uint32_t num_scratch;
     ikati_table *tables;
     uint32_t num_tables;
-    char **refusals; // texts that steps point to
-    uint32_t num_refusals;
+    char **texts; // that steps point to
+    uint32_t num_texts;
     uint64_t workspace_bytes;
     uint64_t tables_bytes;
 };
@@ -78,14 +79,25 @@ struct ikati_lowering {
 const ikat_device_info *ikati_lowering_device(const ikati_lowering *lowering);
 uint32_t ikati_lowering_store_bytes(const ikati_lowering *lowering);
 
+// Workgroups that keep a device busy. Depends on the device alone, never on the slice budget, so
+// that results do not.
+uint64_t ikati_lowering_busy_groups(const ikati_lowering *lowering);
+
+// Keys of so many columns that one workgroup of a variant may visit (ikati_variant.rounds); UINT64_MAX
+// where nothing bounds them. It may be less than the variant takes in one step.
+uint64_t ikati_lowering_max_keys(const ikati_lowering *lowering, const ikati_variant *variant,
+                                 uint32_t size);
+
 // What a call offers to variants: the counterpart of ikati_variant's needs.
 //
 // offers  IKATI_NEED_FLOAT or HALF, ALIGNED4, TEXEL as they hold
 // sizes   extents that a variant must hold; rows as in max_rows
+// text    completes the sources of variants with IKATI_NEED_COMPILER; NULL: none. Kept by the lowering
 typedef struct ikati_pick {
     uint32_t offers;
     uint32_t sizes[2];
     uint64_t num_rows;
+    const char *text;
 } ikati_pick;
 
 // Starts a step: sets its kernel, and the best variant of it that device and call allow; `refused`
@@ -95,6 +107,9 @@ typedef struct ikati_pick {
 // compiler.
 ikat_status ikati_pick_variant(ikati_lowering *lowering, ikati_kernel_id kernel,
                                const ikati_pick *pick, ikati_step *out_step);
+
+// Keeps texts, copied into one, as long as the lowering's steps; NULL (logged) if memory ran out.
+const char *ikati_lowering_text(ikati_lowering *lowering, const char *first, const char *second);
 
 // Adds a scratch range; its index names it in operands. UINT32_MAX if memory ran out.
 uint32_t ikati_lowering_scratch(ikati_lowering *lowering, uint64_t size_bytes);
@@ -112,10 +127,6 @@ ikat_status ikati_lowering_write_output(ikati_lowering *lowering, const ikati_re
 ikat_status ikati_lowering_pack(ikati_lowering *lowering, uint32_t scratch, const ikati_operand *to,
                                 const uint32_t counts[3], uint32_t columns,
                                 const uint32_t strides[3]);
-
-// Workgroups that keep the device busy. Depends on the device alone, never on the slice budget, so
-// that results do not.
-uint64_t ikati_lowering_busy_groups(const ikati_lowering *lowering);
 
 // Adds a step; `step` is copied, with kernel, variant, specialisation, params, operands, num_groups
 // and flops set. Its name is made of kernel, type, variant and `options` (words led by dots, or

@@ -4,10 +4,15 @@
 #include <string.h>
 
 void *ikati_patterns_alloc(ikati_patterns *patterns, int64_t count, size_t size) {
-    assert(patterns->num_blocks < IKATI_MAX_PATTERN_BLOCKS && count >= 0);
+    assert(count >= 0);
     void *block = ikati_alloc(patterns->host, (size_t)count, size);
-    patterns->blocks[patterns->num_blocks++] = block;
+    ikati_patterns_keep(patterns, block);
     return block;
+}
+
+void ikati_patterns_keep(ikati_patterns *patterns, void *block) {
+    assert(patterns->num_blocks < IKATI_MAX_PATTERN_BLOCKS);
+    patterns->blocks[patterns->num_blocks++] = block;
 }
 
 void ikati_patterns_free(ikati_patterns *patterns) {

@@ -32,6 +32,8 @@ struct ikati_patterns {
 
 // Zeroed memory that lives as long as the patterns; NULL (logged) if there is none left.
 void *ikati_patterns_alloc(ikati_patterns *patterns, int64_t count, size_t size);
+// Hands over a block of the host's memory, or NULL, to be freed with the patterns.
+void ikati_patterns_keep(ikati_patterns *patterns, void *block);
 void ikati_patterns_free(ikati_patterns *patterns);
 // Ends the making of patterns: frees them after a failure, and returns the status.
 ikat_status ikati_patterns_finish(ikati_patterns *patterns, bool good);

@@ -1,5 +1,7 @@
 #include "core.h"
 
+#include "expression/expression.h"
+
 #include <ctype.h>
 #include <errno.h>
 #include <float.h>
@@ -175,17 +177,16 @@ static ikat_status take_float32(const ikati_request *request, double number,
 // An integer when written as an optional sign and digits, else a float.
 static ikat_status parse_number(const ikati_request *request, const char *text,
                                 ikati_call_setting *out) {
-    const char *digits = text + (text[0] == '-' || text[0] == '+');
-    const size_t length = strspn(digits, "0123456789");
-    int64_t integer;
-    double number;
-    if (length && digits[length] == 0) {
-        return take_int32(
-            request, parse_int(text, strlen(text), &integer, &number) ? integer : INT64_MAX, out);
+    ikati_expression_param number;
+    const ikat_status status = ikati_expression_param_read(request->host, out->name, text, &number);
+    if (status) {
+        return status;
     }
-    return parse_float(text, &number)
-               ? take_float32(request, number, out)
-               : fail_number(request, out, IKAT_MESSAGE_SYNTAX, "an integer or a float");
+    const bool whole = number.type == IKATI_TYPE_INT;
+    out->type = whole ? IKAT_SETTING_INT : IKAT_SETTING_FLOAT;
+    out->integer = whole ? number.integer : 0;
+    out->number = whole ? (double)number.integer : (double)number.number;
+    return IKAT_OK;
 }
 
 static ikat_status convert_text(const ikati_request *request, const ikat_setting_info *info,

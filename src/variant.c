@@ -8,6 +8,8 @@
 enum { REFUSAL_CAPACITY = 512 };
 
 static const char compiler_failed[] = "the driver's compiler failed";
+// Not listed: such rows are for other calls.
+static const char other_calls[] = "made for calls with, or without, expressions or topk";
 
 // Why a variant cannot run here; NULL if it can. Hard limits only, see `unsuitable`.
 static const char *impossible(const ikati_lowering *lowering, const ikati_variant *variant,
@@ -15,6 +17,12 @@ static const char *impossible(const ikati_lowering *lowering, const ikati_varian
     const ikat_device_limits *limits = &lowering->device->info.limits;
     const uint32_t types = IKATI_NEED_FLOAT | IKATI_NEED_HALF;
     const uint32_t call = types | IKATI_NEED_ALIGNED4;
+    if ((variant->needs ^ pick->offers) & (IKATI_NEED_EXPRESSION | IKATI_NEED_TOPK)) {
+        return other_calls;
+    }
+    if ((variant->needs & IKATI_NEED_COMPILER) && !pick->text) {
+        return limits->runtime_compiler ? "too long to compile" : "no compiler at run time";
+    }
     if (variant->shared_bytes > limits->shared_memory_bytes) {
         return "shared memory";
     }
@@ -36,9 +44,6 @@ static const char *impossible(const ikati_lowering *lowering, const ikati_varian
     if (variant->needs & IKATI_NEED_DENSE & ~pick->offers) {
         return "a sparse pattern";
     }
-    if ((variant->needs ^ pick->offers) & IKATI_NEED_EXPRESSION) {
-        return pick->offers & IKATI_NEED_EXPRESSION ? "expressions" : "made for expressions";
-    }
     if (variant->needs & call & ~pick->offers) {
         return "sizes, strides or offsets that are no multiples of 4";
     }
@@ -47,7 +52,8 @@ static const char *impossible(const ikati_lowering *lowering, const ikati_varian
             return "head or value size";
         }
     }
-    return ikati_device_program_failed(lowering->device, variant) ? compiler_failed : NULL;
+    const char *text = variant->needs & IKATI_NEED_COMPILER ? pick->text : NULL;
+    return ikati_device_program_failed(lowering->device, variant, text) ? compiler_failed : NULL;
 }
 
 // Why a variant that can run is not worth taking; NULL if it is.
@@ -87,21 +93,6 @@ static void add_refusal(char *text, const char *name, const char *reason) {
              reason);
 }
 
-// Keeps the text with the lowering, so that steps can point to it.
-static const char *keep_refusals(ikati_lowering *lowering, const char *text) {
-    char **grown = ikati_resize(lowering->host, lowering->refusals, lowering->num_refusals + 1u,
-                                sizeof(*lowering->refusals));
-    if (!grown) {
-        return NULL;
-    }
-    lowering->refusals = grown;
-    char *copy = ikati_copy_text(lowering->host, text);
-    if (copy) {
-        lowering->refusals[lowering->num_refusals++] = copy;
-    }
-    return copy;
-}
-
 ikat_status ikati_pick_variant(ikati_lowering *lowering, ikati_kernel_id id, const ikati_pick *pick,
                                ikati_step *out_step) {
     const ikati_kernel *kernel = ikati_kernel_get(id);
@@ -124,11 +115,15 @@ ikat_status ikati_pick_variant(ikati_lowering *lowering, ikati_kernel_id id, con
             match_forced(lowering, variant) < wanted ? "not the one asked for" : NULL;
         reason = reason ? reason : impossible(lowering, variant, pick);
         reason = reason || wanted ? reason : unsuitable(lowering, variant, pick);
+        if (reason == other_calls && !wanted) {
+            continue;
+        }
         if (reason) {
             failure = reason == compiler_failed ? IKAT_COMPILE : failure;
             add_refusal(refusals, variant->name, reason);
         } else {
             out_step->variant = variant;
+            out_step->text = variant->needs & IKATI_NEED_COMPILER ? pick->text : NULL;
         }
     }
     if (!out_step->variant) {
@@ -136,7 +131,7 @@ ikat_status ikati_pick_variant(ikati_lowering *lowering, ikati_kernel_id id, con
                           "%s can run no variant of kernel %s: %s", lowering->device->info.id,
                           kernel->name, refusals);
     }
-    out_step->refused = keep_refusals(lowering, refusals);
+    out_step->refused = ikati_lowering_text(lowering, refusals, "");
     return out_step->refused ? IKAT_OK : IKAT_NO_MEMORY;
 }
 

@@ -17,7 +17,7 @@ any_exists() {
 }
 has_gpu() { any_exists /dev/dri/renderD* /dev/nvidia0 /dev/dxg /dev/kgsl-3d0 /dev/mali0; }
 
-packages=$build_packages
+packages="$build_packages libshaderc1" # opened at run time, for expressions of `custom`
 if ! has_gpu || ! any_exists /usr/share/vulkan/icd.d/*.json /etc/vulkan/icd.d/*.json; then
     packages="$packages mesa-vulkan-drivers" # lavapipe, RADV, ANV
 fi

@@ -18,7 +18,8 @@ fi
 
 packages="$build_packages g++ pkg-config libvulkan-volk-dev libcmocka-dev
     mesa-vulkan-drivers pocl-opencl-icd vulkan-validationlayers
-    spirv-tools spirv-cross intel-opencl-icd clang-format"
+    spirv-tools spirv-cross intel-opencl-icd clang-format
+    libshaderc-dev glslang-dev binutils"
 [ -z "$full" ] || packages="$packages mesa-opencl-icd"
 # shellcheck disable=SC2086 # several words
 need_packages $packages

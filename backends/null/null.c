@@ -92,6 +92,7 @@ static void null_driver_describe(const ikati_driver *opaque, uint32_t index,
                 .storage_16bit = 1,
                 .storage_8bit = 1,
                 .timestamps = 0,
+                .runtime_compiler = 1,
             },
     };
     snprintf(out_info->name, sizeof(out_info->name), "null");

@@ -147,6 +147,7 @@ static void describe_limits(const ocl_functions *cl, cl_device_id device,
         .storage_16bit = 1,
         .storage_8bit = 1,
         .timestamps = (queue_properties & CL_QUEUE_PROFILING_ENABLE) != 0,
+        .runtime_compiler = 1,
     };
 }
 

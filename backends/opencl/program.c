@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { MAX_OPTIONS = 2048, MAX_KEY = MAX_OPTIONS + 2048, MAX_LOG_LINES = 12 };
+enum { MAX_OPTIONS = 2048, MAX_LOG_LINES = 12 };
 
 static const char cache_kind[] = "opencl";
 
@@ -20,7 +20,7 @@ typedef struct build {
     const ikati_program_params *params;
     const char *source;
     char options[MAX_OPTIONS];
-    char key[MAX_KEY];
+    char *key; // of the binary in the cache; NULL: nothing is kept
 } build;
 
 static const char *find_source(const char *name) {
@@ -60,12 +60,22 @@ static uint64_t checksum(const char *text) {
     return sum;
 }
 
-static bool write_key(build *self) {
-    const int length =
-        snprintf(self->key, MAX_KEY, "%s|%s|%s|%016llx|%s", self->params->kernel->name,
-                 self->params->variant->name, self->options,
-                 (unsigned long long)checksum(self->source), self->port->identity);
-    return length > 0 && length < MAX_KEY;
+// The text of a call is in the key whole: no two of a user's expressions are taken for one another.
+static int write_key(const build *self, char *key, size_t capacity) {
+    const ikati_program_params *params = self->params;
+    return snprintf(key, capacity, "%s|%s|%s|%016llx|%s%s%s", params->kernel->name,
+                    params->variant->name, self->options,
+                    (unsigned long long)checksum(self->source), self->port->identity,
+                    params->text ? "|" : "", params->text ? params->text : "");
+}
+
+// Without memory for a key nothing is loaded or kept.
+static void make_key(build *self) {
+    const int length = self->port->host->cache_dir ? write_key(self, NULL, 0) : 0;
+    self->key = length > 0 ? ikati_alloc(self->port->host, (size_t)length + 1, 1) : NULL;
+    if (self->key) {
+        write_key(self, self->key, (size_t)length + 1);
+    }
 }
 
 // Logs the first lines of what the compiler said, each as a message of its own.
@@ -184,8 +194,9 @@ static void store_binary(const build *self, cl_program program) {
 static ikat_status compile_source(const build *self, cl_program *out_program) {
     ocl_port *port = self->port;
     cl_int error;
-    const char *source = self->source;
-    cl_program program = port->cl.CreateProgramWithSource(port->context, 1, &source, NULL, &error);
+    const char *texts[] = {self->source, self->params->text};
+    cl_program program = port->cl.CreateProgramWithSource(port->context, self->params->text ? 2 : 1,
+                                                          texts, NULL, &error);
     if (!program) {
         return ocl_fail(port, error, "clCreateProgramWithSource", self->params->name);
     }
@@ -250,14 +261,9 @@ static ikat_status check_kernel(const build *self, cl_program program) {
     return IKAT_OK;
 }
 
-static ikat_status make_program(build *self, cl_program *out_program) {
+static ikat_status make_program(const build *self, cl_program *out_program) {
     const ocl_port *port = self->port;
-    if (!write_options(self)) {
-        return ikati_fail(port->host, IKAT_INTERNAL, IKAT_MESSAGE_COMPILE,
-                          "%s: its build options are too long", self->params->name);
-    }
-    const bool cached = port->host->cache_dir && write_key(self);
-    cl_program program = cached ? load_binary(self) : NULL;
+    cl_program program = self->key ? load_binary(self) : NULL;
     const bool loaded = program != NULL;
     ikat_status status = loaded ? IKAT_OK : compile_source(self, &program);
     if (status != IKAT_OK) {
@@ -268,7 +274,7 @@ static ikat_status make_program(build *self, cl_program *out_program) {
         port->cl.ReleaseProgram(program);
         return status;
     }
-    if (cached && !loaded) {
+    if (self->key && !loaded) {
         store_binary(self, program);
     }
     *out_program = program;
@@ -290,6 +296,10 @@ ikat_status ocl_program_create(ikati_port *opaque, const ikati_program_params *p
         return ikati_fail(port->host, IKAT_INTERNAL, IKAT_MESSAGE_COMPILE,
                           "%s: no source %s is built in", params->name, params->variant->source);
     }
+    if (!write_options(&self)) {
+        return ikati_fail(port->host, IKAT_INTERNAL, IKAT_MESSAGE_COMPILE,
+                          "%s: its build options are too long", params->name);
+    }
     ocl_program *program = ikati_alloc(port->host, 1, sizeof(*program));
     if (!program) {
         return IKAT_NO_MEMORY;
@@ -298,7 +308,9 @@ ikat_status ocl_program_create(ikati_port *opaque, const ikati_program_params *p
     program->group_size = params->variant->group_size;
     program->name = ikati_copy_text(port->host, params->name);
     const uint64_t begin_ns = ikati_now_ns();
+    make_key(&self);
     status = program->name ? make_program(&self, &program->handle) : IKAT_NO_MEMORY;
+    ikati_free(port->host, self.key);
     if (status != IKAT_OK) {
         ikati_free(port->host, program->name);
         ikati_free(port->host, program);

@@ -1,6 +1,6 @@
 // The kernels' OpenCL C text, built into the library. The definitions are generated
-// (tools/embed.c): one entry a file below shaders/opencl/ that a variant names, with its includes
-// already in place.
+// (cmake/embed_sources.cmake): one entry a file below shaders/opencl/ that a variant names, with its
+// includes already in place.
 
 #ifndef IKATI_OPENCL_SOURCE_H
 #define IKATI_OPENCL_SOURCE_H

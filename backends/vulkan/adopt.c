@@ -28,7 +28,7 @@ ikat_status ikat_vulkan_requirements(ikat_context *context,
     }
     ikati_driver *driver = NULL;
     ikat_status status = vk_driver_adopt(host, get_instance_proc_addr, instance, api_version, false,
-                                         physical_device, &driver);
+                                         false, physical_device, &driver);
     if (status == IKAT_OK) {
         *out_support = driver->devices[0].support;
     }
@@ -97,9 +97,9 @@ ikat_status ikat_vulkan_adopt(ikat_context *context, const ikat_vulkan_adopt_par
         return status;
     }
     ikati_driver *driver = NULL;
-    status =
-        vk_driver_adopt(host, params->get_instance_proc_addr, params->instance, params->api_version,
-                        params->debug_utils, params->physical_device, &driver);
+    status = vk_driver_adopt(host, params->get_instance_proc_addr, params->instance,
+                             params->api_version, params->debug_utils, params->runtime_compiler,
+                             params->physical_device, &driver);
     if (status != IKAT_OK) {
         return status;
     }

@@ -184,6 +184,7 @@ ikat_status vk_driver_open(const ikati_host *host, ikati_driver **out_driver) {
     if ((status = create_instance(driver)) != IKAT_OK) {
         goto fail;
     }
+    driver->compiler = vk_compiler_open(host);
     if (!load_functions(driver)) {
         status = ikati_fail(host, IKAT_INTERNAL, IKAT_MESSAGE_DEVICE,
                             "vulkan: the loader lacks functions of Vulkan 1.1");
@@ -202,7 +203,7 @@ fail:
 
 ikat_status vk_driver_adopt(const ikati_host *host,
                             PFN_vkGetInstanceProcAddr get_instance_proc_addr, VkInstance instance,
-                            uint32_t api_version, bool debug_utils,
+                            uint32_t api_version, bool debug_utils, bool compiler,
                             VkPhysicalDevice physical_device, ikati_driver **out_driver) {
     *out_driver = NULL;
     ikati_driver *driver = ikati_alloc(host, 1, sizeof(*driver));
@@ -214,6 +215,7 @@ ikat_status vk_driver_adopt(const ikati_host *host,
     driver->instance = instance;
     driver->api_version = api_version ? api_version : VK_API_VERSION_1_1;
     driver->debug_utils = debug_utils;
+    driver->compiler = compiler ? vk_compiler_open(host) : NULL;
     ikat_status status = IKAT_UNSUPPORTED;
     const char *reason = "the instance has Vulkan 1.0 only";
     if (driver->api_version >= VK_API_VERSION_1_1 && load_functions(driver)) {
@@ -246,6 +248,7 @@ void vk_driver_close(ikati_driver *driver) {
         }
         ikati_library_close(driver->library);
     }
+    vk_compiler_close(host, driver->compiler);
     ikati_free(host, driver->devices);
     ikati_free(host, driver);
 }

@@ -212,6 +212,7 @@ static void fill_limits(const query *q, ikat_device_limits *limits) {
     limits->storage_16bit = q->physical->support.features.storage_16bit;
     limits->storage_8bit = q->physical->support.features.storage_8bit;
     limits->timestamps = q->physical->timestamp_bits != 0;
+    limits->runtime_compiler = q->driver->compiler != NULL;
 }
 
 static void append(char *text, size_t room, const char *more) {
@@ -232,6 +233,7 @@ static void fill_missing(ikat_device_info *info, const query *q) {
         {limits->storage_8bit != 0, "8-bit storage"},
         {limits->max_texel_elements != 0, "texel buffers of 4 floats"},
         {limits->timestamps != 0, "timestamps"},
+        {limits->runtime_compiler != 0, "a compiler of GLSL (libshaderc)"},
     };
     info->missing[0] = '\0';
     for (size_t i = 0; i < sizeof(wishes) / sizeof(wishes[0]); i++) {

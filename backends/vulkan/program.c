@@ -126,18 +126,12 @@ static ikat_status compile_failed(ikati_port *port, VkResult result, const char 
                       (int)result);
 }
 
-static ikat_status compile(ikati_port *port, const ikati_program_params *params,
-                           ikati_program *program) {
-    const vk_spirv *spirv = find_spirv(params->kernel, params->variant);
-    if (!spirv) {
-        return ikati_fail(port->host, IKAT_COMPILE, IKAT_MESSAGE_COMPILE,
-                          "vulkan: %s has no SPIR-V in this build", params->name);
-    }
-    uint64_t start_ns = ikati_now_ns();
+static ikat_status compile_words(ikati_port *port, const ikati_program_params *params,
+                                 const uint32_t *words, size_t size_bytes, ikati_program *program) {
     const VkShaderModuleCreateInfo info = {
         .sType = VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO,
-        .codeSize = spirv->size_bytes,
-        .pCode = spirv->words,
+        .codeSize = size_bytes,
+        .pCode = words,
     };
     VkShaderModule module = VK_NULL_HANDLE;
     VkResult result = port->vk.CreateShaderModule(port->device, &info, NULL, &module);
@@ -152,9 +146,33 @@ static ikat_status compile(ikati_port *port, const ikati_program_params *params,
     if (result != VK_SUCCESS) {
         return compile_failed(port, result, params->name);
     }
-    vk_count_compiled(port, ikati_now_ns() - start_ns);
     vk_name_object(port, VK_OBJECT_TYPE_PIPELINE, (uint64_t)program->pipeline, params->name);
     return IKAT_OK;
+}
+
+// From the build's SPIR-V, or what is made now of source and text.
+static ikat_status compile(ikati_port *port, const ikati_program_params *params,
+                           ikati_program *program) {
+    const uint64_t start_ns = ikati_now_ns();
+    ikat_status status;
+    if (params->text) {
+        vk_words made;
+        status = vk_compiler_run(port, params, &made);
+        status =
+            status ? status : compile_words(port, params, made.words, made.size_bytes, program);
+        ikati_free(port->host, made.words);
+    } else {
+        const vk_spirv *spirv = find_spirv(params->kernel, params->variant);
+        if (!spirv) {
+            return ikati_fail(port->host, IKAT_COMPILE, IKAT_MESSAGE_COMPILE,
+                              "vulkan: %s has no SPIR-V in this build", params->name);
+        }
+        status = compile_words(port, params, spirv->words, spirv->size_bytes, program);
+    }
+    if (!status) {
+        vk_count_compiled(port, ikati_now_ns() - start_ns);
+    }
+    return status;
 }
 
 ikat_status vk_program_create(ikati_port *port, const ikati_program_params *params,

@@ -5,6 +5,7 @@
 //   device.c    the port: a VkDevice, its function table, status and loss; the backend's table
 //   memory.c    VkBuffers bound to memory of a fitting type
 //   buffer.c    buffers of the core: reading and writing, through mapped memory or staging
+//   compiler.c  GLSL to SPIR-V when a plan is made, where there is a compiler
 //   program.c   pipelines
 //   cache.c     the pipeline cache, in memory and on disk
 //   sequence.c  descriptor sets and the recording of launches
@@ -52,9 +53,12 @@ typedef struct vk_physical {
     ikat_device_info info;
 } vk_physical;
 
+typedef struct vk_compiler vk_compiler;
+
 struct ikati_driver {
     const ikati_host *host;
-    void *library; // NULL: the instance is the host's
+    vk_compiler *compiler; // NULL: this machine has none, or a host wants none
+    void *library;         // NULL: the instance is the host's
     PFN_vkGetInstanceProcAddr get_instance_proc_addr;
     VkInstance instance;
     uint32_t api_version;
@@ -168,9 +172,10 @@ struct ikati_program {
 // driver.c
 ikat_status vk_driver_open(const ikati_host *host, ikati_driver **out_driver);
 // Around a host's instance; lists one device.
+// compiler: open one, if there is one.
 ikat_status vk_driver_adopt(const ikati_host *host,
                             PFN_vkGetInstanceProcAddr get_instance_proc_addr, VkInstance instance,
-                            uint32_t api_version, bool debug_utils,
+                            uint32_t api_version, bool debug_utils, bool compiler,
                             VkPhysicalDevice physical_device, ikati_driver **out_driver);
 void vk_driver_close(ikati_driver *driver);
 uint32_t vk_driver_num_devices(const ikati_driver *driver);
@@ -219,6 +224,21 @@ ikat_status vk_cache_open(ikati_port *port, const void *blob, size_t size_bytes)
 void vk_cache_close(ikati_port *port);
 // The bytes a host keeps: Vulkan's with a checksum in front. data NULL: only the size.
 ikat_status vk_cache_export(ikati_port *port, void *data, size_t *inout_size);
+
+// compiler.c
+// SPIR-V; the words are the caller's to free.
+typedef struct vk_words {
+    uint32_t *words;
+    size_t size_bytes;
+} vk_words;
+
+// NULL (logged) if this machine has none. Thread-safety: may be shared by threads.
+vk_compiler *vk_compiler_open(const ikati_host *host);
+void vk_compiler_close(const ikati_host *host, vk_compiler *compiler);
+// Compiles a variant with IKATI_NEED_COMPILER, or loads what an earlier context made of it. IKAT_COMPILE
+// (logged) if the text is wrong.
+ikat_status vk_compiler_run(ikati_port *port, const ikati_program_params *params,
+                            vk_words *out_words);
 
 // program.c
 ikat_status vk_program_create(ikati_port *port, const ikati_program_params *params,

@@ -35,6 +35,9 @@ typedef struct ikat_device_limits {
     uint32_t storage_16bit;       // 0 or 1
     uint32_t storage_8bit;        // 0 or 1
     uint32_t timestamps;          // 0 or 1: device time can be measured
+    // 0 or 1: plans may compile kernels from text that is made for them (expressions of `custom`). Without,
+    // kernels interpret it
+    uint32_t runtime_compiler;
 } ikat_device_limits;
 
 // id          "vulkan:0": what ikat_device_open takes
@@ -70,8 +73,8 @@ IKAT_API ikat_status ikat_device_describe(ikat_context *context, const char *bac
                                           uint32_t index, ikat_device_info *out_info);
 
 // Lowers limits by text: "minimal" (16 KB shared memory, 128 invocations, no subgroups, no 16-bit
-// features, a 128 MiB storage range, 8 storage buffers, no texel buffers), or fields
-// "shared=16384,group=128,subgroup=0,vector=1,fp16=0,storage16=0,storage8=0,
+// features, a 128 MiB storage range, 8 storage buffers, no texel buffers, no compiler), or fields
+// "shared=16384,group=128,subgroup=0,vector=1,fp16=0,storage16=0,storage8=0,compiler=0,
 // range=134217728,buffer=..,texel=0,groups=..,buffers=8", or both, separated by commas. Never
 // raises one.
 //

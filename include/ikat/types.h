@@ -2,7 +2,7 @@
 //
 // Shape letters, used in every comment of this library:
 //   B batch, H query heads, Hkv key/value heads, N queries, M keys, D head size, Dv value size, C
-//   channels.
+//   channels, S rows of a loss.
 
 #ifndef IKAT_TYPES_H
 #define IKAT_TYPES_H

@@ -67,6 +67,8 @@ IKAT_API ikat_status ikat_vulkan_requirements(ikat_context *context,
 // texel_buffers  every buffer that will be wrapped has VK_BUFFER_USAGE_UNIFORM_TEXEL_BUFFER_BIT:
 //                faster kernels on some devices. Without it limits.max_texel_elements is 0
 // debug_utils    the instance has VK_EXT_debug_utils: objects and dispatches get names
+// runtime_compiler  plans may compile kernels from text (expressions of `custom`) with libshaderc, where
+//                this machine has it: faster there. False: it is not even looked for
 // cache          bytes from ikat_vulkan_cache_get of an earlier run; ignored (with a warning) if
 //                they are damaged or of another device or driver. Copied. NULL: none, or the
 //                context's cache_dir
@@ -85,6 +87,7 @@ typedef struct ikat_vulkan_adopt_params {
     void *lock_user;
     bool texel_buffers;
     bool debug_utils;
+    bool runtime_compiler;
     const void *cache;
     size_t cache_bytes;
     const ikat_device_limits *limits;

@@ -17,7 +17,8 @@
 //
 // Defines: TILE_ROWS (16, 32, 64), COLUMNS (64, 128, 256, 512). EXPRESSION: masks and scores are
 // expressions, run for one score after the other. Their stacks are in shared memory, too small for all
-// invocations at once: half of them wait.
+// invocations at once: half of them wait. COMPILED: they are functions, which need no stack. TOPK: the
+// best keys of a row (lib/attend_topk.glsl).
 
 #include "../params/attend.h"
 #define KERNEL_PARAMS ATTEND_PARAMS
@@ -25,8 +26,8 @@
 #include "lib/kernel.glsl"
 #include "lib/numbers.glsl"
 #include "lib/repeat.glsl"
-#ifdef EXPRESSION
 #include "../params/expression.h"
+#if defined(EXPRESSION) && !defined(COMPILED)
 #define EVALUATING 64u // invocations at a time
 shared int expression_stack[EXPRESSION_STACK_WORDS * EVALUATING];
 #define EXPRESSION_STACK(k) expression_stack[uint(k) * EVALUATING + gl_LocalInvocationIndex % EVALUATING]
@@ -220,7 +221,7 @@ uint own_index(uint r) { return weight_index(OUT_GROUP, (ROW_GROUP & 1u) * SCORE
 #define PUT_ROW(r) weights[own_index(r)] = s[r];
 #define TAKE_ROW(r) s[r] = weights[own_index(r)];
 
-#ifdef EXPRESSION
+#if defined(EXPRESSION) && !defined(COMPILED)
 
 void finish_slowly(Tile t, int j0, bool cut) {
     barrier();
@@ -243,17 +244,25 @@ void finish_slowly(Tile t, int j0, bool cut) {
 #else
 
 // Cut tiles and modified scores: row by row through `weights`, so that the long code is there once a key
-// and not once a score. Barriers part this from other uses of `weights` before and after.
+// and not once a score; functions of expressions, which may be longer, once. Barriers part this from other
+// uses of `weights` before and after.
 void finish_slowly(Tile t, int j0, bool cut) {
     barrier();
     OVER_SCORE_ROWS(PUT_ROW)
     int j = j0 + int(KEY_GROUP * 4u);
     [[dont_unroll]] for (uint r = 0u; r < SCORE_ROWS; ++r) {
         uint row = ROW_GROUP * SCORE_ROWS + r;
+#ifdef COMPILED
+        [[dont_unroll]] for (uint n = 0u; n < 4u; ++n) {
+            float x = weights[own_index(r)][n];
+            weights[own_index(r)][n] = finish_score(t, cut, x, row, j + int(n), TILE_ROWS);
+        }
+#else
         vec4 x = weights[own_index(r)];
 #define FINISH(unused, n) x[n] = finish_score(t, cut, x[n], row, j + n, TILE_ROWS);
         REPEAT_4_OF(FINISH, 0)
         weights[own_index(r)] = x;
+#endif
     }
     OVER_SCORE_ROWS(TAKE_ROW)
     barrier();
@@ -386,11 +395,58 @@ void store_rows(Tile t, uint column0) {
 #endif
 }
 
+#ifdef TOPK
+
+shared uint counts[TILE_ROWS * TOPK_BINS];
+uint threshold[SCORE_ROWS];
+bool undecided[SCORE_ROWS];
+
+void start_rows(Tile t) {
+#define START_SCORES(r) \
+    threshold[r] = row_threshold(t, ROW_GROUP * SCORE_ROWS + r); \
+    undecided[r] = is_undecided(t, ROW_GROUP * SCORE_ROWS + r);
+    OVER_SCORE_ROWS(START_SCORES)
+    for (uint i = gl_LocalInvocationIndex; i < TILE_ROWS * TOPK_BINS; i += GROUP_SIZE) counts[i] = 0u;
+    barrier();
+}
+
+void count_scores() {
+#define COUNT(r, n) { \
+        uint bin = score_bin(s[r][n], threshold[r]); \
+        if (bin < TOPK_BINS && undecided[r]) \
+            atomicAdd(counts[(ROW_GROUP * SCORE_ROWS + r) * TOPK_BINS + bin], 1u); \
+    }
+#define COUNT_ROW(r) REPEAT_4_OF(COUNT, r)
+    OVER_SCORE_ROWS(COUNT_ROW)
+    barrier();
+}
+
+void store_counts(Tile t) {
+    for (uint i = gl_LocalInvocationIndex; i < TILE_ROWS * TOPK_BINS; i += GROUP_SIZE)
+        add_count(t, i / TOPK_BINS, i % TOPK_BINS, counts[i]);
+}
+
+void drop_scores() {
+#define DROP(r, n) s[r][n] = score_order(s[r][n]) < threshold[r] ? -INFINITY : s[r][n];
+#define DROP_ROW(r) REPEAT_4_OF(DROP, r)
+    OVER_SCORE_ROWS(DROP_ROW)
+}
+
+#endif
+
 void walk_range(Tile t, uint column0) {
     for (int j0 = t.first; j0 < t.end; j0 += TILE_KEYS) {
         bool cut = j0 < t.full_first || j0 + TILE_KEYS > t.full_end;
         score_tile(t, j0);
         finish_scores(t, j0, cut);
+#ifdef TOPK
+        if (counts_scores()) {
+            count_scores();
+            continue;
+        }
+        drop_scores();
+        cut = true; // any key may be dropped
+#endif
         weigh_scores();
         OVER_SCORE_ROWS(PUT_ROW)
         add_values(t, j0, column0, cut);
@@ -404,6 +460,9 @@ void attend_columns(Tile t, uint column0) {
 #define CLEAR_ROW(r) row_max[r] = -INFINITY; OVER_VECS_OF(CLEAR_COLUMNS, r)
     OVER_SCORE_ROWS(CLEAR_SUM)
     OVER_OUT_ROWS(CLEAR_ROW)
+#ifdef TOPK
+    start_rows(t);
+#endif
     if (has(OPTION_SCHEDULE)) {
         for (uint e = t.first_entry; e < t.end_entry; ++e) {
             take_entry(t, e);
@@ -412,13 +471,26 @@ void attend_columns(Tile t, uint column0) {
     } else {
         walk_range(t, column0);
     }
+#ifdef TOPK
+    if (counts_scores()) {
+        store_counts(t);
+        return;
+    }
+#endif
     store_rows(t, column0);
 }
 
 void main() {
     Tile t = tile_of_group(group_index(), TILE_ROWS);
     if (has(OPTION_SCHEDULE) && t.rows == 0u) return;
-    for (uint column0 = 0u; column0 < p.value_size; column0 += COLUMNS) {
+    uint columns = p.value_size;
+#ifdef TOPK
+    if (counts_scores()) {
+        columns = 1u;
+        if (!any_undecided(t)) return;
+    }
+#endif
+    for (uint column0 = 0u; column0 < columns; column0 += COLUMNS) {
         if (column0 > 0u) barrier();
         attend_columns(t, column0);
     }

@@ -19,7 +19,8 @@
 //
 // Defines: ROWS, KEYS, CUT_KEYS (at most KEYS: the same in tiles that an edge cuts), LANES (4, 8),
 // HEAD (largest D and Dv, a multiple of 4 * LANES), TEXEL: q, k and v are uniform texel buffers,
-// EXPRESSION: masks and scores are expressions, run where keys are cut.
+// EXPRESSION: masks and scores are expressions, run where keys are cut; COMPILED: as functions. TOPK: the
+// best keys of a row (lib/attend_topk.glsl); lanes are rows.
 
 #include "../params/attend.h"
 #define KERNEL_PARAMS ATTEND_PARAMS
@@ -44,13 +45,20 @@ layout(std430, set = 0, binding = 3) readonly buffer Words { int expression_word
 layout(std430, set = 0, binding = 3) readonly buffer Bias { uint bias[]; };
 #endif
 layout(std430, set = 0, binding = 4) readonly buffer Heads { uint heads[]; };
+#ifdef TOPK
+layout(std430, set = 0, binding = 5) buffer Out { uint out_words[]; };
+#else
 layout(std430, set = 0, binding = 5) writeonly buffer Out { uint out_words[]; };
+#endif
 layout(std430, set = 0, binding = 6) writeonly buffer Lse { float lse[]; };
 layout(std430, set = 0, binding = 7) readonly buffer Schedule { uint schedule[]; };
 
 #include "lib/attend.glsl"
 #ifdef EXPRESSION
 #include "lib/attend_expression.glsl"
+#endif
+#ifdef TOPK
+#include "lib/attend_topk.glsl"
 #endif
 
 // load_NAME(e, d, size): elements d .. d + 3 of the row of `size` elements that starts at element
@@ -156,6 +164,44 @@ void modify_scores(Tile t, int j, int end, bool cut) {
     }
 }
 
+#ifdef TOPK
+
+shared uint counts[TILE_ROWS * TOPK_BINS]; // a lane's own rows are its alone
+uint threshold[ROWS];
+uint undecided[ROWS]; // 1: scores are counted
+
+void start_counts(Tile t) {
+    EACH(a, ROWS) {
+        threshold[a] = row_threshold(t, own_row(a));
+        undecided[a] = counts_scores() && is_undecided(t, own_row(a)) ? 1u : 0u;
+        for (uint bin = 0u; bin < TOPK_BINS; ++bin) counts[own_row(a) * TOPK_BINS + bin] = 0u;
+    }
+}
+
+void count_scores() {
+    EACH(a, ROWS) EACH(b, KEYS) {
+        uint bin = score_bin(score[a][b], threshold[a]);
+        if (bin < TOPK_BINS) atomicAdd(counts[own_row(a) * TOPK_BINS + bin], undecided[a]);
+    }
+}
+
+void store_counts(Tile t) {
+    EACH(a, ROWS) {
+        for (uint bin = 0u; bin < TOPK_BINS; ++bin)
+            add_count(t, own_row(a), bin, counts[own_row(a) * TOPK_BINS + bin]);
+    }
+}
+
+void drop_scores() {
+    EACH(a, ROWS) EACH(b, KEYS) {
+        bool keeps = score_order(score[a][b]) >= threshold[a];
+        seen[a][b] = keeps ? seen[a][b] : 0u;
+        score[a][b] = keeps ? score[a][b] : -INFINITY;
+    }
+}
+
+#endif
+
 // Whether a score of any lane rose too far above its base.
 bool rises(bool cut) {
     float rise = 0.0;
@@ -191,6 +237,41 @@ void weigh_scores(bool cut) {
 // and values move to the new base and the step is taken again. `cut`: `end` and visibility are
 // looked at, else all of a step's keys are there and seen. Loops end at their end: where lanes are
 // masked rather than branched around, what follows a break is executed once more.
+#ifdef TOPK
+
+// While scores are counted only the innermost loop is gone round, else it has one round; so neither
+// kind of run pays for the other's part, and their scores come from one place.
+void walk(Tile t, int j, int end, bool cut) {
+    bool counting = counts_scores();
+    while (true) {
+        while (true) {
+            while (true) {
+                locate_keys(t, j, end, cut);
+                multiply_keys(cut);
+                modify_scores(t, j, end, cut);
+                count_scores();
+                if (counting) j += KEYS;
+                if (!counting || j >= end) break;
+            }
+            bool again = false;
+            if (!counting) {
+                drop_scores();
+                again = rises(cut);
+                if (!again) {
+                    weigh_scores(cut);
+                    add_values(cut);
+                    j += KEYS;
+                }
+            }
+            if (again || j >= end) break;
+        }
+        rebase();
+        if (j >= end) break;
+    }
+}
+
+#else
+
 void walk(Tile t, int j, int end, bool cut) {
     while (true) {
         while (true) {
@@ -209,6 +290,8 @@ void walk(Tile t, int j, int end, bool cut) {
         if (j >= end) break;
     }
 }
+
+#endif
 
 // Keys in two pieces: [t.first, t.full_first) and [rest, t.end).
 void walk_cut(Tile t, int rest) {
@@ -261,6 +344,13 @@ void finish(Tile t) {
     }
 }
 
+#ifdef TOPK
+
+// All keys alike, and none is known to be kept: so that equal keys have equal scores, wherever they lie.
+void walk_range(Tile t) { walk_cut(t, t.full_first); }
+
+#else
+
 void walk_range(Tile t) {
     int step = own_key(0, KEYS) - own_key(0, 0);
     int rest = t.full_first + (t.full_end - t.full_first) / step * step;
@@ -268,9 +358,15 @@ void walk_range(Tile t) {
     walk_cut(t, rest);
 }
 
+#endif
+
 void main() {
     Tile t = tile_of_group(group_index(), TILE_ROWS);
     if (has(OPTION_SCHEDULE) && t.rows == 0u) return;
+#ifdef TOPK
+    if (counts_scores() && !any_undecided(t)) return;
+    start_counts(t);
+#endif
     start(t);
     if (has(OPTION_SCHEDULE)) {
         for (uint e = t.first_entry; e < t.end_entry; ++e) {
@@ -280,6 +376,12 @@ void main() {
     } else {
         walk_range(t);
     }
+#ifdef TOPK
+    if (counts_scores()) {
+        store_counts(t);
+        return;
+    }
+#endif
     join_lanes();
     finish(t);
 }

@@ -15,7 +15,8 @@
 //
 // Reads q, k, v, bias, heads; writes out and lse of its rows. Defines: GROUP_SIZE, TILE_ROWS,
 // TILE_KEYS, COLUMNS, SLICE and ALIGNED: 1 if sizes, strides and offsets are multiples of 4
-// elements. EXPRESSION: masks and scores are expressions; `bias` is their words.
+// elements. EXPRESSION: masks and scores are expressions; `bias` is their words. COMPILED: they are
+// functions. TOPK: the best keys of a row (lib/attend_topk.cl).
 #define LANES 1
 #include "params/attend.h"
 #define KERNEL_PARAMS ATTEND_PARAMS
@@ -24,14 +25,23 @@
 #include "lib/storage.cl"
 #include "lib/attend.cl"
 #ifdef EXPRESSION
+#ifdef COMPILED
+#define EXPRESSION_WORDS __global const int *words
+#define EXPRESSION_ARGUMENTS words
+#else
 #define EXPRESSION_STACK_POINTER __local int *
 #define EXPRESSION_STACK(k) stack[(k) * GROUP_SIZE]
 #define EXPRESSION_WORDS __global const int *words, __local int *stack
 #define EXPRESSION_ARGUMENTS words, stack
+#endif
 #include "lib/attend_expression.cl"
 #else
 #define EXPRESSION_WORDS __global const Bias *bias
 #define EXPRESSION_ARGUMENTS bias
+#endif
+
+#ifdef TOPK
+#include "lib/attend_topk.cl"
 #endif
 
 #define ROWS (TILE_ROWS * 16 / GROUP_SIZE)
@@ -275,6 +285,46 @@ static inline void end_rows(const Params *p, const Tile *t, __local float *weigh
     }
 }
 
+#ifdef TOPK
+typedef struct Selection {
+    int threshold[ROWS];
+    bool undecided[ROWS];
+} Selection;
+
+static inline void start_counts(const Params *p, const Tile *t, __global const uint *heads,
+                                __local uint *counts, uint lane, Selection *selection) {
+    EACH_ROW {
+        selection->threshold[r] = row_threshold(p, t, heads, (int)row_of(lane) + r);
+        selection->undecided[r] = is_undecided(p, t, heads, (int)row_of(lane) + r);
+    }
+    for (uint i = lane; i < TILE_ROWS * TOPK_BINS; i += GROUP_SIZE) counts[i] = 0u;
+    barrier(CLK_LOCAL_MEM_FENCE);
+}
+
+static inline void count_scores(const Params *p, const Selection *selection, __local uint *counts,
+                                float scores[ROWS][KEYS], uint lane) {
+    EACH_ROW EACH_KEY {
+        const int bin = score_bin(p, scores[r][x], selection->threshold[r]);
+        if (bin < TOPK_BINS && selection->undecided[r])
+            atomic_inc(counts + (row_of(lane) + r) * TOPK_BINS + bin);
+    }
+    barrier(CLK_LOCAL_MEM_FENCE);
+}
+
+static inline void store_counts(const Params *p, const Tile *t, __global Output *out,
+                                const __local uint *counts, uint lane) {
+    for (uint i = lane; i < TILE_ROWS * TOPK_BINS; i += GROUP_SIZE)
+        add_count(p, t, out, (int)(i / TOPK_BINS), i % TOPK_BINS, counts[i]);
+}
+
+static inline void drop_scores(const Selection *selection, float scores[ROWS][KEYS]) {
+    EACH_ROW EACH_KEY {
+        const bool keeps = score_order(scores[r][x]) >= selection->threshold[r];
+        scores[r][x] = keeps ? scores[r][x] : -INFINITY;
+    }
+}
+#endif
+
 __kernel __attribute__((reqd_work_group_size(GROUP_SIZE, 1, 1))) void
 attend(__global const Storage *q, __global const Storage *k, __global const Storage *v,
        __global const Bias *bias, __global const uint *heads, __global Output *out,
@@ -283,14 +333,22 @@ attend(__global const Storage *q, __global const Storage *k, __global const Stor
     __local float weights[TILE_ROWS * TILE_KEYS];
     const Params *p = &params;
 #ifdef EXPRESSION
-    __local int stacks[EXPRESSION_STACK_WORDS * GROUP_SIZE];
     __global const int *words = (__global const int *)bias;
+#ifndef COMPILED
+    __local int stacks[EXPRESSION_STACK_WORDS * GROUP_SIZE];
     __local int *stack = stacks + get_local_id(0);
+#endif
 #endif
     const Tile t = tile_of_group(p, heads, schedule, group_index(first_group), TILE_ROWS);
     if (has(OPTION_SCHEDULE) && t.rows == 0) return;
     const uint k_base = p->base_k + t.batch * p->k_batch + t.kv_head * p->k_head;
     const uint v_base = p->base_v + t.batch * p->v_batch + t.kv_head * p->v_head;
+#ifdef TOPK
+    __local uint counts[TILE_ROWS * TOPK_BINS];
+    Selection selection;
+    if (counts_scores(p) && !any_undecided(p, &t, heads)) return;
+    start_counts(p, &t, heads, counts, lane_in(p, 0u), &selection);
+#endif
 
     for (uint column = 0; column < p->value_size; column += COLUMNS) {
         State state;
@@ -302,15 +360,29 @@ attend(__global const Storage *q, __global const Storage *k, __global const Stor
             for (int j = run.first; j < run.end; j += TILE_KEYS) {
                 const uint lane = lane_in(p, (uint)j);
                 const int keys = min(run.end - j, TILE_KEYS);
-                const bool cut = keys < TILE_KEYS || j < run.full_first || j + keys > run.full_end;
+                bool cut = keys < TILE_KEYS || j < run.full_first || j + keys > run.full_end;
                 float scores[ROWS][KEYS];
                 compute_scores(p, &t, &run, tile, q, k, k_base, j, keys, lane, scores);
                 modify_scores(p, &t, &run, EXPRESSION_ARGUMENTS, j, cut, lane, scores);
                 barrier(CLK_LOCAL_MEM_FENCE);
+#ifdef TOPK
+                if (counts_scores(p)) {
+                    count_scores(p, &selection, counts, scores, lane);
+                    continue;
+                }
+                drop_scores(&selection, scores);
+                cut = true; // any key may be dropped
+#endif
                 compute_weights(weights, scores, lane, &state);
                 add_values(p, &t, &run, tile, weights, v, v_base, j, keys, column, cut, lane, &state);
             }
         }
+#ifdef TOPK
+        if (counts_scores(p)) {
+            store_counts(p, &t, out, counts, lane_in(p, column));
+            return;
+        }
+#endif
         end_rows(p, &t, weights, out, lse, column, lane_in(p, column), &state);
         barrier(CLK_LOCAL_MEM_FENCE);
     }

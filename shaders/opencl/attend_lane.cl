@@ -14,7 +14,8 @@
 // select per element.
 //
 // Reads q, k, v, bias, heads; writes out and lse of its rows. Defines: SIZE_QK, SIZE_V (largest
-// sizes), ROW_VECTORS. EXPRESSION: masks and scores are expressions; `bias` is their words.
+// sizes), ROW_VECTORS. EXPRESSION: masks and scores are expressions; `bias` is their words. COMPILED:
+// they are functions. TOPK: the best keys of a row (lib/attend_topk.cl).
 #define LANES 16
 #include "params/attend.h"
 #define KERNEL_PARAMS ATTEND_PARAMS
@@ -26,6 +27,12 @@
 #define EXPRESSION_WORDS __global const int *words
 #define EXPRESSION_ARGUMENTS words
 #include "lib/attend_expression.cl"
+#endif
+
+#ifdef TOPK
+#include "lib/attend_topk.cl"
+#else
+static inline bool counts_scores(const Params *p) { return false; }
 #endif
 
 #define TILE_ROWS (LANES * ROW_VECTORS)
@@ -69,6 +76,10 @@ typedef struct State {
 #endif
 #if OPTIONS & OPTION_BIAS
     float bias[TILE_KEYS][TILE_ROWS];
+#endif
+#ifdef TOPK
+    Ints threshold[ROW_VECTORS];
+    uint counts[TILE_ROWS][TOPK_BINS + 1]; // the last one of scores that are in none
 #endif
 } State;
 
@@ -293,6 +304,43 @@ static inline void end_rows(const Params *p, const Tile *t, __global Output *out
     }
 }
 
+#ifdef TOPK
+// Rows that are decided, or past the last one, are counted along: nobody looks.
+static inline void start_counts(const Params *p, const Tile *t, __global const uint *heads,
+                                State *state) {
+    for (int r = 0; r < TILE_ROWS; r++) {
+        ((int *)state->threshold)[r] = row_threshold(p, t, heads, r);
+        for (int bin = 0; bin <= TOPK_BINS; bin++) state->counts[r][bin] = 0u;
+    }
+}
+
+static inline void count_scores(const Params *p, State *state, int keys) {
+    for (int x = 0; x < keys; x++) {
+        _Pragma("nounroll") for (int r = 0; r < ROW_VECTORS; r++) {
+            int bins[LANES];
+            vstore16(score_bin(p, state->scores[x][r], state->threshold[r]), 0, bins);
+            for (int lane = 0; lane < LANES; lane++) state->counts[LANES * r + lane][bins[lane]]++;
+        }
+    }
+}
+
+static inline void store_counts(const Params *p, const Tile *t, __global const uint *heads,
+                                __global Output *out, const State *state) {
+    for (int r = 0; r < t->rows; r++)
+        for (uint bin = 0; bin < TOPK_BINS && is_undecided(p, t, heads, r); bin++)
+            add_count(p, t, out, r, bin, state->counts[r][bin]);
+}
+
+static inline void drop_scores(State *state, int keys) {
+    for (int x = 0; x < keys; x++)
+        EACH_ROW_VECTOR {
+            const Reals s = state->scores[x][r];
+            state->scores[x][r] =
+                score_order(s) < state->threshold[r] ? (Reals)(-INFINITY) : s;
+        }
+}
+#endif
+
 static inline void walk_run(const Params *p, const Tile *t, const Run *run,
                             __global const Storage *k, uint k_base,
                               __global const Storage *v, uint v_base, __global const Bias *bias,
@@ -308,7 +356,7 @@ static inline void walk_run(const Params *p, const Tile *t, const Run *run,
         const uint v_first = v_base + ((uint)j - p->key_begin) * p->v_row;
 #endif
 #if PACKS
-        pack_rows(state, state->values, v, v_first, p->v_row, 0, keys, p->value_size);
+        if (!counts_scores(p)) pack_rows(state, state->values, v, v_first, p->v_row, 0, keys, p->value_size);
         const Rows values = state->values;
 #else
         const Rows values = v;
@@ -319,6 +367,14 @@ static inline void walk_run(const Params *p, const Tile *t, const Run *run,
 #endif
         bool removed = false;
         if (cut || has_modifiers()) removed = modify_scores(p, t, run, bias, state, j, keys, cut);
+#ifdef TOPK
+        if (counts_scores(p)) {
+            count_scores(p, state, keys);
+            continue;
+        }
+        drop_scores(state, keys);
+        removed = true;
+#endif
         compute_weights(state, keys);
         if (removed) {
             add_values(p, state, values, v_first, keys, true);
@@ -337,6 +393,10 @@ attend(__global const Storage *q, __global const Storage *k, __global const Stor
     const uint k_base = p->base_k + t.batch * p->k_batch + t.kv_head * p->k_head;
     const uint v_base = p->base_v + t.batch * p->v_batch + t.kv_head * p->v_head;
     State state;
+#ifdef TOPK
+    if (t.rows == 0 || (counts_scores(p) && !any_undecided(p, &t, heads))) return;
+    start_counts(p, &t, heads, &state);
+#endif
     begin_rows(p, &t, q, &state);
 
     uint entry = has(OPTION_SCHEDULE) ? t.first_entry : 0u;
@@ -345,5 +405,11 @@ attend(__global const Storage *q, __global const Storage *k, __global const Stor
         const Run run = has(OPTION_SCHEDULE) ? run_of_entry(p, &t, entry) : whole_run(p, &t);
         walk_run(p, &t, &run, k, k_base, v, v_base, bias, &state);
     }
+#ifdef TOPK
+    if (counts_scores(p)) {
+        store_counts(p, &t, heads, out, &state);
+        return;
+    }
+#endif
     end_rows(p, &t, out, lse, &state);
 }

@@ -12,6 +12,9 @@
 //   heads       what kernel `heads` wrote: 4 words a (batch, head): valid keys, valid queries,
 //               ALiBi slope (with OPTION_CLUSTERS: log2 weight of the last valid key), sink
 //   lse         float32, one value a row
+//               Variants with TOPK defined read 2 words a row besides, from topk_at words behind the
+//               first record on: what kernel `threshold` wrote. While they count (topk_counts), `out`
+//               takes TOPK_BINS counts a row instead of results, added up over steps and workgroups
 //   schedule    words of a sparse pattern's schedule (OPTION_SCHEDULE), below
 #define ATTEND_BINDINGS(X)                                                                                            \
     X(q, READ) X(k, READ) X(v, READ) X(bias, READ) X(heads, READ) X(out, WRITE) X(lse, WRITE) X(schedule, READ)
@@ -40,6 +43,9 @@
 //   mask_at, score_at         programs in the words of expressions (lib/expression_run.h), and their
 //   mask_words, score_words   lengths; 0: none
 //   rows_packed      1: they go to row (tile * tile rows + row of the tile) instead
+//   topk_counts      1: scores are counted, by their bits from topk_shift to topk_above - 1, where the
+//                    bits above agree with the row's threshold; 0: scores below it are dropped
+//   topk_rows        rows a (batch, head) of what `threshold` wrote
 #define ATTEND_PARAMS(X)                                                                                              \
     X(uint, base_q) X(uint, base_k) X(uint, base_v) X(uint, base_bias) X(uint, base_heads) X(uint, base_out)          \
     X(uint, base_lse) X(uint, base_schedule)                                                                          \
@@ -61,7 +67,8 @@
     X(uint, class_at) X(uint, class_batch) X(uint, tiles_at) X(uint, entries_at) X(uint, positions_at)                \
     X(uint, masks_at) X(int, out_shift) X(uint, rows_packed)                                                          \
     X(uint, batch_begin) X(uint, head_begin)                                                                          \
-    X(uint, mask_at) X(uint, mask_words) X(uint, score_at) X(uint, score_words)
+    X(uint, mask_at) X(uint, mask_words) X(uint, score_at) X(uint, score_words)                                       \
+    X(uint, topk_counts) X(uint, topk_shift) X(uint, topk_above) X(uint, topk_at) X(uint, topk_rows)
 
 // Specialisation constants: X(id, name), all uint.
 #define ATTEND_SPECIALISATION(X) X(0, OPTIONS)
@@ -79,6 +86,10 @@
 #define OPTION_SCHEDULE 1024u // rows and keys come from `schedule`
 #define OPTION_CLUSTERS 2048u // rows and keys are clusters: the last valid key has a weight from `heads`, all others 1
 #define OPTION_SCORE_EXPRESSION 4096u // scores go through an expression
+
+// Counts of a row: one a value of TOPK_BITS bits of its scores.
+#define TOPK_BITS 6
+#define TOPK_BINS 64
 
 // The words of a schedule. A (batch, head) has a class, word class_at + batch * class_batch + head; a
 // class has num_query_tiles tiles of num_splits records each, a workgroup a record, from tiles_at on:

@@ -154,7 +154,7 @@ static void write_value(writer *w, uint32_t n) {
 static void write_statement(writer *w, uint32_t n) {
     const ikati_node *node = &w->expression->nodes[n];
     const bool is_int = ikati_operation_type((ikati_operation)node->operation) == IKATI_TYPE_INT;
-    write_string(w, is_int ? "    int " : "    float ");
+    write_string(w, is_int ? "    int " : "    EXPRESSION_FLOAT ");
     write_value(w, n);
     write_string(w, " = ");
     write_operation(w, node);

@@ -179,59 +179,6 @@ static double tolerance(const ikati_request *request, uint32_t output) {
     return slope * ikati_tolerance_default(request->dtype, (double)ikati_extent(request, "M"));
 }
 
-// Parameters, tables and programs, one behind the other.
-static ikat_status add_words(const ikati_custom *custom, ikati_lowering *lowering,
-                             const ikati_bytecode *mask, const ikati_bytecode *score,
-                             ikati_attend_expressions *out) {
-    uint32_t *symbols, num_symbols;
-    ikat_status status = ikati_symbols_pack(custom->host, &custom->symbols, &symbols, &num_symbols);
-    if (status) {
-        return status;
-    }
-    const uint64_t num_words = (uint64_t)num_symbols + mask->num_words + score->num_words;
-    *out = (ikati_attend_expressions){
-        .table = UINT32_MAX,
-        .num_words = (uint32_t)num_words,
-        .mask_at = num_symbols,
-        .mask_words = mask->num_words,
-        .score_at = num_symbols + mask->num_words,
-        .score_words = score->num_words,
-    };
-    const uint64_t most = ikati_lowering_device(lowering)->limits.max_storage_range_bytes;
-    if (num_words * sizeof(*symbols) > most || num_words > INT32_MAX) {
-        status = ikati_fail(custom->host, IKAT_UNSUPPORTED, IKAT_MESSAGE_SHAPE,
-                            "the tables have %llu entries, expected less for what %s binds at once",
-                            (unsigned long long)num_symbols, ikati_lowering_device(lowering)->id);
-    }
-    uint32_t *words = status ? NULL : ikati_alloc(custom->host, (size_t)num_words, sizeof(*words));
-    if (words) {
-        memcpy(words, symbols, num_symbols * sizeof(*words));
-        memcpy(words + out->mask_at, mask->words, mask->num_words * sizeof(*words));
-        if (score->num_words) {
-            memcpy(words + out->score_at, score->words, score->num_words * sizeof(*words));
-        }
-        out->table = ikati_lowering_table(lowering, words, num_words * sizeof(*words));
-    }
-    ikati_free(custom->host, words);
-    ikati_free(custom->host, symbols);
-    return status || out->table != UINT32_MAX ? status : IKAT_NO_MEMORY;
-}
-
-// Compiles the expressions; a plain score is left out.
-static ikat_status compile(const ikati_custom *custom, ikati_lowering *lowering,
-                           ikati_attend_expressions *out) {
-    ikati_bytecode mask, score = {0};
-    ikat_status status =
-        ikati_expression_compile(custom->host, &custom->mask, &custom->symbols, &mask);
-    if (!status && !ikati_custom_score_is_plain(custom)) {
-        status = ikati_expression_compile(custom->host, &custom->score, &custom->symbols, &score);
-    }
-    status = status ? status : add_words(custom, lowering, &mask, &score, out);
-    ikati_bytecode_clear(custom->host, &mask);
-    ikati_bytecode_clear(custom->host, &score);
-    return status;
-}
-
 // Lengths as a table of the plan: `heads` reads them like an input.
 static ikat_status add_lengths(const int32_t *values, int64_t count, ikati_lowering *lowering,
                                const ikat_tensor *tensor, ikati_view *out) {
@@ -261,7 +208,7 @@ static ikat_status lower_attention(ikati_custom *custom, ikati_lowering *lowerin
     }
     ikati_attend_expressions expressions;
     ikati_patterns patterns;
-    status = status ? status : compile(custom, lowering, &expressions);
+    status = status ? status : ikati_custom_programs(custom, lowering, &expressions);
     status = status ? status : ikati_custom_patterns(custom, &patterns);
     if (status) {
         return status;

@@ -5,6 +5,7 @@
 
 #include "../attention.h"
 #include "../expression/expression.h"
+#include "../lower_attend.h"
 
 // The expressions of a call, checked, with what they read.
 //
@@ -36,6 +37,12 @@ void ikati_custom_place(const ikati_custom *custom, uint32_t batch, uint32_t hea
 bool ikati_custom_score_is_plain(const ikati_custom *custom);
 // Whether every pair is visible, lengths not regarded.
 bool ikati_custom_sees_all(const ikati_custom *custom);
+
+// Both expressions as kernels take them, a plain score left out; the lowering keeps what it points to.
+//
+// IKAT_UNSUPPORTED (logged): the tables exceed what the device binds. IKAT_NO_MEMORY
+ikat_status ikati_custom_programs(const ikati_custom *custom, ikati_lowering *lowering,
+                                  ikati_attend_expressions *out_expressions);
 
 // The pattern of the mask, lengths not regarded; freed before `custom` is closed.
 ikat_status ikati_custom_patterns(ikati_custom *custom, ikati_patterns *out_patterns);

@@ -68,6 +68,7 @@ rows() {
 options_of() { # kernel needs
     case $1:$2 in
         attend:*NEED_EXPRESSION*) echo "1280 5376 5441" ;;
+        attend:*NEED_TOPK*) echo "1024 1025 1344 1535" ;;
         attend:*) echo "0 1 506 511 1344" ;;
         heads:*) echo "0 127 129" ;;
         merge:* | spread:* | coarsen:*) echo "0 3" ;;
@@ -76,6 +77,9 @@ options_of() { # kernel needs
         mean:*) echo "0 3" ;;
         norm:*) echo "0 127" ;;
         ring:*) echo "64 92 95" ;;
+        infonce:*) echo "0 7" ;;
+        losses:*) echo "3 4" ;;
+        project:*) echo "0 1" ;;
         *) echo 0 ;;
     esac
 }
@@ -126,6 +130,7 @@ for list in "$shaders"/variants/*.inc; do
         [ -z "$only_variant" ] || [ "$only_variant" = "$variant" ] || continue
         case $needs in *NEED_CPU*) [ -n "$only_variant" ] || continue ;; esac
         expand "$source" > "$work/source.cl" || exit 1
+        case $needs in *NEED_COMPILER*) cat "$root/tests/compile/expressions.txt" >> "$work/source.cl" ;; esac
         for options in $(options_of "$kernel" "$needs"); do
             for device in $devices; do
                 check "$kernel" "$variant" "$source" "$defines" "$needs" "$options" "$device"

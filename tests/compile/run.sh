@@ -4,7 +4,8 @@
 #   run.sh [-g] BUILD_DIR [CHIP...]     chips: navi21 vega10 unless given; -g: GLSL rows only
 #
 # GLSL rows, from BUILD_DIR/shaders/<kernel>.<variant>.spv: spirv-val, translation to Metal's language, AMD's
-# compiler in Mesa (radv.c; not the rows for devices of type CPU). OpenCL rows: Intel's compiler (ocloc.sh).
+# compiler in Mesa (radv.c; not the rows for devices of type CPU). Rows that are compiled when a plan is made: the same, with
+# expressions.txt for what the plan would give them. OpenCL rows: Intel's compiler (ocloc.sh).
 # Exit status: 1 on any fault; 77 if a tool is missing, so that not everything was checked.
 set -u
 
@@ -50,6 +51,9 @@ list_rows() {
 options_of() {
     case $1:$2 in
         attend:*NEED_EXPRESSION*) echo 0x500 0x1500 0x1541 ;;
+        attend:*NEED_HALF*NEED_TOPK*) echo 0x501 0x5ff ;;
+        attend:*NEED_FLOAT*NEED_TOPK*) echo 0x500 0x5fa ;;
+        attend:*NEED_TOPK*) echo 0x500 0x5ff 0x5fa ;;
         attend:*NEED_DENSE*NEED_HALF*) echo 0x101 0x1ff ;;
         attend:*NEED_DENSE*NEED_FLOAT*) echo 0x100 0x1fa ;;
         attend:*NEED_HALF*) echo 0x101 0x1ff 0x541 ;;
@@ -65,6 +69,9 @@ options_of() {
         mean:*) echo 0 3 ;;
         norm:*) echo 0 0x7f ;;
         ring:*) echo 0x40 0x5c 0x5f ;;
+        infonce:*) echo 0 7 ;;
+        losses:*) echo 3 4 ;;
+        project:*) echo 0 1 ;;
         *) echo 0 ;;
     esac
 }
@@ -74,10 +81,30 @@ limits_of() {
     case $1:$2 in coop_v64*:navi21) echo -w 8 ;; esac
 }
 
+# Where a row's SPIR-V is.
+spirv_of() {
+    if [ -f "$work/$1.$2.spv" ]; then echo "$work/$1.$2.spv"; else echo "$build/shaders/$1.$2.spv"; fi
+}
+
+# Rows with IKATI_NEED_COMPILER have no SPIR-V in the build.
+compile_rows() {
+    compiler=$(sed -n 's/^IKAT_GLSLANG:[A-Z]*=//p' "$build/CMakeCache.txt")
+    grep NEED_COMPILER "$work/rows" > "$work/compiled_rows" || return 0
+    while read -r kernel name _; do
+        # The first line of a row: VARIANT(GLSL, name, "source", "defines".
+        line=$(grep "^VARIANT(GLSL, $name," "$root/shaders/variants/$kernel.inc")
+        source=$(echo "$line" | cut -d '"' -f 2)
+        cat "$root/shaders/glsl/$source" "$here/expressions.txt" > "$work/text.comp"
+        # shellcheck disable=SC2046 # several words
+        "$compiler" --quiet -V -g0 --target-env vulkan1.1 $(echo "$line" | cut -d '"' -f 4) -I"$root/shaders" \
+            -I"$root/shaders/glsl" -o "$work/$kernel.$name.spv" "$work/text.comp" || fault "$kernel.$name: glslang"
+    done < "$work/compiled_rows"
+}
+
 check_spirv() {
     command -v spirv-val > /dev/null || { skip "spirv-val is not installed"; return; }
     while read -r kernel name _; do
-        spirv-val --target-env vulkan1.1 "$build/shaders/$kernel.$name.spv" ||
+        spirv-val --target-env vulkan1.1 "$(spirv_of "$kernel" "$name")" ||
             fault "$kernel.$name: spirv-val"
     done < "$work/rows"
 }
@@ -85,7 +112,7 @@ check_spirv() {
 check_metal() {
     command -v spirv-cross > /dev/null || { skip "spirv-cross is not installed"; return; }
     while read -r kernel name _; do
-        spirv-cross --msl --msl-version 20100 "$build/shaders/$kernel.$name.spv" > "$work/metal" ||
+        spirv-cross --msl --msl-version 20100 "$(spirv_of "$kernel" "$name")" > "$work/metal" ||
             fault "$kernel.$name: spirv-cross --msl"
     done < "$work/rows"
 }
@@ -114,7 +141,7 @@ check_radv() {
             for value in $(options_of "$kernel" "$needs"); do
                 # shellcheck disable=SC2046 # several words
                 RADV_FORCE_FAMILY=$chip "$radv" -s "$value" $(limits_of "$name" "$chip") \
-                    "$build/shaders/$kernel.$name.spv" || status=1
+                    "$(spirv_of "$kernel" "$name")" || status=1
             done
         done < "$work/gpu_rows"
     done
@@ -122,8 +149,9 @@ check_radv() {
 
 list_rows > "$work/rows"
 [ -s "$work/rows" ] || fault "no rows found"
+compile_rows
 while read -r kernel name _; do
-    [ -f "$build/shaders/$kernel.$name.spv" ] || { fault "$kernel.$name is not built"; exit 1; }
+    [ -f "$(spirv_of "$kernel" "$name")" ] || { fault "$kernel.$name is not built"; exit 1; }
 done < "$work/rows"
 check_spirv
 check_metal

@@ -2,7 +2,7 @@
 // and example, made from the registry.
 //
 //   conformance [--backend NAME] [--limits TEXT] [--variants] [--thorough] [--brief] [--large]
-//               [--case TEXT]
+//               [--turns N] [--case TEXT]
 
 #include "harness.h"
 #include "select.h"
@@ -22,6 +22,7 @@ static const cli_option options[] = {
     {"variants", NULL, false, false, "every kernel variant, not only the best"},
     {"thorough", NULL, false, false, "all types, fills and layouts, not only pairs"},
     {"brief", NULL, false, false, "each example in one type only, in turns: half the programs"},
+    {"turns", "N", false, false, "of mechanisms after the first every N-th example, in turns"},
     {"large", NULL, false, false, "the large examples instead"},
     {"device", "TEXT", false, false, "only devices whose name contains TEXT"},
     {"case", "TEXT", false, false, "only examples whose name contains TEXT"},
@@ -68,6 +69,7 @@ typedef struct conformance_suite {
     cli_args args;
     cli_harness harness;
     cli_targets targets;
+    int64_t turns;
     variant_coverage coverage[TARGETS_MAX][MAX_VARIANTS];
 } conformance_suite;
 
@@ -77,7 +79,7 @@ typedef struct conformance_test {
     uint32_t device;
     const ikat_mechanism_info *info;
     const ikat_mechanism_case *example;
-    uint32_t index;
+    uint32_t mechanism, index; // number of the mechanism, and of the example among its own
     char name[192];
     uint32_t num_failed;
     uint32_t num_passed;
@@ -126,6 +128,12 @@ static const char *variant_at(const conformance_test *test, uint32_t index) {
                : NULL;
 }
 
+// Whether the example runs variant number `variant` although it is not the best one. The first mechanism
+// has most options and runs all of them; others share its kernels.
+static bool takes_turn(const conformance_test *test, uint32_t variant) {
+    return test->mechanism == 0 || (test->index + variant) % test->suite->turns == 0;
+}
+
 static void check_values(conformance_test *test, const cli_expected *expected, const char *what) {
     conformance_suite *suite = test->suite;
     ikat_device *device = suite->targets.devices[test->device];
@@ -140,7 +148,7 @@ static void check_values(conformance_test *test, const cli_expected *expected, c
             continue;
         }
         if (!args_flag(&suite->args, "thorough") &&
-            !harness_wants_variant(&expected->variation, test->index, i)) {
+            !(harness_wants_variant(&expected->variation, test->index, i) && takes_turn(test, i))) {
             continue;
         }
         harness_check(&suite->harness, device, expected, variant, &outcome);
@@ -200,28 +208,30 @@ static void run_example(void **state) {
     }
 }
 
-static bool is_wanted(const conformance_suite *suite, const ikat_device_info *where,
-                      const ikat_mechanism_case *example) {
+static bool is_wanted(const conformance_test *test) {
+    const conformance_suite *suite = test->suite;
     const char *text = args_value(&suite->args, "case");
     const char *device = args_value(&suite->args, "device");
-    return (!device || strstr(where->name, device)) &&
-           harness_is_large(example) == args_flag(&suite->args, "large") &&
-           (!text || strstr(example->name, text));
+    return (!device || strstr(device_info(test)->name, device)) &&
+           harness_is_large(test->example) == args_flag(&suite->args, "large") &&
+           (!args_flag(&suite->args, "thorough") || takes_turn(test, test->mechanism)) &&
+           (!text || strstr(test->example->name, text));
 }
 
 // Makes the tests of one mechanism on one device.
-static void add_tests(conformance_suite *suite, uint32_t device, const ikat_mechanism_info *info,
+static void add_tests(conformance_suite *suite, uint32_t device, uint32_t mechanism,
                       conformance_test **tests, uint32_t *num) {
     uint32_t num_examples;
+    const ikat_mechanism_info *info = ikat_mechanism_at(mechanism);
     const ikat_mechanism_case *examples = ikat_mechanism_cases(info->name, &num_examples);
     const ikat_device_info *where = ikat_device_get_info(suite->targets.devices[device]);
     for (uint32_t i = 0; i < num_examples; i++) {
-        if (is_wanted(suite, where, &examples[i])) {
+        conformance_test test = {suite, device, info, &examples[i], mechanism, i, "", 0, 0};
+        if (is_wanted(&test)) {
+            snprintf(test.name, sizeof(test.name), "%s.%s.%s (%.40s)", info->name, examples[i].name,
+                     where->id, where->name);
             *tests = tool_resize(*tests, *num + 1, sizeof(**tests));
-            conformance_test *test = &(*tests)[(*num)++];
-            *test = (conformance_test){suite, device, info, &examples[i], i, "", 0, 0};
-            snprintf(test->name, sizeof(test->name), "%s.%s.%s (%.40s)", info->name,
-                     examples[i].name, where->id, where->name);
+            (*tests)[(*num)++] = test;
         }
     }
 }
@@ -259,7 +269,7 @@ static int run_suite(conformance_suite *suite) {
     uint32_t num = 0;
     for (uint32_t device = 0; device < suite->targets.num; device++) {
         for (uint32_t i = 0; i < ikat_mechanism_count(); i++) {
-            add_tests(suite, device, ikat_mechanism_at(i), &tests, &num);
+            add_tests(suite, device, i, &tests, &num);
         }
     }
     if (num == 0) {
@@ -278,6 +288,8 @@ int main(int argc, char **argv) {
     // Of static size, but too large for a stack.
     conformance_suite *suite = tool_alloc(1, sizeof(*suite));
     int code = args_parse(&command, argc - 1, argv + 1, &suite->args);
+    suite->turns = 1;
+    code = code ? code : args_integer(&suite->args, "turns", 1, 1000, &suite->turns);
     if (!code && args_flag(&suite->args, "help")) {
         args_help(&command);
     } else if (!code) {

@@ -285,11 +285,22 @@ static const oracle_identity identities[] = {
     {"removed_keys", removed_keys, false},
     {"rows_of_nan", rows_of_nan, false},
     {"block_map", block_map, false},
-    {"rows_of_the_whole", rows_of_the_whole, false},
     {"refused", refused, false},
+    {"rows_of_the_whole", rows_of_the_whole, false}, // the cpu device's own
 };
 
-int main(void) {
-    return oracle_main("custom", identities, sizeof(identities) / sizeof(identities[0]),
-                       ORACLE_BROKEN);
+// Without a device: the reference's.
+//
+//   test_oracle_custom [DEVICE [LIMITS]]
+int main(int argc, char **argv) {
+    size_t num = sizeof(identities) / sizeof(identities[0]);
+    if (argc > 1) {
+        if (!oracle_use_device(argv[1], argc > 2 ? argv[2] : NULL)) {
+            return 77;
+        }
+        num--;
+    }
+    const int failed = oracle_main("custom", identities, num, ORACLE_BROKEN);
+    oracle_leave_device();
+    return failed;
 }

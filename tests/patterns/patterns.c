@@ -1,9 +1,10 @@
 // Every pattern of every example, and of calls drawn at random, expanded to a matrix and compared
 // with the mechanism's page. The number of visible pairs that a plan tells is counted along.
 
+#include "call.h"
+#include "scarce.h"
 #include "visible.h"
 
-#include "draw.h"
 #include "src/core.h"
 
 #include <setjmp.h>
@@ -83,17 +84,21 @@ static void expand(const ikati_pattern *pattern, uint32_t class_index, bool merg
     free(e.in_group);
 }
 
+static int64_t num_keys(const ikati_request *request) {
+    return ikati_input(request, "k")->tensor.shape[2];
+}
+
 static double compare_head(const patterned *mechanism, const ikati_request *request, int64_t b,
                            int64_t h, const uint8_t *seen) {
-    const int64_t n = ikati_extent(request, "N");
+    const int64_t n = ikati_extent(request, "N"), m = num_keys(request);
     double pairs = 0;
     for (int64_t i = 0; i < n; i++) {
-        for (int64_t j = 0; j < n; j++) {
+        for (int64_t j = 0; j < m; j++) {
             const bool expected = mechanism->sees(request, b, h, i, j);
             pairs += expected;
-            if (seen[i * n + j] != expected) {
+            if (seen[i * m + j] != expected) {
                 fail_msg("%s: batch %d, head %d, query %d, key %d: seen %d times, expected %d",
-                         current, (int)b, (int)h, (int)i, (int)j, seen[i * n + j], expected);
+                         current, (int)b, (int)h, (int)i, (int)j, seen[i * m + j], expected);
             }
         }
     }
@@ -101,8 +106,8 @@ static double compare_head(const patterned *mechanism, const ikati_request *requ
 }
 
 static void check_request(const patterned *mechanism, const ikati_request *request) {
-    const int64_t n = ikati_extent(request, "N");
-    uint8_t *seen = calloc((size_t)(n * n) + 1, 1);
+    const size_t size = (size_t)(ikati_extent(request, "N") * num_keys(request));
+    uint8_t *seen = calloc(size + 1, 1);
     const int32_t *kept = ikati_structure(request, "head_mask");
     ikati_patterns patterns;
     double pairs = 0;
@@ -110,7 +115,7 @@ static void check_request(const patterned *mechanism, const ikati_request *reque
     assert_int_equal(request->mechanism->patterns(request, &patterns), IKAT_OK);
     for (uint32_t b = 0; b < ikati_extent(request, "B"); b++) {
         for (uint32_t h = 0; h < ikati_extent(request, "H"); h++) {
-            memset(seen, 0, (size_t)(n * n));
+            memset(seen, 0, size);
             for (uint32_t p = 0; p < patterns.num; p++) {
                 const ikati_pattern *pattern = &patterns.items[p];
                 const uint32_t index = pattern->class_of ? pattern->class_of(pattern, b, h) : 0;
@@ -133,26 +138,11 @@ static void check_request(const patterned *mechanism, const ikati_request *reque
 // Makes the request of a call in the words of an example. False if the mechanism refuses it.
 static bool make_request(const ikati_host *host, const char *name, const char *inputs,
                          const char *settings, ikati_request *out_request) {
-    cli_drawing drawing;
-    char message[256];
+    drawn_call call;
     snprintf(current, sizeof(current), "%.800s %.200s", inputs, settings);
-    if (!drawing_make(ikat_mechanism_find(name), inputs, settings, IKAT_FLOAT32, FILL_RANDOM, 1,
-                      &drawing, message, sizeof(message))) {
-        fail_msg("%s", message);
-    }
-    ikat_argument arguments[JOB_MAX_TENSORS];
-    for (uint32_t i = 0; i < drawing.num_inputs; i++) {
-        const cli_drawn *input = &drawing.inputs[i];
-        arguments[i] = (ikat_argument){input->name, input->tensor,
-                                       input->info->structure ? input->data : NULL};
-    }
-    const ikat_plan_params params = {.mechanism = name,
-                                     .inputs = arguments,
-                                     .num_inputs = drawing.num_inputs,
-                                     .settings = drawing.settings,
-                                     .num_settings = drawing.num_settings};
-    const ikat_status status = ikati_request_create(host, &params, out_request);
-    drawing_free(&drawing);
+    drawn_call_make(name, inputs, settings, &call);
+    const ikat_status status = ikati_request_create(host, &call.params, out_request);
+    drawn_call_free(&call);
     return status == IKAT_OK;
 }
 
@@ -189,39 +179,16 @@ static void test_random(void **state) {
     }
 }
 
-// A host whose memory runs out after `num_left` allocations.
-typedef struct scarce {
-    int64_t num_left, num_live;
-} scarce;
-
-static void *allocate(void *user, size_t size_bytes) {
-    scarce *memory = user;
-    void *block = memory->num_left-- > 0 ? malloc(size_bytes) : NULL;
-    memory->num_live += block != NULL;
-    return block;
-}
-
-static void *reallocate(void *user, void *block, size_t size_bytes) {
-    (void)user;
-    return realloc(block, size_bytes);
-}
-
-static void release(void *user, void *block) {
-    ((scarce *)user)->num_live -= block != NULL;
-    free(block);
-}
-
 // Whichever allocation fails, the patterns are not made and nothing is left.
 static void test_memory(void **state) {
     const patterned *mechanism = *state;
-    scarce memory = {.num_left = INT64_MAX};
-    const ikati_host host = {.allocator = {allocate, reallocate, release, &memory},
-                             .max_threads = 1};
+    scarce memory;
+    scarce_open(&memory);
     char inputs[4096] = "", settings[512] = "";
     ikati_request request;
     ikat_status status = IKAT_NO_MEMORY;
     mechanism->draw(2, inputs, settings, sizeof(settings));
-    assert_true(make_request(&host, mechanism->name, inputs, settings, &request));
+    assert_true(make_request(&memory.host, mechanism->name, inputs, settings, &request));
     const int64_t num_live = memory.num_live;
     for (int64_t number = 0; status == IKAT_NO_MEMORY; number++) {
         ikati_patterns patterns;

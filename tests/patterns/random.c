@@ -19,6 +19,29 @@ static void draw_tensors(uint32_t heads, uint32_t n, char *inputs, size_t capaci
     snprintf(inputs, capacity, "q=2,%u,%u,1 k=2,1,%u,1 v=2,1,%u,1", heads, n, n, n);
 }
 
+// The larger a tile, the fewer: masks of all densities, and rows of tiles that are alike.
+void dense_draw(uint32_t seed, char *inputs, char *settings, size_t capacity) {
+    static const char *const masks[] = {"0..1", "1,0,0,1,1,0,1", "0*30,1,0*11,1", "1*9,0", "0,1,0"};
+    uint32_t s = seed;
+    const uint32_t n = 1 + next(&s, 200), m = 1 + next(&s, 200);
+    const uint32_t size = next(&s, 4) ? 1 + next(&s, 70) : 1 + next(&s, 3);
+    char text[64];
+    snprintf(inputs, capacity, "q=2,3,%u,1 k=2,1,%u,1 v=2,1,%u,1", n, m, m);
+    snprintf(settings, capacity, "causal=%u window_left=%d window_right=%d", next(&s, 2),
+             (int)next(&s, 60) - 20, next(&s, 3) ? -1 : (int)next(&s, 30));
+    if (strstr(settings, "left=-")) {
+        snprintf(settings, capacity, "causal=%u", next(&s, 2));
+    }
+    if (next(&s, 5)) {
+        snprintf(text, sizeof(text), " block_mask=%u,%u,%u@", next(&s, 2) ? 3 : 1,
+                 (n + size - 1) / size, (m + size - 1) / size);
+        append(inputs, capacity, text);
+        append(inputs, capacity, masks[next(&s, 5)]);
+        snprintf(text, sizeof(text), " block_size=%u", size);
+        append(settings, capacity, text);
+    }
+}
+
 void longformer_draw(uint32_t seed, char *inputs, char *settings, size_t capacity) {
     uint32_t s = seed;
     const uint32_t n = 1 + next(&s, 300);

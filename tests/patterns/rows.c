@@ -1,9 +1,9 @@
 // What is read back from the steps of a plan is what the mechanism's page says: every example and
-// calls drawn at random, on device null. What dense sees is written out here.
+// calls drawn at random, on device null.
 
 #include "visible.h"
 
-#include "draw.h"
+#include "call.h"
 #include "recorder.h"
 #include "src/core.h"
 
@@ -84,31 +84,16 @@ static uint32_t expect_rows(const patterned *mechanism, const ikat_plan *plan) {
 }
 
 static uint32_t check_call(const patterned *mechanism, const char *inputs, const char *settings) {
-    cli_drawing drawing;
-    char message[256];
+    drawn_call call;
     snprintf(current, sizeof(current), "%s %.800s %.200s", mechanism->name, inputs, settings);
-    if (!drawing_make(ikat_mechanism_find(mechanism->name), inputs, settings, IKAT_FLOAT32,
-                      FILL_RANDOM, 1, &drawing, message, sizeof(message))) {
-        fail_msg("%s", message);
-    }
-    ikat_argument arguments[JOB_MAX_TENSORS];
-    for (uint32_t i = 0; i < drawing.num_inputs; i++) {
-        const cli_drawn *input = &drawing.inputs[i];
-        arguments[i] = (ikat_argument){input->name, input->tensor,
-                                       input->info->structure ? input->data : NULL};
-    }
-    const ikat_plan_params params = {.mechanism = mechanism->name,
-                                     .inputs = arguments,
-                                     .num_inputs = drawing.num_inputs,
-                                     .settings = drawing.settings,
-                                     .num_settings = drawing.num_settings};
+    drawn_call_make(mechanism->name, inputs, settings, &call);
     ikat_plan *plan;
-    if (ikat_plan_create(device, &params, &plan)) {
+    if (ikat_plan_create(device, &call.params, &plan)) {
         fail_msg("refused: %s", current);
     }
     const uint32_t num_rows = expect_rows(mechanism, plan);
     ikat_plan_destroy(&plan);
-    drawing_free(&drawing);
+    drawn_call_free(&call);
     return num_rows;
 }
 
@@ -133,20 +118,9 @@ static void test_random(void **state) {
     }
 }
 
-static bool dense_sees(const ikati_request *request, int64_t b, int64_t h, int64_t i, int64_t j) {
-    const int64_t left = ikati_setting(request, "window_left")->integer;
-    const int64_t right = ikati_setting(request, "causal")->integer
-                              ? 0
-                              : ikati_setting(request, "window_right")->integer;
-    const int64_t own = i + ikati_extent(request, "M") - ikati_extent(request, "N");
-    (void)b;
-    (void)h;
-    return (left < 0 || j >= own - left) && (right < 0 || j <= own + right);
-}
-
 // More keys than queries and the other way round; windows that some rows see nothing of.
 static void test_dense(void **state) {
-    static const patterned dense = {"dense", dense_sees, NULL};
+    static const patterned dense = {"dense", dense_sees, dense_draw};
     static const char *const inputs[] = {
         "q=1,2,150,16 k=1,2,150,16 v=1,2,150,16",
         "q=2,1,70,16 k=2,1,333,16 v=2,1,333,16",

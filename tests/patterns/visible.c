@@ -14,6 +14,23 @@ static int64_t item(const ikati_request *request, const char *name, int64_t inde
     return setting->num_integers == 1 ? setting->integers[0] : setting->integers[index];
 }
 
+bool dense_sees(const ikati_request *request, int64_t b, int64_t h, int64_t i, int64_t j) {
+    const int64_t left = integer(request, "window_left"), size = integer(request, "block_size");
+    const int64_t right = integer(request, "causal") ? 0 : integer(request, "window_right");
+    const int64_t own = i + ikati_extent(request, "M") - ikati_extent(request, "N");
+    const int32_t *mask = ikati_structure(request, "block_mask");
+    (void)b;
+    if (mask) {
+        const ikat_tensor *tensor = &ikati_input(request, "block_mask")->tensor;
+        const int64_t nq = tensor->shape[1], nk = tensor->shape[2];
+        mask += tensor->shape[0] > 1 ? h * nq * nk : 0;
+        if (!mask[i / size * nk + j / size]) {
+            return false;
+        }
+    }
+    return (left < 0 || j >= own - left) && (right < 0 || j <= own + right);
+}
+
 bool longformer_sees(const ikati_request *request, int64_t b, int64_t h, int64_t i, int64_t j) {
     const int32_t *mask = ikati_structure(request, "global_mask");
     const int64_t n = ikati_extent(request, "N"), d = item(request, "dilation", h);
@@ -171,6 +188,7 @@ bool axial_sees(const ikati_request *request, int64_t b, int64_t h, int64_t i, i
 }
 
 const patterned patterned_mechanisms[] = {
+    {"dense", dense_sees, dense_draw},
     {"longformer", longformer_sees, longformer_draw},
     {"bigbird", bigbird_sees, bigbird_draw},
     {"sparse", sparse_sees, sparse_draw},

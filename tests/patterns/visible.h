@@ -25,6 +25,7 @@ extern const uint32_t num_patterned_mechanisms;
 #define PATTERNED(name)                                                                         \
     bool name##_sees(const ikati_request *request, int64_t b, int64_t h, int64_t i, int64_t j); \
     void name##_draw(uint32_t seed, char *inputs, char *settings, size_t capacity);
+PATTERNED(dense)
 PATTERNED(longformer)
 PATTERNED(bigbird)
 PATTERNED(sparse)

@@ -26,6 +26,13 @@ int oracle_main(const char *group, const oracle_identity *identities, size_t num
 #define ORACLE_BROKEN 0
 #endif
 
+// Runs all calls from now on on a device other than "cpu", opened once. False (said why) if it cannot
+// be opened.
+//
+// limits  lowered so (ikat_device_limits_lower); NULL: its own
+bool oracle_use_device(const char *name, const char *limits);
+void oracle_leave_device(void);
+
 // One call. Any failure fails the running test.
 typedef struct oracle oracle;
 

@@ -2,6 +2,8 @@
 
 #include <ikat/ikat.h>
 
+#include "scarce.h"
+
 #include "shaders/params/attend.h"
 #include "src/core.h"
 #include "src/schedule.h"
@@ -15,52 +17,6 @@
 #include <cmocka.h>
 
 enum { B = 2, H = 3, N = 5, D = 4 };
-
-// A host that records the last error, and can run out of memory.
-typedef struct record {
-    ikati_host host;
-    ikat_message_id id;
-    char text[256];
-    int64_t num_live, num_left; // blocks; allocations until memory is out
-} record;
-
-static void note(void *user, ikat_log_level level, ikat_message_id id, const char *text) {
-    record *r = user;
-    (void)level;
-    r->id = id;
-    strncpy(r->text, text, sizeof(r->text) - 1);
-}
-
-static void *allocate(void *user, size_t size_bytes) {
-    record *r = user;
-    void *block = r->num_left-- > 0 ? malloc(size_bytes) : NULL;
-    r->num_live += block != NULL;
-    return block;
-}
-
-static void *reallocate(void *user, void *block, size_t size_bytes) {
-    record *r = user;
-    if (r->num_left-- <= 0) {
-        return NULL;
-    }
-    r->num_live += block == NULL;
-    return realloc(block, size_bytes);
-}
-
-static void release(void *user, void *block) {
-    ((record *)user)->num_live -= block != NULL;
-    free(block);
-}
-
-static void open_record(record *r) {
-    memset(r, 0, sizeof(*r));
-    r->num_left = INT64_MAX;
-    r->host = (ikati_host){.allocator = {allocate, reallocate, release, r},
-                           .log = note,
-                           .log_user = r,
-                           .log_level = IKAT_LOG_ERROR,
-                           .max_threads = 1};
-}
 
 // A call with a table and a parameter of the caller's naming.
 typedef struct call {
@@ -92,9 +48,9 @@ static void make_call(call *c) {
 }
 
 static void expect_refused(const call *c, ikat_message_id id, const char *named) {
-    record r;
+    scarce r;
     ikati_request request;
-    open_record(&r);
+    scarce_open(&r);
     assert_int_equal(ikati_request_create(&r.host, &c->params, &request), IKAT_INVALID);
     if (r.id != id || !strstr(r.text, named)) {
         fail_msg("message %d '%s', expected %d that names '%s'", (int)r.id, r.text, (int)id, named);
@@ -190,10 +146,10 @@ static void numbers(void **state) {
     };
     for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
         call c;
-        record r;
+        scarce r;
         ikati_request request;
         make_call(&c);
-        open_record(&r);
+        scarce_open(&r);
         c.settings[c.params.num_settings++] = good[i].setting;
         assert_int_equal(ikati_request_create(&r.host, &c.params, &request), IKAT_OK);
         assert_int_equal(last_setting(&request)->type, good[i].type);
@@ -207,9 +163,9 @@ static void numbers(void **state) {
 static void ownership(void **state) {
     (void)state;
     call c;
-    record r;
+    scarce r;
     ikati_request first, second;
-    open_record(&r);
+    scarce_open(&r);
     make_call(&c);
     assert_int_equal(ikati_request_create(&r.host, &c.params, &first), IKAT_OK);
     c.table[0] = 4;
@@ -239,10 +195,10 @@ static void out_of_memory(void **state) {
     ikat_status status = IKAT_NO_MEMORY;
     for (int64_t number = 0; status != IKAT_OK; number++) {
         call c;
-        record r;
+        scarce r;
         ikati_request request, derived;
         make_call(&c);
-        open_record(&r);
+        scarce_open(&r);
         r.num_left = number;
         status = ikati_request_create(&r.host, &c.params, &request);
         if (!status) {

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "expressions.h"
+#include "scarce.h"
 
 static char *emit(ikati_expression_kind kind, const char *text) {
     const ikati_host *host = expression_host();
@@ -47,15 +48,15 @@ static void texts(void **state) {
     expect_text(IKATI_EXPRESSION_SCORE, "score - slope * rel[qlen]",
                 "float expression_score(EXPRESSION_PLACE, float score) {\n"
                 "    int t3 = table_step(0, EXPRESSION_WORD(28), at.qlen);\n"
-                "    float t4 = float_of_bits(EXPRESSION_ENTRY(27, t3));\n"
-                "    float t5 = float_of_bits(EXPRESSION_WORD(5)) * t4;\n"
-                "    float t6 = score - t5;\n"
+                "    EXPRESSION_FLOAT t4 = float_of_bits(EXPRESSION_ENTRY(27, t3));\n"
+                "    EXPRESSION_FLOAT t5 = float_of_bits(EXPRESSION_WORD(5)) * t4;\n"
+                "    EXPRESSION_FLOAT t6 = score - t5;\n"
                 "    return t6;\n}\n");
     expect_text(IKATI_EXPRESSION_SCORE, "i < 2 ? -inf : 0.5",
                 "float expression_score(EXPRESSION_PLACE, float score) {\n"
                 "    int t2 = (at.i < 2 ? 1 : 0);\n"
-                "    float t4 = -float_of_bits(0x7f800000);\n"
-                "    float t6 = (t2 != 0 ? t4 : float_of_bits(0x3f000000));\n"
+                "    EXPRESSION_FLOAT t4 = -float_of_bits(0x7f800000);\n"
+                "    EXPRESSION_FLOAT t6 = (t2 != 0 ? t4 : float_of_bits(0x3f000000));\n"
                 "    return t6;\n}\n");
 }
 
@@ -86,6 +87,7 @@ static bool is_allowed(const char *word, size_t length) {
         "int_add",
         "EXPRESSION_WORD",
         "EXPRESSION_ENTRY",
+        "EXPRESSION_FLOAT",
         "int_subtract",
         "int_multiply",
         "int_divide",
@@ -141,26 +143,6 @@ static void only_the_prelude(void **state) {
     }
 }
 
-// The memory of a context that runs out, at each of its blocks.
-typedef struct scarce {
-    uint32_t left;
-} scarce;
-
-static void *allocate(void *user, size_t size_bytes) {
-    scarce *memory = user;
-    return memory->left > 0 && memory->left-- ? malloc(size_bytes) : NULL;
-}
-
-static void *reallocate(void *user, void *block, size_t size_bytes) {
-    scarce *memory = user;
-    return memory->left > 0 && memory->left-- ? realloc(block, size_bytes) : NULL;
-}
-
-static void release(void *user, void *block) {
-    (void)user;
-    free(block);
-}
-
 // Everything that allocates; false if one of them found no memory.
 static bool work(const ikati_host *host) {
     ikati_expression expression;
@@ -183,13 +165,13 @@ static bool work(const ikati_host *host) {
 static void memory_runs_out(void **state) {
     (void)state;
     scarce memory;
-    const ikati_host host = {.allocator = {allocate, reallocate, release, &memory}};
-    for (uint32_t blocks = 0;; blocks++) {
-        assert_true(blocks < 100);
-        memory.left = blocks;
-        if (work(&host)) {
-            break;
-        }
+    scarce_open(&memory);
+    bool done = false;
+    for (int64_t number = 0; !done; number++) {
+        assert_true(number < 100);
+        memory.num_left = number;
+        done = work(&memory.host);
+        assert_int_equal(memory.num_live, 0);
     }
 }
 

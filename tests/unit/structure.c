@@ -2,6 +2,7 @@
 // Those and rows: who owns the values, what a derived call keeps.
 
 #include "recorder.h"
+#include "scarce.h"
 
 #include "src/core.h"
 
@@ -45,52 +46,10 @@ static void make_call(call *c) {
                                    .num_rows = 2};
 }
 
-// A host that records the last error, and can run out of memory.
-typedef struct record {
-    ikati_host host;
-    ikat_message_id id;
-    char text[256];
-    int64_t num_live, num_left; // blocks; allocations until memory is out
-} record;
-
-static void note(void *user, ikat_log_level level, ikat_message_id id, const char *text) {
-    record *r = user;
-    (void)level;
-    r->id = id;
-    strncpy(r->text, text, sizeof(r->text) - 1);
-}
-
-static void *allocate(void *user, size_t size_bytes) {
-    record *r = user;
-    void *block = r->num_left-- > 0 ? malloc(size_bytes) : NULL;
-    r->num_live += block != NULL;
-    return block;
-}
-
-static void *reallocate(void *user, void *block, size_t size_bytes) {
-    (void)user;
-    return realloc(block, size_bytes);
-}
-
-static void release(void *user, void *block) {
-    ((record *)user)->num_live -= block != NULL;
-    free(block);
-}
-
-static void open_record(record *r) {
-    memset(r, 0, sizeof(*r));
-    r->num_left = INT64_MAX;
-    r->host = (ikati_host){.allocator = {allocate, reallocate, release, r},
-                           .log = note,
-                           .log_user = r,
-                           .log_level = IKAT_LOG_ERROR,
-                           .max_threads = 1};
-}
-
 static void expect_refused(const call *c, ikat_message_id id, const char *named) {
-    record r;
+    scarce r;
     ikati_request request;
-    open_record(&r);
+    scarce_open(&r);
     assert_int_equal(ikati_request_create(&r.host, &c->params, &request), IKAT_INVALID);
     if (r.id != id || !strstr(r.text, named)) {
         fail_msg("message %d '%s', expected %d that names '%s'", (int)r.id, r.text, (int)id, named);
@@ -169,7 +128,7 @@ static void lists(void **state) {
     (void)state;
     static const int64_t ones[H] = {1, 1, 1}, threes[H] = {3, 3, 3};
     call c;
-    record r;
+    scarce r;
     ikati_request request;
     const struct {
         ikat_setting setting;
@@ -182,7 +141,7 @@ static void lists(void **state) {
         {ikat_setting_int("window", 2), ones},
     };
     for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
-        open_record(&r);
+        scarce_open(&r);
         make_call(&c);
         c.settings[0] = good[i].setting;
         assert_int_equal(ikati_request_create(&r.host, &c.params, &request), IKAT_OK);
@@ -196,9 +155,9 @@ static void lists(void **state) {
 static void ownership(void **state) {
     (void)state;
     call c;
-    record r;
+    scarce r;
     ikati_request first, second, third;
-    open_record(&r);
+    scarce_open(&r);
     make_call(&c);
     assert_int_equal(ikati_request_create(&r.host, &c.params, &first), IKAT_OK);
     c.mask[0] = 1;
@@ -234,10 +193,10 @@ static void out_of_memory(void **state) {
     ikat_status status = IKAT_NO_MEMORY;
     for (int64_t number = 0; status == IKAT_NO_MEMORY; number++) {
         call c;
-        record r;
+        scarce r;
         ikati_request request, derived;
         make_call(&c);
-        open_record(&r);
+        scarce_open(&r);
         r.num_left = number;
         status = ikati_request_create(&r.host, &c.params, &request);
         if (!status) {
@@ -270,10 +229,10 @@ static void words(void **state) {
     };
     for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++) {
         call c;
-        record r;
+        scarce r;
         ikati_request request;
         make_call(&c);
-        open_record(&r);
+        scarce_open(&r);
         c.params.mechanism = "sparse";
         c.params.num_inputs = 3;
         c.settings[0] = settings[i].setting;

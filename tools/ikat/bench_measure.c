@@ -19,6 +19,7 @@ static void set_letters(const bench_sizes *sizes, cli_letters *letters) {
     letters_set(letters, "D", sizes->head_size);
     letters_set(letters, "Dv", sizes->value_size);
     letters_set(letters, "C", sizes->heads * sizes->head_size);
+    letters_set(letters, "S", sizes->queries);
 }
 
 // "q=1,8,2048,64 " for one input.

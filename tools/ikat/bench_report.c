@@ -30,10 +30,18 @@ void bench_print_device(const bench_row *row) {
            "workspace", "plan ms", "submit", "wall ms", "result");
 }
 
+// Columns of a row of the first input: of a head, or channels.
+static int64_t row_size(const bench_row *row) {
+    const char *shape = row->info->inputs[0].shape;
+    const size_t length = strlen(shape);
+    const bool has_channels = length > 3 && strcmp(shape + length - 3, ",C]") == 0;
+    return has_channels ? row->sizes.heads * row->sizes.head_size : row->sizes.head_size;
+}
+
 void bench_print_row(const bench_row *row) {
     static const char *const verdicts[] = {"not checked", "correct", "WRONG"};
     printf("%-10s %-8s %9" PRId64 " %9" PRId64 " %5" PRId64 " ", row->info->name,
-           ikat_dtype_name(row->dtype), row->sizes.queries, row->sizes.keys, row->sizes.head_size);
+           ikat_dtype_name(row->dtype), row->sizes.queries, row->sizes.keys, row_size(row));
     if (row->num_samples == 0) {
         printf("failed: %s\n", row->error);
         return;

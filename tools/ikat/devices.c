@@ -39,9 +39,11 @@ static void print_device(const ikat_device_info *info) {
            ", vector width %" PRIu32 ", %" PRIu32 " storage buffers, texel elements %" PRIu64 "\n",
            limits->shared_memory_bytes / 1024, limits->max_group_size, limits->subgroup_size,
            limits->vector_width, limits->max_storage_buffers, limits->max_texel_elements);
-    printf("  float16 arithmetic %s, 16-bit storage %s, 8-bit storage %s, timestamps %s\n",
+    printf("  float16 arithmetic %s, 16-bit storage %s, 8-bit storage %s, timestamps %s, compiler "
+           "%s\n",
            limits->float16_arithmetic ? "yes" : "no", limits->storage_16bit ? "yes" : "no",
-           limits->storage_8bit ? "yes" : "no", limits->timestamps ? "yes" : "no");
+           limits->storage_8bit ? "yes" : "no", limits->timestamps ? "yes" : "no",
+           limits->runtime_compiler ? "yes" : "no");
     if (info->missing[0]) {
         printf("  missing: %s\n", info->missing);
     }
@@ -65,6 +67,7 @@ static cJSON *limits_to_json(const ikat_device_limits *limits) {
     FIELD(storage_16bit)
     FIELD(storage_8bit)
     FIELD(timestamps)
+    FIELD(runtime_compiler)
 #undef FIELD
     return json;
 }

@@ -171,16 +171,20 @@ static const cli_drawn *find_drawn(const cli_drawing *drawing, const char *name)
     return NULL;
 }
 
-// A rewrite of rows along one axis: those from `first[batch]` on (or that one alone) are
-// multiplied.
+// A rewrite of rows along one axis: those from `first[batch]` on, those that `mask` has as 0, or one
+// alone are multiplied.
 typedef struct row_change {
     const char *letter;
     const cli_drawn *first; // int32, one a batch entry; NULL: row `row` of every entry
     int64_t row;
-    double factor; // NaN poisons
+    double factor;         // NaN poisons
+    const cli_drawn *mask; // int32, one a row of the axis; NULL: there is none
 } row_change;
 
 static bool change_applies(const row_change *change, int64_t batch, int64_t row) {
+    if (change->mask) {
+        return value_load(change->mask->tensor.dtype, change->mask->data, (uint64_t)row) == 0;
+    }
     return change->first ? (double)row >= value_load(change->first->tensor.dtype,
                                                      change->first->data, (uint64_t)batch)
                          : row == change->row;
@@ -224,6 +228,10 @@ static void change_all(cli_drawing *drawing, const row_change *change, bool only
 }
 
 static void poison(cli_drawing *drawing) {
+    const cli_drawn *rows = find_drawn(drawing, "valid");
+    if (rows) {
+        change_all(drawing, &(row_change){"S", NULL, 0, NAN, rows}, false);
+    }
     const cli_drawn *keys = find_drawn(drawing, "lengths");
     const cli_drawn *queries = find_drawn(drawing, "query_lengths");
     int64_t num_queries = 0, num_keys = 0;
@@ -232,23 +240,25 @@ static void poison(cli_drawing *drawing) {
         num_keys = num_queries; // self-attention by its shapes
     }
     if (keys) {
-        change_all(drawing, &(row_change){"M", keys, 0, NAN}, false);
+        change_all(drawing, &(row_change){"M", keys, 0, NAN, NULL}, false);
     }
     if (!queries && num_queries == num_keys) {
         queries = keys;
     }
     if (queries) {
-        change_all(drawing, &(row_change){"N", queries, 0, NAN}, false);
+        change_all(drawing, &(row_change){"N", queries, 0, NAN, NULL}, false);
     }
 }
 
 static void apply_fill(cli_drawing *drawing, cli_fill fill, uint64_t seed) {
     int64_t num_keys = 0;
-    const char *letter = letters_get(&drawing->letters, "M", &num_keys) ? "M" : "N";
+    const char *letter = letters_get(&drawing->letters, "M", &num_keys)   ? "M"
+                         : letters_get(&drawing->letters, "N", &num_keys) ? "N"
+                                                                          : "S";
     letters_get(&drawing->letters, letter, &num_keys);
     if (fill == FILL_DOMINANT && num_keys) {
         int64_t row = (int64_t)(seed * 7 % (uint64_t)num_keys);
-        change_all(drawing, &(row_change){letter, NULL, row, 16}, true);
+        change_all(drawing, &(row_change){letter, NULL, row, 16, NULL}, true);
     } else if (fill == FILL_POISONED) {
         poison(drawing);
     }
@@ -377,7 +387,9 @@ void drawing_widen(const cli_drawing *drawing, cli_drawing *out) {
     out->settings_text = NULL;
 }
 
-bool drawing_text_is_padded(const char *inputs) { return strstr(inputs, "lengths=") != NULL; }
+bool drawing_text_is_padded(const char *inputs) {
+    return strstr(inputs, "lengths=") || strstr(inputs, " valid=");
+}
 
 bool drawing_makes(const cli_drawing *drawing, const char *output) {
     uint32_t i = 0;

@@ -56,7 +56,7 @@ void drawing_free(cli_drawing *drawing);
 // The same values with every float16 as float32: what the reference takes.
 void drawing_widen(const cli_drawing *drawing, cli_drawing *out);
 
-// Whether an example has lengths, so that FILL_POISONED means something.
+// Whether an example has lengths or rows that are not valid, so that FILL_POISONED means something.
 bool drawing_text_is_padded(const char *inputs);
 
 // Whether the example's call makes this output.

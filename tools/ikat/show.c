@@ -227,6 +227,7 @@ static int read_letters(const cli_show *show, const cli_load *load, cli_letters 
     set_default(letters, "N", positions);
     letters_get(letters, "N", &positions);
     set_default(letters, "M", positions);
+    set_default(letters, "S", positions);
     set_default(letters, "D", 64);
     letters_get(letters, "D", &positions);
     set_default(letters, "Dv", positions);

@@ -1,5 +1,7 @@
 // Dense softmax attention: Vaswani et al., Attention Is All You Need, arXiv:1706.03762, with
-// windows, softcap, ALiBi (Press et al., arXiv:2108.12409), additive bias, sinks and lengths.
+// windows, softcap, ALiBi (Press et al., arXiv:2108.12409), additive bias, sinks and lengths; tiles
+// left out (block masks) and the best keys of a row (Zhao et al., Explicit Sparse Transformer,
+// arXiv:1912.11637).
 //
 // For one key/value head at a time its keys and values are converted to double; then rows of all
 // its query heads are computed, each on its own: scores, maximum, exponentials, weighted sum.
@@ -8,23 +10,30 @@
 
 #include <math.h>
 
-// 0. The oracle's own test compiles this file once more with another value and must notice.
+// 0. The oracle's own tests compile this file once more with other values and must notice.
 #ifndef DENSE_DIAGONAL_SHIFT
 #define DENSE_DIAGONAL_SHIFT 0
 #endif
+#ifndef DENSE_TILE_SHIFT
+#define DENSE_TILE_SHIFT 0
+#endif
+#ifndef DENSE_RANK_SHIFT
+#define DENSE_RANK_SHIFT 0
+#endif
 
 enum {
-    LANES = 8,                       // partial sums of a dot product
     MULTIPLIES_PER_THREAD = 1 << 18, // less work is not worth a thread
 };
 
 typedef struct dense {
     const cpu_call *call;
     const ikati_call_tensor *q, *k, *v, *bias, *slopes, *sinks, *lengths, *query_lengths;
+    const ikati_call_tensor *block_mask;
     const ikati_call_tensor *out, *lse;
     int64_t num_batches, num_heads, num_kv_heads, num_queries, num_keys, head_size, value_size;
     int64_t num_rows;                  // queries to compute
     int64_t window_left, window_right; // negative: open
+    int64_t block_size, topk;          // topk 0: all
     double scale, softcap;
     bool alibi;
     uint32_t num_workers;
@@ -32,7 +41,7 @@ typedef struct dense {
     int64_t b, kv_head;
     int64_t valid_keys, valid_queries;
     double *keys, *values; // [valid_keys, head_size], [valid_keys, value_size]
-    double *scratch;       // a worker's scores, query and accumulator
+    double *scratch;       // a worker's scores, their order, query and accumulator
 } dense;
 
 // What a query row needs of its head.
@@ -40,7 +49,7 @@ typedef struct dense_row {
     int64_t head, query;
     double slope;
     double sink; // -inf: none
-    double *scores, *accumulator;
+    double *scores, *ranks, *accumulator;
     const double *q;
 } dense_row;
 
@@ -66,24 +75,6 @@ static double slope_of(const dense *d, int64_t head) {
     return cpu_load(d->slopes, cpu_index(d->slopes, per_batch ? d->b : head, head, 0, 0));
 }
 
-static double dot(const double *restrict a, const double *restrict b, int64_t count) {
-    double sums[LANES] = {0};
-    int64_t i = 0;
-    for (; i + LANES <= count; i += LANES) {
-        for (int lane = 0; lane < LANES; lane++) {
-            sums[lane] += a[i + lane] * b[i + lane];
-        }
-    }
-    double sum = 0;
-    for (; i < count; i++) {
-        sum += a[i] * b[i];
-    }
-    for (int lane = 0; lane < LANES; lane++) {
-        sum += sums[lane];
-    }
-    return sum;
-}
-
 // The score of a pair inside the window, `r` keys left of the diagonal. -inf means removed: by the
 // bias, whatever the key holds, or because a query or key holds infinities.
 static double score(const dense *d, const dense_row *row, int64_t key, int64_t r) {
@@ -94,7 +85,7 @@ static double score(const dense *d, const dense_row *row, int64_t key, int64_t r
             return -INFINITY;
         }
     }
-    double s = d->scale * dot(row->q, d->keys + key * d->head_size, d->head_size);
+    double s = d->scale * cpu_dot(row->q, d->keys + key * d->head_size, d->head_size);
     if (d->softcap > 0) {
         s = d->softcap * tanh(s / d->softcap);
     }
@@ -102,19 +93,6 @@ static double score(const dense *d, const dense_row *row, int64_t key, int64_t r
         s -= row->slope * fabs((double)r);
     }
     return s + bias;
-}
-
-static void add_scaled(double *restrict sum, double factor, const double *restrict values,
-                       int64_t count) {
-    int64_t i = 0;
-    for (; i + LANES <= count; i += LANES) {
-        for (int lane = 0; lane < LANES; lane++) {
-            sum[i + lane] += factor * values[i + lane];
-        }
-    }
-    for (; i < count; i++) {
-        sum[i] += factor * values[i];
-    }
 }
 
 static void store(const dense *d, const dense_row *row, double lse) {
@@ -142,6 +120,58 @@ static void window(const dense *d, int64_t query, int64_t *out_first, int64_t *o
     *out_end = end;
 }
 
+static bool keeps_block(const dense *d, const dense_row *row, int64_t key) {
+    const ikati_call_tensor *mask = d->block_mask;
+    key = (key + DENSE_TILE_SHIFT) % d->num_keys;
+    return !mask || cpu_load(mask, cpu_index(mask, row->head, row->query / d->block_size,
+                                             key / d->block_size, 0)) != 0;
+}
+
+// Scores are compared as float32. NaN is the highest: a row that sees one stays NaN.
+static double rank_of(double score) { return isnan(score) ? INFINITY : (double)(float)score; }
+
+// The value at `place` of values[0 .. count - 1] in falling order (Hoare's selection).
+static double select_rank(double *values, int64_t count, int64_t place) {
+    int64_t first = 0, last = count - 1;
+    while (first < last) {
+        const double pivot = values[first + (last - first) / 2];
+        int64_t i = first, j = last;
+        while (i <= j) {
+            while (values[i] > pivot) i++;
+            while (values[j] < pivot) j--;
+            if (i <= j) {
+                const double swapped = values[i];
+                values[i++] = values[j];
+                values[j--] = swapped;
+            }
+        }
+        if (place > j && place < i) {
+            break;
+        }
+        first = place >= i ? i : first;
+        last = place <= j ? j : last;
+    }
+    return values[place];
+}
+
+// Removes all keys that score below the topk-th highest of those that the row sees.
+static void keep_best(const dense *d, const dense_row *row, int64_t first, int64_t end) {
+    const int64_t topk = d->topk + DENSE_RANK_SHIFT;
+    int64_t num_seen = 0;
+    for (int64_t j = first; j < end; j++) {
+        if (row->scores[j] != -INFINITY) {
+            row->ranks[num_seen++] = rank_of(row->scores[j]);
+        }
+    }
+    if (d->topk == 0 || num_seen <= topk) {
+        return;
+    }
+    const double least = select_rank(row->ranks, num_seen, topk - 1);
+    for (int64_t j = first; j < end; j++) {
+        row->scores[j] = rank_of(row->scores[j]) >= least ? row->scores[j] : -INFINITY;
+    }
+}
+
 static void attend_row(const dense *d, const dense_row *row) {
     for (int64_t c = 0; c < d->value_size; c++) {
         row->accumulator[c] = 0;
@@ -156,7 +186,7 @@ static void attend_row(const dense *d, const dense_row *row) {
     double maximum = row->sink;
     bool sees_any = false;
     for (int64_t j = first; j < end; j++) {
-        const double s = score(d, row, j, diagonal - j);
+        const double s = keeps_block(d, row, j) ? score(d, row, j, diagonal - j) : -INFINITY;
         row->scores[j] = s;
         sees_any = sees_any || s != -INFINITY; // NaN is seen
         maximum = s > maximum ? s : maximum;
@@ -165,12 +195,13 @@ static void attend_row(const dense *d, const dense_row *row) {
         store(d, row, row->sink);
         return;
     }
+    keep_best(d, row, first, end);
     double sum = exp(row->sink - maximum);
     for (int64_t j = first; j < end; j++) {
         if (row->scores[j] == -INFINITY) continue; // its value may be NaN: not multiplied by 0
         const double p = exp(row->scores[j] - maximum);
         sum += p;
-        add_scaled(row->accumulator, p, d->values + j * d->value_size, d->value_size);
+        cpu_add_scaled(row->accumulator, p, d->values + j * d->value_size, d->value_size);
     }
     for (int64_t c = 0; c < d->value_size; c++) {
         row->accumulator[c] /= sum;
@@ -182,9 +213,10 @@ static void attend_row(const dense *d, const dense_row *row) {
 static void attend_rows(void *user, uint32_t worker) {
     const dense *d = user;
     const int64_t group = d->num_heads / d->num_kv_heads, num_rows = group * d->num_rows;
-    double *scratch = d->scratch + worker * (d->num_keys + d->head_size + d->value_size);
-    double *q = scratch + d->num_keys;
-    dense_row row = {.scores = scratch, .q = q, .accumulator = q + d->head_size};
+    double *scratch = d->scratch + worker * (2 * d->num_keys + d->head_size + d->value_size);
+    double *q = scratch + 2 * d->num_keys;
+    dense_row row = {
+        .scores = scratch, .ranks = scratch + d->num_keys, .q = q, .accumulator = q + d->head_size};
 
     for (int64_t i = worker; i < num_rows; i += d->num_workers) {
         row.head = d->kv_head * group + i / d->num_rows;
@@ -227,6 +259,7 @@ static void read_call(dense *d, const cpu_call *call) {
     d->sinks = cpu_input(call, "sinks");
     d->lengths = cpu_input(call, "lengths");
     d->query_lengths = cpu_input(call, "query_lengths");
+    d->block_mask = cpu_input(call, "block_mask");
     d->out = cpu_output(call, "out");
     d->lse = cpu_output(call, "lse");
 
@@ -249,6 +282,8 @@ static void read_call(dense *d, const cpu_call *call) {
     d->window_right = right < widest ? right : widest;
     d->scale = cpu_number(call, "scale", 1.0 / sqrt((double)d->head_size));
     d->softcap = cpu_number(call, "softcap", 0);
+    d->block_size = cpu_integer(call, "block_size", 64);
+    d->topk = cpu_integer(call, "topk", 0);
     d->alibi = cpu_integer(call, "alibi", d->slopes ? 1 : 0) != 0;
 }
 
@@ -264,7 +299,7 @@ static double *make_room(dense *d, const ikati_host *host) {
     const uint64_t row_size = (uint64_t)d->head_size + (uint64_t)d->value_size;
     uint64_t heads = 0, scratch = 0, total = 0;
     if (!ikati_mul_size(row_size, (uint64_t)d->num_keys, &heads) ||
-        !ikati_mul_size(row_size + (uint64_t)d->num_keys, d->num_workers, &scratch) ||
+        !ikati_mul_size(row_size + 2 * (uint64_t)d->num_keys, d->num_workers, &scratch) ||
         !ikati_add_size(heads, scratch, &total) || total > SIZE_MAX) {
         ikati_log(host, IKAT_LOG_ERROR, IKAT_MESSAGE_OVERFLOW,
                   "%lld keys of this size do not fit in memory", (long long)d->num_keys);

@@ -138,9 +138,7 @@ static double attend(const hierarchical *s, int64_t i) {
             if (s->scores[t] == -INFINITY) continue; // its value may be NaN: not multiplied by 0
             const double p = exp(s->scores[t] - maximum);
             sum += s->count[t] * p;
-            for (int64_t d = 0; d < s->value_size; d++) {
-                s->accumulator[d] += p * s->v[t * s->value_size + d];
-            }
+            cpu_add_scaled(s->accumulator, p, s->v + t * s->value_size, s->value_size);
         }
     }
     for (int64_t d = 0; d < s->value_size && sees_any; d++) {

@@ -3,6 +3,8 @@
 #include <math.h>
 #include <string.h>
 
+enum { LANES = 8 }; // partial sums of a dot product
+
 static const ikati_call_tensor *find_tensor(const ikati_call_tensor *tensors, uint32_t num,
                                             const char *name) {
     for (uint32_t i = 0; i < num; i++) {
@@ -72,6 +74,30 @@ void cpu_store_row(const ikati_call_tensor *tensor, int64_t index, int64_t count
                    const double *values) {
     for (int64_t i = 0; i < count; i++) {
         cpu_store(tensor, index + i, values[i]);
+    }
+}
+
+double cpu_dot(const double *restrict a, const double *restrict b, int64_t count) {
+    double sums[LANES] = {0}, sum = 0;
+    int64_t i = 0;
+    for (; i + LANES <= count; i += LANES) {
+        for (int lane = 0; lane < LANES; lane++) {
+            sums[lane] += a[i + lane] * b[i + lane];
+        }
+    }
+    for (; i < count; i++) {
+        sum += a[i] * b[i];
+    }
+    for (int lane = 0; lane < LANES; lane++) {
+        sum += sums[lane];
+    }
+    return sum;
+}
+
+void cpu_add_scaled(double *restrict sum, double factor, const double *restrict values,
+                    int64_t count) {
+    for (int64_t i = 0; i < count; i++) {
+        sum[i] += factor * values[i];
     }
 }
 

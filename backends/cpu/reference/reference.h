@@ -69,6 +69,12 @@ void cpu_load_row(const ikati_call_tensor *tensor, int64_t index, int64_t count,
 void cpu_store_row(const ikati_call_tensor *tensor, int64_t index, int64_t count,
                    const double *values);
 
+// sum_i a_i b_i, and sum_i += factor * values_i. Partial sums of eight elements each, so that compilers make
+// vectors of them.
+double cpu_dot(const double *restrict a, const double *restrict b, int64_t count);
+void cpu_add_scaled(double *restrict sum, double factor, const double *restrict values,
+                    int64_t count);
+
 // A value of an int32 tensor of shape [B], within 0..maximum whatever it holds.
 int64_t cpu_load_length(const ikati_call_tensor *tensor, int64_t b, int64_t maximum);
 

@@ -4,7 +4,6 @@
 #include <string.h>
 
 enum {
-    LANES = 8,                       // partial sums of a dot product
     MULTIPLIES_PER_THREAD = 1 << 18, // less work is not worth a thread
 };
 
@@ -46,20 +45,7 @@ static int64_t next_seen(const uint8_t *seen, int64_t from, int64_t end) {
 }
 
 static double score(const visible_call *c, const double *q, const double *key) {
-    double sums[LANES] = {0}, sum = 0;
-    int64_t d = 0;
-    for (; d + LANES <= c->head_size; d += LANES) {
-        for (int lane = 0; lane < LANES; lane++) {
-            sums[lane] += q[d + lane] * key[d + lane];
-        }
-    }
-    for (; d < c->head_size; d++) {
-        sum += q[d] * key[d];
-    }
-    for (int lane = 0; lane < LANES; lane++) {
-        sum += sums[lane];
-    }
-    return c->scale * sum;
+    return c->scale * cpu_dot(q, key, c->head_size);
 }
 
 static bool keeps_head(const visible_call *c, int64_t head) {
@@ -85,9 +71,7 @@ static double attend(const visible_call *c, const projections *from, const worke
         const double p = exp(room->scores[j] - maximum);
         const double *values = from->values + j * c->value_size;
         sum += p;
-        for (int64_t d = 0; d < c->value_size; d++) {
-            room->accumulator[d] += p * values[d];
-        }
+        cpu_add_scaled(room->accumulator, p, values, c->value_size);
     }
     for (int64_t d = 0; d < c->value_size; d++) {
         room->accumulator[d] /= sum;

@@ -18,6 +18,9 @@ struct Place { int i, j, h, b, n, m, len, qlen; };
 #define EXPRESSION_PLACE Place at
 #define EXPRESSION_WORD(place) expression_words[place]
 #define EXPRESSION_ENTRY(block, position) expression_entry(block, position)
+// Emitted functions round each operation, as bytecode does: else drivers fuse them, and take x - x for 0
+// though x may be infinite.
+#define EXPRESSION_FLOAT precise float
 
 // Modulo 2^32: unsigned arithmetic wraps, whatever a compiler assumes of signed.
 int int_add(int a, int b) { return int(uint(a) + uint(b)); }

@@ -49,7 +49,11 @@ layout(std430, set = 0, binding = 3) readonly buffer Words { int expression_word
 layout(std430, set = 0, binding = 3) readonly buffer Bias { uint bias[]; };
 #endif
 layout(std430, set = 0, binding = 4) readonly buffer Heads { uint heads[]; };
+#ifdef TOPK
+layout(std430, set = 0, binding = 5) buffer Out { uint out_words[]; };
+#else
 layout(std430, set = 0, binding = 5) writeonly buffer Out { uint out_words[]; };
+#endif
 layout(std430, set = 0, binding = 6) writeonly buffer Lse { float lse[]; };
 layout(std430, set = 0, binding = 7) readonly buffer Schedule { uint schedule[]; };
 
@@ -57,6 +61,9 @@ layout(std430, set = 0, binding = 7) readonly buffer Schedule { uint schedule[];
 #include "store.glsl"
 #ifdef EXPRESSION
 #include "attend_expression.glsl"
+#endif
+#ifdef TOPK
+#include "attend_topk.glsl"
 #endif
 
 ROW_LOADER(load_q, q_at, q)

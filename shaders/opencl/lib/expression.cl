@@ -22,6 +22,8 @@ typedef struct Place {
 #define EXPRESSION_PLACE const Place at, __global const int *expression_words
 #define EXPRESSION_WORD(place) expression_words[place]
 #define EXPRESSION_ENTRY(block, position) expression_entry(expression_words, block, position)
+// Operations of different statements are never fused.
+#define EXPRESSION_FLOAT float
 
 // Modulo 2^32: signed overflow is undefined in C, unsigned wraps.
 static inline int int_add(int a, int b) { return as_int(as_uint(a) + as_uint(b)); }

@@ -1,7 +1,8 @@
-# SHADERS/opencl/*.cl -> OUTPUT, a C file with one array of characters a kernel source.
+# SOURCES, files of SHADERS/LANGUAGE separated by commas -> OUTPUT, a C file with one array of characters each, and a table
+# of them, PREFIX_source_table, as PREFIX's source.h declares it.
 #
-# Lines `#include "..."` are replaced by the file's text, each file once: what is named lies in SHADERS/opencl or in SHADERS.
-# Arrays, not literals: compilers limit the length of a literal.
+# Lines `#include "..."` are replaced by the file's text, each file once: what is named lies beside the file, in SHADERS/LANGUAGE
+# or in SHADERS. (So a file that two places include must not stand in a condition at the first.) Arrays, not literals: compilers limit the length of a literal.
 
 cmake_minimum_required(VERSION 3.25)
 
@@ -21,9 +22,10 @@ function(expand file)
         string(SUBSTRING "${text}" 0 ${begin} before)
         string(SUBSTRING "${text}" ${end} -1 text)
         set(included "")
-        foreach(folder ${SHADERS}/opencl ${SHADERS})
+        get_filename_component(beside ${file} DIRECTORY)
+        foreach(folder ${beside} ${SHADERS}/${LANGUAGE} ${SHADERS})
             if(EXISTS ${folder}/${name})
-                set(included ${folder}/${name})
+                get_filename_component(included ${folder}/${name} ABSOLUTE)
                 break()
             endif()
         endforeach()
@@ -38,16 +40,15 @@ function(expand file)
     set_property(GLOBAL APPEND_STRING PROPERTY expanded "${text}\n")
 endfunction()
 
-file(GLOB sources ${SHADERS}/opencl/*.cl)
-list(SORT sources)
+string(REPLACE "," ";" sources "${SOURCES}")
 set(arrays "")
 set(rows "")
 set(scratch ${OUTPUT}.text)
 foreach(source IN LISTS sources)
-    get_filename_component(name ${source} NAME)
+    set(name ${source})
     set_property(GLOBAL PROPERTY seen "")
     set_property(GLOBAL PROPERTY expanded "")
-    expand(${source})
+    expand(${SHADERS}/${LANGUAGE}/${source})
     get_property(text GLOBAL PROPERTY expanded)
     if(text MATCHES "[^\t\n -~]")
         message(FATAL_ERROR "${source}: text must be plain ASCII, here or in what it includes: ${CMAKE_MATCH_0}")
@@ -62,13 +63,13 @@ foreach(source IN LISTS sources)
 endforeach()
 file(REMOVE ${scratch})
 
-file(WRITE ${OUTPUT} "// Made by cmake/embed_opencl.cmake.
+file(WRITE ${OUTPUT} "// Made by cmake/embed_sources.cmake.
 #include \"source.h\"
 
 ${arrays}
-const ocl_source ocl_source_table[] = {
+const ${PREFIX}_source ${PREFIX}_source_table[] = {
 ${rows}    {NULL, NULL},
 };
 
-const size_t ocl_source_count = sizeof(ocl_source_table) / sizeof(ocl_source_table[0]) - 1;
+const size_t ${PREFIX}_source_count = sizeof(${PREFIX}_source_table) / sizeof(${PREFIX}_source_table[0]) - 1;
 ")
