@@ -1,12 +1,11 @@
 // The steps of attention: parameter blocks, bindings and group counts of kernels `heads`, `attend`,
-// `merge`, `spread` and `pack`.
+// `merge` and `spread`.
 
 #include "attend_steps.h"
 
 #include "../shaders/params/attend.h"
 #include "../shaders/params/heads.h"
 #include "../shaders/params/merge.h"
-#include "../shaders/params/pack.h"
 #include "../shaders/params/spread.h"
 
 #include <stdio.h>
@@ -24,9 +23,6 @@ typedef struct merge_params {
 typedef struct spread_params {
     SPREAD_PARAMS(IKATI_PARAM_FIELD)
 } spread_params;
-typedef struct pack_params {
-    PACK_PARAMS(IKATI_PARAM_FIELD)
-} pack_params;
 
 // A stride as kernels take it; one that is not stepped along may be too large for 32 bits and is of
 // no use.
@@ -99,7 +95,8 @@ static uint32_t attend_options(const ikati_attend_builder *b, bool in_parts) {
     options |= b->mask_table != UINT32_MAX ? OPTION_LENGTHS : 0;
     options |= a->window_left >= 0 || a->window_right >= 0 ? OPTION_WINDOW : 0;
     options |= a->lse.kind || in_parts ? OPTION_LSE : 0;
-    options |= in_parts || b->needs_float ? OPTION_OUT_FLOAT : 0;
+    const bool widens = b->dtype == IKAT_FLOAT16 && a->out.tensor->dtype == IKAT_FLOAT32;
+    options |= in_parts || b->needs_float || widens ? OPTION_OUT_FLOAT : 0;
     options |= a->pattern ? OPTION_SCHEDULE : 0;
     options |= a->cluster_shift ? OPTION_CLUSTERS : 0;
     options |= a->expressions && a->expressions->score_words ? OPTION_SCORE_EXPRESSION : 0;
@@ -615,48 +612,10 @@ ikat_status ikati_attend_add_spread(ikati_attend_builder *b, const ikati_attend_
     return ikati_lowering_step(b->lowering, &step, t->out.dtype, t->lse.kind ? ".lse" : "");
 }
 
-// The axes of a view from the largest stride to the smallest, 2 bits each.
-static uint32_t order_of(const uint32_t stride[3], const uint32_t count[3]) {
-    uint32_t axes[3] = {0, 1, 2};
-    for (int pass = 0; pass < 2; pass++) {
-        for (int i = 0; i < 2; i++) {
-            uint64_t here = count[axes[i]] > 1 ? stride[axes[i]] : UINT64_MAX;
-            uint64_t next = count[axes[i + 1]] > 1 ? stride[axes[i + 1]] : UINT64_MAX;
-            if (next > here) {
-                uint32_t swapped = axes[i];
-                axes[i] = axes[i + 1];
-                axes[i + 1] = swapped;
-            }
-        }
-    }
-    return axes[0] | axes[1] << 2 | axes[2] << 4;
-}
-
 ikat_status ikati_attend_add_pack(ikati_attend_builder *b, const ikati_attend_block *blk,
                                   uint32_t scratch) {
-    ikati_step step = {0};
-    ikati_pick pick = {.offers = IKATI_NEED_HALF};
-    ikat_status status = ikati_pick_variant(b->lowering, IKATI_KERNEL_pack, &pick, &step);
-    if (status) {
-        return status;
-    }
     ikati_attend_targets to = ikati_attend_direct(b, blk, UINT32_MAX);
     uint32_t counts[3] = {blk->batches.count, blk->heads.count, blk->queries.count};
-    uint64_t elements = (uint64_t)counts[0] * counts[1] * counts[2] * b->value_size;
-    step.operands[0] = (ikati_operand){IKATI_SLOT_SCRATCH, scratch, IKAT_FLOAT32, 0, elements};
-    step.operands[1] = to.out;
-    pack_params params = {
-        .num_words = (uint32_t)(to.out.count / 2 + 1), // wherever in its word the view starts
-        .order = order_of(&to.out_strides[1], counts),
-        .num_batches = counts[0],
-        .num_heads = counts[1],
-        .num_queries = counts[2],
-        .num_columns = b->value_size,
-        .to_batch = to.out_strides[1],
-        .to_head = to.out_strides[2],
-        .to_row = to.out_strides[3],
-    };
-    step.num_groups = ikati_divide_up(params.num_words, step.variant->tile_rows);
-    memcpy(step.params, &params, sizeof(params));
-    return ikati_lowering_step(b->lowering, &step, IKAT_FLOAT16, "");
+    return ikati_lowering_pack(b->lowering, scratch, &to.out, counts, b->value_size,
+                               &to.out_strides[1]);
 }

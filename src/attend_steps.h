@@ -96,9 +96,6 @@ typedef struct ikati_schedule_walk {
     uint32_t seed_lse_at, seed_at;
 } ikati_schedule_walk;
 
-// Workgroups that keep the device busy.
-uint64_t ikati_attend_busy_groups(const ikati_attend_builder *builder);
-
 // Makes builder->most small enough for every binding to fit the device's ranges.
 void ikati_attend_cut(ikati_attend_builder *builder);
 

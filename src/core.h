@@ -100,6 +100,9 @@ bool ikati_device_program_failed(ikat_device *device, const ikati_variant *varia
 // and nothing is left to clear; IKAT_INVALID but for IKAT_NO_MEMORY.
 ikat_status ikati_request_create(const ikati_host *host, const ikat_plan_params *params,
                                  ikati_request *out_request);
+// The same for a mechanism that need not be in the registry; the name in params is not looked at.
+ikat_status ikati_request_create_for(const ikati_host *host, const ikati_mechanism *mechanism,
+                                     const ikat_plan_params *params, ikati_request *out_request);
 // The same call with some tensors changed.
 ikat_status ikati_request_derive(const ikati_request *request, const ikat_argument *changed,
                                  uint32_t num_changed, ikati_request *out_request);
@@ -108,5 +111,10 @@ void ikati_request_clear(ikati_request *request);
 // Parses and checks the settings of a call. Lists are the request's own, after a failure too.
 ikat_status ikati_settings_resolve(ikati_request *request, const ikat_setting *settings,
                                    uint32_t num_settings);
+
+// Prepares a call of a mechanism that need not be in the registry: how tests reach kernels that
+// mechanisms use in few of their forms.
+ikat_status ikati_plan_create_for(ikat_device *device, const ikati_mechanism *mechanism,
+                                  const ikat_plan_params *params, ikat_plan **out_plan);
 
 #endif

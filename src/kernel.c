@@ -2,15 +2,20 @@
 
 #include "../shaders/params/attend.h"
 #include "../shaders/params/coarsen.h"
+#include "../shaders/params/collect.h"
 #include "../shaders/params/copy.h"
 #include "../shaders/params/edges.h"
+#include "../shaders/params/gemm.h"
 #include "../shaders/params/heads.h"
 #include "../shaders/params/infonce.h"
 #include "../shaders/params/label_scores.h"
 #include "../shaders/params/losses.h"
+#include "../shaders/params/mean.h"
 #include "../shaders/params/merge.h"
+#include "../shaders/params/norm.h"
 #include "../shaders/params/pack.h"
 #include "../shaders/params/project.h"
+#include "../shaders/params/ring.h"
 #include "../shaders/params/spread.h"
 #include "../shaders/params/threshold.h"
 
@@ -32,6 +37,11 @@ static const ikati_variant coarsen_variants[] = {
 #include "../shaders/variants/coarsen.inc"
 };
 #undef KERNEL_NAME
+#define KERNEL_NAME "collect"
+static const ikati_variant collect_variants[] = {
+#include "../shaders/variants/collect.inc"
+};
+#undef KERNEL_NAME
 #define KERNEL_NAME "copy"
 static const ikati_variant copy_variants[] = {
 #include "../shaders/variants/copy.inc"
@@ -40,6 +50,11 @@ static const ikati_variant copy_variants[] = {
 #define KERNEL_NAME "edges"
 static const ikati_variant edges_variants[] = {
 #include "../shaders/variants/edges.inc"
+};
+#undef KERNEL_NAME
+#define KERNEL_NAME "gemm"
+static const ikati_variant gemm_variants[] = {
+#include "../shaders/variants/gemm.inc"
 };
 #undef KERNEL_NAME
 #define KERNEL_NAME "heads"
@@ -62,9 +77,19 @@ static const ikati_variant losses_variants[] = {
 #include "../shaders/variants/losses.inc"
 };
 #undef KERNEL_NAME
+#define KERNEL_NAME "mean"
+static const ikati_variant mean_variants[] = {
+#include "../shaders/variants/mean.inc"
+};
+#undef KERNEL_NAME
 #define KERNEL_NAME "merge"
 static const ikati_variant merge_variants[] = {
 #include "../shaders/variants/merge.inc"
+};
+#undef KERNEL_NAME
+#define KERNEL_NAME "norm"
+static const ikati_variant norm_variants[] = {
+#include "../shaders/variants/norm.inc"
 };
 #undef KERNEL_NAME
 #define KERNEL_NAME "pack"
@@ -75,6 +100,11 @@ static const ikati_variant pack_variants[] = {
 #define KERNEL_NAME "project"
 static const ikati_variant project_variants[] = {
 #include "../shaders/variants/project.inc"
+};
+#undef KERNEL_NAME
+#define KERNEL_NAME "ring"
+static const ikati_variant ring_variants[] = {
+#include "../shaders/variants/ring.inc"
 };
 #undef KERNEL_NAME
 #define KERNEL_NAME "spread"
@@ -115,15 +145,20 @@ static const ikati_variant threshold_variants[] = {
 
 DEFINE_KERNEL(attend, ATTEND)
 DEFINE_KERNEL(coarsen, COARSEN)
+DEFINE_KERNEL(collect, COLLECT)
 DEFINE_KERNEL(copy, COPY)
 DEFINE_KERNEL(edges, EDGES)
+DEFINE_KERNEL(gemm, GEMM)
 DEFINE_KERNEL(heads, HEADS)
 DEFINE_KERNEL(infonce, INFONCE)
 DEFINE_KERNEL(label_scores, LABEL_SCORES)
 DEFINE_KERNEL(losses, LOSSES)
+DEFINE_KERNEL(mean, MEAN)
 DEFINE_KERNEL(merge, MERGE)
+DEFINE_KERNEL(norm, NORM)
 DEFINE_KERNEL(pack, PACK)
 DEFINE_KERNEL(project, PROJECT)
+DEFINE_KERNEL(ring, RING)
 DEFINE_KERNEL(spread, SPREAD)
 DEFINE_KERNEL(threshold, THRESHOLD)
 

@@ -235,10 +235,6 @@ static ikati_pick describe_call(const ikati_attend_builder *b) {
     return pick;
 }
 
-uint64_t ikati_attend_busy_groups(const ikati_attend_builder *b) {
-    return ikati_lowering_busy_groups(b->lowering);
-}
-
 static uint64_t max_keys_per_group(const ikati_attend_builder *b) {
     uint64_t keys = ikati_lowering_max_keys(b->lowering, b->attend.variant, b->head_size);
     keys = keys < IKATI_MAX_KEYS_PER_GROUP ? keys : IKATI_MAX_KEYS_PER_GROUP;
@@ -269,7 +265,7 @@ static uint32_t choose_splits(const ikati_attend_builder *b) {
     uint64_t groups = tiles * b->num_batches * b->num_heads;
     uint64_t keys = ikati_attend_keys_of_group(b, b->num_keys);
     uint64_t needed = keys > b->max_keys ? ikati_divide_up(b->num_keys, b->max_keys) : 1;
-    uint64_t busy = ikati_attend_busy_groups(b);
+    uint64_t busy = ikati_lowering_busy_groups(b->lowering);
     if (groups == 0 || keys < b->num_keys / 2) {
         return (uint32_t)needed; // a narrow window: most splits would be empty
     }
@@ -312,7 +308,7 @@ ikat_status ikati_attend_begin(ikati_lowering *lowering, const ikati_attention *
             return IKAT_NO_MEMORY;
         }
     }
-    b->needs_pack = attention->out.kind && b->dtype == IKAT_FLOAT16 &&
+    b->needs_pack = attention->out.kind && attention->out.tensor->dtype == IKAT_FLOAT16 &&
                     ikati_lowering_store_bytes(lowering) > 2 &&
                     !ikati_view_is_multiple(&attention->out, b->value_size, 2);
     b->needs_float = b->needs_pack || !attention->out.kind;

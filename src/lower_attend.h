@@ -51,7 +51,8 @@ typedef struct ikati_attend_labels {
     uint32_t radius, reach;
 } ikati_attend_labels;
 
-// One attention over tensors in the layout of the spec, [B,H,N,D].
+// One attention over tensors in the layout of the spec, [B,H,N,D]. q, k and v have one type; out has it
+// too, or is float32.
 //
 // window_left, window_right  -1: open
 // softcap                    0: off

@@ -106,7 +106,7 @@ static ikat_status make_schedule(pattern_lowering *self, uint32_t i) {
         .num_heads = b->num_heads,
         .tile_rows = b->attend.variant->tile_rows,
         .max_keys = b->max_keys / 2,
-        .num_groups = ikati_attend_busy_groups(b),
+        .num_groups = ikati_lowering_busy_groups(b->lowering),
         .key_work = ikati_attend_key_work(b),
     };
     if (params.key_work.evaluated > params.max_keys) {

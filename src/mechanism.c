@@ -60,12 +60,18 @@ static const ikat_argument_info head_mask = {
     .help = "0: the head is pruned, its out is 0 and its lse -inf",
 };
 
+// Whether the main output is [B,H,N,Dv], or can be; whose shape depends on the call has heads first,
+// and refuses the mask where it has none.
+static bool has_heads(const ikat_mechanism_info *info) {
+    const char *shape = info->outputs[0].shape, *end = strchr(shape, ']');
+    return strncmp(shape, "[B,H,", 5) == 0 && end && strncmp(end - 3, ",Dv", 3) == 0;
+}
+
 const ikat_argument_info *ikat_mechanism_input(const ikat_mechanism_info *info, uint32_t index) {
     if (index < info->num_inputs) {
         return &info->inputs[index];
     }
-    const bool has_heads = strcmp(info->outputs[0].shape, "[B,H,N,Dv]") == 0;
-    return has_heads && index == info->num_inputs ? &head_mask : NULL;
+    return has_heads(info) && index == info->num_inputs ? &head_mask : NULL;
 }
 
 uint32_t ikati_find_input(const ikat_mechanism_info *info, const char *name) {

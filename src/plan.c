@@ -124,6 +124,16 @@ ikat_status ikat_plan_create(ikat_device *device, const ikat_plan_params *params
                   : build(device, &request, params->variant, params->slice_flops, out_plan);
 }
 
+ikat_status ikati_plan_create_for(ikat_device *device, const ikati_mechanism *mechanism,
+                                  const ikat_plan_params *params, ikat_plan **out_plan) {
+    ikati_request request;
+    *out_plan = NULL;
+    ikat_status status =
+        ikati_request_create_for(&device->context->host, mechanism, params, &request);
+    return status ? status
+                  : build(device, &request, params->variant, params->slice_flops, out_plan);
+}
+
 ikat_status ikat_plan_derive(const ikat_plan *plan, const ikat_argument *tensors,
                              uint32_t num_tensors, ikat_plan **out_plan) {
     if (!out_plan) {

@@ -168,16 +168,25 @@ ikat_status ikati_shape_match(ikati_request *request, const char *argument, cons
     return fail_shape(request, argument, pattern, tensor);
 }
 
+// The shape of an alternative; false if a letter of it is free.
+static bool infer_alternative(const ikati_request *request, const shape_pattern *alternative,
+                              ikat_tensor *tensor) {
+    bool bound = true;
+    tensor->rank = alternative->rank;
+    for (uint32_t axis = 0; axis < tensor->rank && bound; axis++) {
+        bound = word_extent(request, alternative->axes[axis].words[0], &tensor->shape[axis]);
+    }
+    return bound;
+}
+
 void ikati_shape_infer(const ikati_request *request, const char *pattern, ikat_tensor *tensor) {
     shape_pattern alternatives[MAX_ALTERNATIVES];
-    parse_pattern(pattern, alternatives);
-    tensor->rank = alternatives[0].rank;
-    for (uint32_t axis = 0; axis < tensor->rank; axis++) {
-        bool bound =
-            word_extent(request, alternatives[0].axes[axis].words[0], &tensor->shape[axis]);
-        assert(bound);
-        (void)bound;
+    const uint32_t count = parse_pattern(pattern, alternatives);
+    bool bound = false;
+    for (uint32_t a = 0; a < count && !bound; a++) {
+        bound = infer_alternative(request, &alternatives[a], tensor);
     }
+    assert(bound);
 }
 
 // Where the first alternative of "0..R2-1 or 0..R-1" begins whose letters are bound; the last one if

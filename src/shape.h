@@ -15,8 +15,8 @@
 ikat_status ikati_shape_match(ikati_request *request, const char *argument, const char *pattern,
                               const ikat_tensor *tensor);
 
-// Computes the shape that `pattern` has in this call; every letter must be bound. Takes the first
-// alternative.
+// Computes the shape that `pattern` has in this call: the first alternative whose letters are all
+// bound. There must be one.
 void ikati_shape_infer(const ikati_request *request, const char *pattern, ikat_tensor *tensor);
 
 // Reads a range of values, "0..M" or "-1..nb-1", whose letters are bound; of alternatives, "0..R2-1 or

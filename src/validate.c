@@ -437,13 +437,18 @@ static ikat_status place_arguments(ikati_request *request, const ikat_plan_param
 
 ikat_status ikati_request_create(const ikati_host *host, const ikat_plan_params *params,
                                  ikati_request *out_request) {
-    *out_request =
-        (ikati_request){.host = host, .mechanism = ikati_mechanism_find(params->mechanism)};
-    if (!out_request->mechanism) {
+    const ikati_mechanism *mechanism = ikati_mechanism_find(params->mechanism);
+    if (!mechanism) {
         return ikati_fail(host, IKAT_INVALID, IKAT_MESSAGE_UNKNOWN_MECHANISM,
                           "there is no mechanism '%s'",
                           params->mechanism ? params->mechanism : "(null)");
     }
+    return ikati_request_create_for(host, mechanism, params, out_request);
+}
+
+ikat_status ikati_request_create_for(const ikati_host *host, const ikati_mechanism *mechanism,
+                                     const ikat_plan_params *params, ikati_request *out_request) {
+    *out_request = (ikati_request){.host = host, .mechanism = mechanism};
     if ((params->num_inputs && !params->inputs) || (params->num_settings && !params->settings) ||
         (params->num_outputs && !params->outputs) || (params->num_rows && !params->rows)) {
         return ikati_fail(host, IKAT_INVALID, IKAT_MESSAGE_NULL_ARGUMENT,

@@ -74,6 +74,11 @@ options_of() { # kernel needs
         edges:*) echo "2 14" ;;
         label_scores:*) echo "2 3" ;;
         merge:* | spread:* | coarsen:*) echo "0 3" ;;
+        gemm:*) echo "0 228 255" ;;
+        collect:*) echo "0 156" ;;
+        mean:*) echo "0 3" ;;
+        norm:*) echo "0 127" ;;
+        ring:*) echo "64 92 95" ;;
         infonce:*) echo "0 7" ;;
         losses:*) echo "3 4" ;;
         project:*) echo "0 1" ;;

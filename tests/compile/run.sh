@@ -66,6 +66,13 @@ options_of() {
         label_scores:*) echo 2 3 ;;
         merge:* | spread:*) echo 2 3 ;;
         coarsen:*) echo 0 3 ;;
+        gemm:*NEED_HALF*) echo 3 0xff ;;
+        gemm:*NEED_FLOAT*) echo 0 0xe4 ;;
+        gemm:*) echo 0 0xe4 0xff ;;
+        collect:*) echo 0 0x9c ;;
+        mean:*) echo 0 3 ;;
+        norm:*) echo 0 0x7f ;;
+        ring:*) echo 0x40 0x5c 0x5f ;;
         infonce:*) echo 0 7 ;;
         losses:*) echo 3 4 ;;
         project:*) echo 0 1 ;;

@@ -1,0 +1,263 @@
+#include "lower_rows.h"
+
+#include "attend_steps.h"
+
+#include "../shaders/params/mean.h"
+#include "../shaders/params/norm.h"
+
+#include <string.h>
+
+enum { ROWS_PER_PART = 256 }; // of a mean: what one invocation adds up
+
+typedef struct norm_params {
+    NORM_PARAMS(IKATI_PARAM_FIELD)
+} norm_params;
+typedef struct mean_params {
+    MEAN_PARAMS(IKATI_PARAM_FIELD)
+} mean_params;
+
+uint64_t ikati_rows_limit(const ikati_lowering *lowering) {
+    // Kernels index with 32 bits; bindings start up to an alignment before their tensor.
+    const uint64_t most = UINT32_MAX, slack = 1024;
+    const uint64_t range = ikati_lowering_device(lowering)->limits.max_storage_range_bytes;
+    return (range < most ? range : most) - slack;
+}
+
+static ikati_operand operand_of(const ikati_matrices *m, ikati_axis_range batches,
+                                ikati_axis_range heads, ikati_axis_range rows, uint32_t columns) {
+    if (!m->kind || !batches.count || !heads.count || !rows.count || !columns) {
+        return (ikati_operand){0};
+    }
+    return (ikati_operand){m->kind, m->index, m->dtype,
+                           m->offset + batches.first * m->batch + heads.first * m->head +
+                               rows.first * m->row,
+                           1 + (batches.count - 1) * m->batch + (heads.count - 1) * m->head +
+                               (rows.count - 1) * m->row + (columns - 1)};
+}
+
+static ikati_operand operand_of_lengths(const ikati_view *lengths, ikati_axis_range batches) {
+    if (!lengths->kind) {
+        return (ikati_operand){0};
+    }
+    return (ikati_operand){lengths->kind, lengths->index, IKAT_INT32,
+                           (uint64_t)lengths->tensor->offset + batches.first, batches.count};
+}
+
+static uint64_t bytes_of(const ikati_matrices *m, uint32_t batches, uint32_t heads, uint32_t rows,
+                         uint32_t columns) {
+    const ikati_operand operand =
+        operand_of(m, (ikati_axis_range){0, batches}, (ikati_axis_range){0, heads},
+                   (ikati_axis_range){0, rows}, columns);
+    return operand.count * (m->kind ? ikat_dtype_size(m->dtype) : 0);
+}
+
+static ikati_axis_range range_of(uint32_t first, uint32_t most, uint32_t total) {
+    return (ikati_axis_range){first, total - first < most ? total - first : most};
+}
+
+static uint32_t stride_of(uint64_t stride, uint32_t count) {
+    return count > 1 ? (uint32_t)stride : 0;
+}
+
+static uint32_t norm_options(const ikati_norm *n, ikat_dtype to) {
+    const bool half = (n->gamma.kind && n->gamma.dtype == IKAT_FLOAT16) ||
+                      (n->beta.kind && n->beta.dtype == IKAT_FLOAT16);
+    return (n->x.dtype == IKAT_FLOAT16 ? NORM_X_HALF : 0) | (to == IKAT_FLOAT16 ? NORM_Y_HALF : 0) |
+           (half ? NORM_WEIGHT_HALF : 0) | (n->gamma.kind ? NORM_GAMMA : 0) |
+           (n->beta.kind ? NORM_BETA : 0) | (n->lengths.kind ? NORM_LENGTHS : 0) |
+           (n->relu ? NORM_RELU : 0);
+}
+
+static ikat_status add_norm(ikati_lowering *lowering, const ikati_norm *n, ikati_axis_range batches,
+                            ikati_axis_range rows, const ikati_operand *y, uint32_t y_batch,
+                            uint32_t y_row) {
+    const ikati_axis_range one = {0, 1};
+    ikati_step step = {0};
+    const ikati_pick pick = {.offers = IKATI_NEED_FLOAT};
+    ikat_status status = ikati_pick_variant(lowering, IKATI_KERNEL_norm, &pick, &step);
+    if (status) {
+        return status;
+    }
+    const norm_params params = {
+        .num_batches = batches.count,
+        .num_rows = rows.count,
+        .row_begin = rows.first,
+        .num_columns = n->num_columns,
+        .x_batch = stride_of(n->x.batch, batches.count),
+        .x_row = stride_of(n->x.row, rows.count),
+        .y_batch = y_batch,
+        .y_row = y_row,
+        .eps = (float)n->eps,
+    };
+    step.operands[0] = operand_of(&n->x, batches, one, rows, n->num_columns);
+    step.operands[1] = operand_of(&n->gamma, one, one, one, n->num_columns);
+    step.operands[2] = operand_of(&n->beta, one, one, one, n->num_columns);
+    step.operands[3] = operand_of_lengths(&n->lengths, batches);
+    step.operands[4] = *y;
+    step.specialisation[0] = norm_options(n, y->dtype);
+    const uint64_t all = (uint64_t)batches.count * rows.count;
+    step.num_groups = ikati_divide_up(all, step.variant->tile_rows);
+    step.flops = 8.0 * (double)all * n->num_columns;
+    memcpy(step.params, &params, sizeof(params));
+    return ikati_lowering_step(lowering, &step, n->x.dtype, n->relu ? ".relu" : "");
+}
+
+// Halves whose rows share words are packed from float32.
+static bool needs_pack(const ikati_lowering *lowering, const ikati_norm *n) {
+    const ikati_matrices *y = &n->y;
+    return y->dtype == IKAT_FLOAT16 && ikati_lowering_store_bytes(lowering) > 2 &&
+           (n->num_columns % 2 || y->offset % 2 || (n->num_rows > 1 && y->row % 2) ||
+            (n->num_batches > 1 && y->batch % 2));
+}
+
+static ikat_status add_norm_block(ikati_lowering *lowering, const ikati_norm *n,
+                                  ikati_axis_range batches, ikati_axis_range rows) {
+    const ikati_operand y =
+        operand_of(&n->y, batches, (ikati_axis_range){0, 1}, rows, n->num_columns);
+    const uint32_t strides[3] = {stride_of(n->y.batch, batches.count), 0,
+                                 stride_of(n->y.row, rows.count)};
+    if (!needs_pack(lowering, n)) {
+        return add_norm(lowering, n, batches, rows, &y, strides[0], strides[2]);
+    }
+    const uint32_t row = n->num_columns, batch = row * rows.count;
+    const uint64_t count = (uint64_t)batch * batches.count;
+    const uint32_t scratch = ikati_lowering_scratch(lowering, count * sizeof(float));
+    if (scratch == UINT32_MAX) {
+        return IKAT_NO_MEMORY;
+    }
+    const ikati_operand packed = {IKATI_SLOT_SCRATCH, scratch, IKAT_FLOAT32, 0, count};
+    const uint32_t counts[3] = {batches.count, 1, rows.count};
+    ikat_status status = add_norm(lowering, n, batches, rows, &packed, batch, row);
+    return status ? status : ikati_lowering_pack(lowering, scratch, &y, counts, row, strides);
+}
+
+ikat_status ikati_lower_norm(ikati_lowering *lowering, const ikati_norm *n) {
+    const uint64_t limit = ikati_rows_limit(lowering) / 2; // packed halves are twice as large
+    uint32_t batches = n->num_batches, rows = n->num_rows;
+    while (bytes_of(&n->x, batches, 1, rows, n->num_columns) > limit ||
+           bytes_of(&n->y, batches, 1, rows, n->num_columns) > limit) {
+        if (batches == 1 && rows == 1) {
+            break; // one row: it fits by far
+        }
+        batches = batches > 1 ? (batches + 1) / 2 : 1;
+        rows = batches > 1 ? rows : (rows + 1) / 2;
+    }
+    ikat_status status = IKAT_OK;
+    for (uint32_t b = 0; b < n->num_batches && !status && rows; b += batches) {
+        for (uint32_t r = 0; r < n->num_rows && !status; r += rows) {
+            status = add_norm_block(lowering, n, range_of(b, batches, n->num_batches),
+                                    range_of(r, rows, n->num_rows));
+        }
+    }
+    return status;
+}
+
+// Parts of a block of batch entries and rows, to elements `offset` on of scratch.
+static ikat_status add_mean(ikati_lowering *lowering, const ikati_mean *m, ikati_axis_range batches,
+                            ikati_axis_range rows, uint32_t scratch, uint64_t offset,
+                            uint64_t part_size, double factor) {
+    const ikati_axis_range heads = {0, m->num_heads};
+    const uint64_t matrices = (uint64_t)batches.count * m->num_heads;
+    const uint32_t parts = (uint32_t)ikati_divide_up(rows.count ? rows.count : 1, ROWS_PER_PART);
+    ikati_step step = {0};
+    const ikati_pick pick = {.offers = IKATI_NEED_FLOAT};
+    ikat_status status = ikati_pick_variant(lowering, IKATI_KERNEL_mean, &pick, &step);
+    if (status) {
+        return status;
+    }
+    const mean_params params = {
+        .num_parts = parts,
+        .rows_per_part = ROWS_PER_PART,
+        .num_batches = batches.count,
+        .num_heads = m->num_heads,
+        .num_rows = rows.count,
+        .num_columns = m->num_columns,
+        .row_begin = rows.first,
+        .total_rows = m->num_rows,
+        .x_batch = stride_of(m->x.batch, batches.count),
+        .x_head = stride_of(m->x.head, m->num_heads),
+        .x_row = stride_of(m->x.row, rows.count),
+        .to_part = (uint32_t)part_size,
+        .factor = (float)factor,
+    };
+    step.operands[0] = operand_of(&m->x, batches, heads, rows, m->num_columns);
+    step.operands[1] = operand_of_lengths(&m->lengths, batches);
+    step.operands[2] =
+        (ikati_operand){IKATI_SLOT_SCRATCH, scratch, IKAT_FLOAT32,
+                        offset + (uint64_t)batches.first * m->num_heads * m->num_columns,
+                        (parts - 1) * part_size + matrices * m->num_columns};
+    step.specialisation[0] =
+        (m->x.dtype == IKAT_FLOAT16 ? MEAN_HALF : 0) | (m->lengths.kind ? MEAN_LENGTHS : 0);
+    step.num_groups = ikati_divide_up(parts * matrices * ikati_divide_up(m->num_columns, 4),
+                                      step.variant->tile_rows);
+    step.flops = (double)matrices * rows.count * m->num_columns;
+    memcpy(step.params, &params, sizeof(params));
+    return ikati_lowering_step(lowering, &step, m->x.dtype, "");
+}
+
+static ikat_status add_parts(ikati_lowering *lowering, const ikati_mean *m, uint32_t batches,
+                             uint32_t rows, uint32_t scratch, uint64_t offset, uint64_t part_size,
+                             double factor) {
+    ikat_status status = IKAT_OK;
+    for (uint32_t b = 0; b < m->num_batches && !status; b += batches) {
+        uint32_t r = 0;
+        do {
+            status = add_mean(lowering, m, range_of(b, batches, m->num_batches),
+                              range_of(r, rows, m->num_rows), scratch,
+                              offset + r / ROWS_PER_PART * part_size, part_size, factor);
+            r += rows;
+        } while (r < m->num_rows && !status);
+    }
+    return status;
+}
+
+// Sums up the means of parts, each already over the number of all rows: their mean times their number.
+static ikat_status add_sum(ikati_lowering *lowering, const ikati_mean *m, uint32_t scratch,
+                           uint32_t num_parts, uint64_t part_size) {
+    ikati_mean sum = *m;
+    sum.x = (ikati_matrices){IKATI_SLOT_SCRATCH,
+                             scratch,
+                             IKAT_FLOAT32,
+                             0,
+                             (uint64_t)m->num_heads * m->num_columns,
+                             m->num_columns,
+                             part_size,
+                             1};
+    sum.lengths = (ikati_view){0};
+    sum.num_rows = num_parts;
+    const uint32_t all = m->num_batches;
+    if (num_parts <= ROWS_PER_PART) {
+        return add_parts(lowering, &sum, all, num_parts, m->to, m->to_offset, part_size, num_parts);
+    }
+    const uint32_t next_parts = (uint32_t)ikati_divide_up(num_parts, ROWS_PER_PART);
+    const uint32_t next = ikati_lowering_scratch(lowering, next_parts * part_size * sizeof(float));
+    ikat_status status = next == UINT32_MAX ? IKAT_NO_MEMORY : IKAT_OK;
+    status =
+        status ? status : add_parts(lowering, &sum, all, num_parts, next, 0, part_size, num_parts);
+    return status ? status : add_sum(lowering, m, next, next_parts, part_size);
+}
+
+ikat_status ikati_lower_mean(ikati_lowering *lowering, const ikati_mean *m) {
+    const uint64_t limit = ikati_rows_limit(lowering);
+    const uint64_t part_size = (uint64_t)m->num_batches * m->num_heads * m->num_columns;
+    const uint32_t num_parts =
+        (uint32_t)ikati_divide_up(m->num_rows ? m->num_rows : 1, ROWS_PER_PART);
+    if (!part_size) {
+        return IKAT_OK;
+    }
+    uint32_t batches = m->num_batches, rows = num_parts * ROWS_PER_PART;
+    while (bytes_of(&m->x, batches, m->num_heads, rows < m->num_rows ? rows : m->num_rows,
+                    m->num_columns) > limit &&
+           (batches > 1 || rows > ROWS_PER_PART)) {
+        rows = batches > 1 ? rows : (uint32_t)ikati_round_up(rows / 2, ROWS_PER_PART);
+        batches = batches > 1 ? (batches + 1) / 2 : 1;
+    }
+    if (num_parts == 1) {
+        return add_parts(lowering, m, batches, rows, m->to, m->to_offset, part_size, 1);
+    }
+    const uint32_t scratch =
+        ikati_lowering_scratch(lowering, num_parts * part_size * sizeof(float));
+    ikat_status status = scratch == UINT32_MAX ? IKAT_NO_MEMORY : IKAT_OK;
+    status = status ? status : add_parts(lowering, m, batches, rows, scratch, 0, part_size, 1);
+    return status ? status : add_sum(lowering, m, scratch, num_parts, part_size);
+}

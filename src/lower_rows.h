@@ -1,0 +1,44 @@
+// Lowers what is done row by row: layer normalisation (kernel `norm`) and means over rows (kernel
+// `mean`), for any mechanism. Tensors that exceed the device's storage range are cut.
+
+#ifndef IKATI_LOWER_ROWS_H
+#define IKATI_LOWER_ROWS_H
+
+#include "lower_gemm.h"
+
+// y = gamma (f(x) - mean) / sqrt(var + eps) + beta over the columns of each row; rows past lengths
+// are not read, and written as 0.
+//
+// x, y         [num_rows, num_columns], one a batch entry; columns have stride 1. y may be x
+// gamma, beta  a row of num_columns of one type; or absent: 1 and 0
+// lengths      [num_batches], or absent
+// relu         f is ReLU, else the identity
+typedef struct ikati_norm {
+    ikati_matrices x, gamma, beta, y;
+    ikati_view lengths;
+    uint32_t num_batches, num_rows, num_columns;
+    double eps;
+    bool relu;
+} ikati_norm;
+
+ikat_status ikati_lower_norm(ikati_lowering *lowering, const ikati_norm *norm);
+
+// Means over the valid rows of each matrix, 0 where there is none, float32. With one row and no
+// lengths that is a copy.
+//
+// x   [num_rows, num_columns], one a batch entry and head; columns have stride 1
+// to  scratch; the means go to elements to_offset on, packed [batch, head, column]
+typedef struct ikati_mean {
+    ikati_matrices x;
+    ikati_view lengths;
+    uint32_t num_batches, num_heads, num_rows, num_columns;
+    uint32_t to;
+    uint64_t to_offset;
+} ikati_mean;
+
+ikat_status ikati_lower_mean(ikati_lowering *lowering, const ikati_mean *mean);
+
+// Bytes that one binding may reach, slack for its alignment apart.
+uint64_t ikati_rows_limit(const ikati_lowering *lowering);
+
+#endif
