@@ -21,15 +21,15 @@ typedef struct star {
     const double **key_rows, **value_rows;
 } star;
 
-void star_neighbours(int64_t i, int64_t n, int64_t out_places[3]) {
+void cpu_star_neighbours(int64_t i, int64_t n, int64_t out_places[3]) {
     for (int64_t step = -1; step <= 1; step++) {
         out_places[step + 1] = (i + step * STAR_DISTANCE + n) % n;
     }
 }
 
-double star_attend(const double *query, const double *const *keys, const double *const *values,
-                   int64_t num, int64_t size, int64_t value_size, double scale, double *scores,
-                   double *out) {
+double cpu_star_attend(const double *query, const double *const *keys, const double *const *values,
+                       int64_t num, int64_t size, int64_t value_size, double scale, double *scores,
+                       double *out) {
     double maximum = -INFINITY, sum = 0;
     for (int64_t j = 0; j < num; j++) {
         scores[j] = 0;
@@ -78,8 +78,8 @@ static void store(const star *s, int64_t b, int64_t head, int64_t row, double ls
 static void attend(const star *s, int64_t b, int64_t head, int64_t row, int64_t num) {
     cpu_load_row(s->q, cpu_index(s->q, b, head, row, 0), s->size, s->query);
     store(s, b, head, row,
-          star_attend(s->query, s->key_rows, s->value_rows, num, s->size, s->value_size, s->scale,
-                      s->scores, s->result));
+          cpu_star_attend(s->query, s->key_rows, s->value_rows, num, s->size, s->value_size,
+                          s->scale, s->scores, s->result));
 }
 
 static void attend_satellite(const star *s, int64_t b, int64_t head, int64_t kv_head, int64_t i) {
@@ -89,7 +89,7 @@ static void attend_satellite(const star *s, int64_t b, int64_t head, int64_t kv_
         return;
     }
     int64_t places[3], num = 0;
-    star_neighbours(i, s->num_valid, places);
+    cpu_star_neighbours(i, s->num_valid, places);
     for (; num < 3; num++) {
         take(s, num, s->k, s->v, b, kv_head, places[num]);
     }
@@ -144,7 +144,7 @@ static void read_call(star *s, const cpu_call *call) {
 
 ikat_status ikati_reference_star(const cpu_call *call) {
     if (cpu_input(call, "x")) {
-        return star_full(call);
+        return cpu_star_full(call);
     }
     star s = {0};
     read_call(&s, call);

@@ -133,8 +133,8 @@ static void update(const state *s, const multihead *m, const double *x, const in
             s->key_rows[j] = s->keys + place * qk + h * m->size;
             s->value_rows[j] = s->values + place * v + h * m->value_size;
         }
-        star_attend(s->query + h * m->size, s->key_rows, s->value_rows, num, m->size, m->value_size,
-                    m->scale, s->scores, s->joined + h * m->value_size);
+        cpu_star_attend(s->query + h * m->size, s->key_rows, s->value_rows, num, m->size,
+                        m->value_size, m->scale, s->scores, s->joined + h * m->value_size);
     }
     project(s->joined, v, m->weights[3], m->biases[3], s->channels, s->projected);
     normalise(s, m, s->projected);
@@ -151,7 +151,7 @@ static void update_satellites(const state *s) {
     project_key(s, &s->ring, s->star, 2 * n);
     for (int64_t i = 0; i < n; i++) {
         int64_t places[STAR_MAX_CONTEXT], num = 3;
-        star_neighbours(i, n, places);
+        cpu_star_neighbours(i, n, places);
         places[num++] = 2 * n;
         if (s->sees_embedding) {
             places[num++] = n + i;
@@ -237,7 +237,7 @@ static double *cut(double **room, int64_t count) {
     return at;
 }
 
-ikat_status star_full(const cpu_call *call) {
+ikat_status cpu_star_full(const cpu_call *call) {
     state s = {0};
     read_call(&s, call);
     const int64_t n = s.num_positions, c = s.channels, places = 2 * n + 1;
