@@ -308,8 +308,8 @@ ikat_status ikati_attend_begin(ikati_lowering *lowering, const ikati_attention *
             return IKAT_NO_MEMORY;
         }
     }
-    b->needs_pack = attention->out.kind && attention->out.tensor->dtype == IKAT_FLOAT16 &&
-                    ikati_lowering_store_bytes(lowering) > 2 &&
+    b->needs_pack = attention->out.kind &&
+                    ikati_lowering_packs(lowering, attention->out.tensor->dtype) &&
                     !ikati_view_is_multiple(&attention->out, b->value_size, 2);
     b->needs_float = b->needs_pack || !attention->out.kind;
     ikati_pick pick = describe_call(b);

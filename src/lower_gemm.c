@@ -497,7 +497,7 @@ ikat_status ikati_lower_gemm(ikati_lowering *lowering, const ikati_gemm *gemm) {
     memcpy(b.most, extents, sizeof(extents));
     b.a_transposed = is_transposed(&g->a, g->num_rows, g->depth);
     b.b_transposed = is_transposed(&g->b, g->depth, g->num_columns);
-    b.needs_pack = g->c.dtype == IKAT_FLOAT16 && ikati_lowering_store_bytes(lowering) > 2 &&
+    b.needs_pack = ikati_lowering_packs(lowering, g->c.dtype) &&
                    !is_multiple(&g->c, &b, g->num_columns, g->num_rows > 1 ? g->c.row : 0, 2);
     ikat_status status = pick_variant(&b);
     if (!status) {

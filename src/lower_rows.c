@@ -105,7 +105,7 @@ static ikat_status add_norm(ikati_lowering *lowering, const ikati_norm *n, ikati
 // Halves whose rows share words are packed from float32.
 static bool needs_pack(const ikati_lowering *lowering, const ikati_norm *n) {
     const ikati_matrices *y = &n->y;
-    return y->dtype == IKAT_FLOAT16 && ikati_lowering_store_bytes(lowering) > 2 &&
+    return ikati_lowering_packs(lowering, y->dtype) &&
            (n->num_columns % 2 || y->offset % 2 || (n->num_rows > 1 && y->row % 2) ||
             (n->num_batches > 1 && y->batch % 2));
 }

@@ -10,8 +10,8 @@ const ikat_device_info *ikati_lowering_device(const ikati_lowering *lowering) {
     return &lowering->device->info;
 }
 
-uint32_t ikati_lowering_store_bytes(const ikati_lowering *lowering) {
-    return lowering->device->backend->store_bytes;
+bool ikati_lowering_packs(const ikati_lowering *lowering, ikat_dtype dtype) {
+    return ikat_dtype_size(dtype) < lowering->device->backend->store_bytes;
 }
 
 uint64_t ikati_lowering_busy_groups(const ikati_lowering *lowering) {

@@ -75,10 +75,12 @@ struct ikati_lowering {
     uint64_t tables_bytes;
 };
 
-// The limits of the device that is lowered for, its type, and the smallest store of its kernels in
-// bytes.
+// The limits of the device that is lowered for, and its type.
 const ikat_device_info *ikati_lowering_device(const ikati_lowering *lowering);
-uint32_t ikati_lowering_store_bytes(const ikati_lowering *lowering);
+
+// Whether rows of this type that do not start and end on 32-bit words must go through
+// ikati_lowering_pack: kernels write whole words, and half of one may be another's.
+bool ikati_lowering_packs(const ikati_lowering *lowering, ikat_dtype dtype);
 
 // Workgroups that keep a device busy. Depends on the device alone, never on the slice budget, so
 // that results do not.

@@ -276,8 +276,7 @@ ikat_status ikati_lower_ring(ikati_lowering *lowering, const ikati_ring_attentio
         .num_positions = (uint32_t)q[2],
         .size = (uint32_t)q[3],
         .value_size = (uint32_t)v[3],
-        .needs_pack = ring->out.kind && ring->out.tensor->dtype == IKAT_FLOAT16 &&
-                      ikati_lowering_store_bytes(lowering) > 2 &&
+        .needs_pack = ring->out.kind && ikati_lowering_packs(lowering, ring->out.tensor->dtype) &&
                       !ikati_view_is_multiple(&ring->out, (uint64_t)v[3], 2),
     };
     return b.num_batches && b.num_positions ? add_blocks(&b) : IKAT_OK;
