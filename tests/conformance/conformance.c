@@ -22,7 +22,8 @@ static const cli_option options[] = {
     {"variants", NULL, false, false, "every kernel variant, not only the best"},
     {"thorough", NULL, false, false, "all types, fills and layouts, not only pairs"},
     {"brief", NULL, false, false, "each example in one type only, in turns: half the programs"},
-    {"turns", "N", false, false, "of mechanisms after the first every N-th example, in turns"},
+    {"turns", "N", false, false,
+     "of mechanisms after the first every N-th example a device, or a variant, in turns"},
     {"large", NULL, false, false, "the large examples instead"},
     {"device", "TEXT", false, false, "only devices whose name contains TEXT"},
     {"case", "TEXT", false, false, "only examples whose name contains TEXT"},
@@ -128,10 +129,11 @@ static const char *variant_at(const conformance_test *test, uint32_t index) {
                : NULL;
 }
 
-// Whether the example runs variant number `variant` although it is not the best one. The first mechanism
-// has most options and runs all of them; others share its kernels.
+// Whether it is the example's turn, where every N-th of a mechanism is run: on the next device, and for the
+// next variant, it is another's. The first mechanism has most options and runs all; others share its
+// kernels.
 static bool takes_turn(const conformance_test *test, uint32_t variant) {
-    return test->mechanism == 0 || (test->index + variant) % test->suite->turns == 0;
+    return test->mechanism == 0 || (test->index + test->device + variant) % test->suite->turns == 0;
 }
 
 static void check_values(conformance_test *test, const cli_expected *expected, const char *what) {
@@ -214,7 +216,7 @@ static bool is_wanted(const conformance_test *test) {
     const char *device = args_value(&suite->args, "device");
     return (!device || strstr(device_info(test)->name, device)) &&
            harness_is_large(test->example) == args_flag(&suite->args, "large") &&
-           (!args_flag(&suite->args, "thorough") || takes_turn(test, test->mechanism)) &&
+           (args_flag(&suite->args, "variants") || takes_turn(test, test->mechanism)) &&
            (!text || strstr(test->example->name, text));
 }
 
