@@ -2,7 +2,7 @@
 # Compiles every OpenCL variant for Intel GPUs, without hardware, and prints what the compiler made
 # of it.
 #
-#   tests/compile/ocloc.sh [-k KERNEL] [-v VARIANT] [DEVICE...]    devices: skl tgllp dg2 if none
+#   tests/compile/ocloc.sh [-b] [-k KERNEL] [-v VARIANT] [DEVICE...]    devices: skl tgllp dg2 if none; -b: fewer options
 #
 # One line per kernel, variant, OPTIONS and device: SIMD width, registers a thread may use, bytes of
 # spills, of scratch (private arrays: a loop-indexed array shows there and not as a spill) and of
@@ -13,9 +13,10 @@ set -u
 
 root=$(cd "$(dirname "$0")/../.." && pwd)
 shaders=$root/shaders
-only_kernel= only_variant=
-while getopts k:v: option; do
+only_kernel= only_variant= brief=0
+while getopts bk:v: option; do
     case $option in
+        b) brief=1 ;;
         k) only_kernel=$OPTARG ;;
         v) only_variant=$OPTARG ;;
         *) sed -n 's/^#   //p' "$0" >&2; exit 2 ;;
@@ -61,6 +62,15 @@ rows() {
             sub(/ *,.*/, "", name)
             print name "|" quoted[2] "|" quoted[4] "|" quoted[5]
         }' "$shaders/variants/$1.inc"
+}
+
+# Of a row's values the first and the last with -b, else all.
+brief_of() {
+    if [ "$brief" = 1 ] && [ $# -gt 2 ]; then
+        echo "$1"
+        shift $(($# - 1))
+    fi
+    echo "$@"
 }
 
 # OPTIONS worth looking at: none, halves, all that cost registers. Numbers from
@@ -133,7 +143,8 @@ for list in "$shaders"/variants/*.inc; do
         case $needs in *NEED_CPU*) [ -n "$only_variant" ] || continue ;; esac
         expand "$source" > "$work/source.cl" || exit 1
         case $needs in *NEED_COMPILER*) cat "$root/tests/compile/expressions.txt" >> "$work/source.cl" ;; esac
-        for options in $(options_of "$kernel" "$needs"); do
+        # shellcheck disable=SC2046 # several words
+        for options in $(brief_of $(options_of "$kernel" "$needs")); do
             for device in $devices; do
                 check "$kernel" "$variant" "$source" "$defines" "$needs" "$options" "$device"
             done

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Compiles every variant for GPUs that need not be there, and prints one table of what the compilers say.
 #
-#   run.sh [-g] BUILD_DIR [CHIP...]     chips: navi21 vega10 unless given; -g: GLSL rows only
+#   run.sh [-g] [-b] BUILD_DIR [CHIP...]     chips: navi21 vega10 unless given; -g: GLSL rows only; -b: fewer options
 #
 # GLSL rows, from BUILD_DIR/shaders/<kernel>.<variant>.spv: spirv-val, translation to Metal's language, AMD's
 # compiler in Mesa (radv.c; not the rows for devices of type CPU). Rows that are compiled when a plan is made: the same, with
@@ -10,7 +10,9 @@
 set -u
 
 only_glsl=0
+brief=0
 [ "${1:-}" = -g ] && { only_glsl=1; shift; }
+[ "${1:-}" = -b ] && { brief=1; shift; }
 [ $# -ge 1 ] || { sed -n 's/^#   //p' "$0" >&2; exit 2; }
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
@@ -45,6 +47,15 @@ list_rows() {
             /^VARIANT\(OPENCL,/ { inside = 0 }
         ' "$root/shaders/variants/$kernel.inc"
     done
+}
+
+# Of a row's values the first and the last with -b, else all.
+brief_of() {
+    if [ "$brief" = 1 ] && [ $# -gt 2 ]; then
+        echo "$1"
+        shift $(($# - 1))
+    fi
+    echo "$@"
 }
 
 # Values of OPTIONS that a row is compiled with: nothing but lse, and everything at once (params/<kernel>.h).
@@ -142,7 +153,8 @@ check_radv() {
     grep -v IKATI_NEED_CPU "$work/rows" > "$work/gpu_rows"
     for chip in $chips; do
         while read -r kernel name needs; do
-            for value in $(options_of "$kernel" "$needs"); do
+            # shellcheck disable=SC2046 # several words
+            for value in $(brief_of $(options_of "$kernel" "$needs")); do
                 # shellcheck disable=SC2046 # several words
                 RADV_FORCE_FAMILY=$chip "$radv" -s "$value" $(limits_of "$name" "$chip") \
                     "$(spirv_of "$kernel" "$name")" || status=1

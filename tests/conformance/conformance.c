@@ -22,8 +22,7 @@ static const cli_option options[] = {
     {"variants", NULL, false, false, "every kernel variant, not only the best"},
     {"thorough", NULL, false, false, "all types, fills and layouts, not only pairs"},
     {"brief", NULL, false, false, "each example in one type only, in turns: half the programs"},
-    {"turns", "N", false, false,
-     "of mechanisms after the first every N-th example a device, or a variant, in turns"},
+    {"turns", "N", false, false, "every N-th example a device, or a variant, in turns"},
     {"large", NULL, false, false, "the large examples instead"},
     {"device", "TEXT", false, false, "only devices whose name contains TEXT"},
     {"case", "TEXT", false, false, "only examples whose name contains TEXT"},
@@ -130,11 +129,13 @@ static const char *variant_at(const conformance_test *test, uint32_t index) {
 }
 
 // Whether it is the example's turn, where every N-th of a mechanism is run: on the next device, and for the
-// next variant, it is another's. The first mechanism has most options and runs all; others share its
-// kernels.
+// next variant, it is another's.
 static bool takes_turn(const conformance_test *test, uint32_t variant) {
-    return test->mechanism == 0 || (test->index + test->device + variant) % test->suite->turns == 0;
+    return (test->index + test->device + variant) % test->suite->turns == 0;
 }
+
+// The first mechanism has most options and runs all variants, types and fills; others share its kernels.
+static bool is_first(const conformance_test *test) { return test->mechanism == 0; }
 
 static void check_values(conformance_test *test, const cli_expected *expected, const char *what) {
     conformance_suite *suite = test->suite;
@@ -150,7 +151,8 @@ static void check_values(conformance_test *test, const cli_expected *expected, c
             continue;
         }
         if (!args_flag(&suite->args, "thorough") &&
-            !(harness_wants_variant(&expected->variation, test->index, i) && takes_turn(test, i))) {
+            !(harness_wants_variant(&expected->variation, test->index, i) &&
+              (is_first(test) || takes_turn(test, i)))) {
             continue;
         }
         harness_check(&suite->harness, device, expected, variant, &outcome);
@@ -216,7 +218,9 @@ static bool is_wanted(const conformance_test *test) {
     const char *device = args_value(&suite->args, "device");
     return (!device || strstr(device_info(test)->name, device)) &&
            harness_is_large(test->example) == args_flag(&suite->args, "large") &&
-           (args_flag(&suite->args, "variants") || takes_turn(test, test->mechanism)) &&
+           (args_flag(&suite->args, "variants") ||
+            (args_flag(&suite->args, "thorough") && is_first(test)) ||
+            takes_turn(test, test->mechanism)) &&
            (!text || strstr(test->example->name, text));
 }
 
