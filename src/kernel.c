@@ -14,6 +14,7 @@
 #include "../shaders/params/merge.h"
 #include "../shaders/params/norm.h"
 #include "../shaders/params/pack.h"
+#include "../shaders/params/pool.h"
 #include "../shaders/params/project.h"
 #include "../shaders/params/ring.h"
 #include "../shaders/params/spread.h"
@@ -97,6 +98,11 @@ static const ikati_variant pack_variants[] = {
 #include "../shaders/variants/pack.inc"
 };
 #undef KERNEL_NAME
+#define KERNEL_NAME "pool"
+static const ikati_variant pool_variants[] = {
+#include "../shaders/variants/pool.inc"
+};
+#undef KERNEL_NAME
 #define KERNEL_NAME "project"
 static const ikati_variant project_variants[] = {
 #include "../shaders/variants/project.inc"
@@ -157,6 +163,7 @@ DEFINE_KERNEL(mean, MEAN)
 DEFINE_KERNEL(merge, MERGE)
 DEFINE_KERNEL(norm, NORM)
 DEFINE_KERNEL(pack, PACK)
+DEFINE_KERNEL(pool, POOL)
 DEFINE_KERNEL(project, PROJECT)
 DEFINE_KERNEL(ring, RING)
 DEFINE_KERNEL(spread, SPREAD)

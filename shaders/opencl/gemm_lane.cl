@@ -148,9 +148,9 @@ static inline void add_depth(const Params *p, const Tile *t, State *state,
 
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
 gemm(__global const AElement *a, __global const BElement *b, __global const BiasElement *bias,
-     __global CElement *c, const Params params, uint first_group) {
+     __global const int *depths, __global CElement *c, const Params params, uint first_group) {
     const Params *p = &params;
-    const Tile t = tile_of_group(p, group_index(first_group), TILE_ROWS, TILE_COLUMNS);
+    const Tile t = tile_of_group(p, depths, group_index(first_group), TILE_ROWS, TILE_COLUMNS);
     const uint rows = min(p->num_rows - t.row, (uint)TILE_ROWS);
     const uint columns = min(p->num_columns - t.column, (uint)TILE_COLUMNS);
     State state;

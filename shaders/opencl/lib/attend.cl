@@ -64,6 +64,45 @@ static inline void clip_to_window(const Params *p, Run *run, int low, int high, 
     }
 }
 
+// What is left of all keys, by steps. Sums with it do not overflow.
+#define FAR 0x3fffffff
+
+// Keys, counted from the first on, that lie at steps below `edge`.
+static inline int steps_below(const Params *p, int edge) {
+    return (int)p->front_keys + divide_up(edge, (int)p->key_step);
+}
+
+// The steps from which on and up to which a row sees keys, front keys apart.
+static inline int left_step(const Params *p, int own) {
+    return own < 0 ? FAR : own - own % (int)p->row_step - p->window_left;
+}
+static inline int right_step(const Params *p, int own) {
+    if (own < 0) return -1;
+    return (p->right_follows ? own : own - own % (int)p->row_step) + p->window_right;
+}
+
+// Front keys are there only where the left is open.
+static inline void clip_to_steps(const Params *p, Run *run, int low, int high) {
+    if (p->front_keys == 0u) {
+        const int lowest = high < 0 ? high : max(low, 0);
+        run->first = max(run->first, steps_below(p, left_step(p, lowest)));
+        run->full_first = max(run->full_first, steps_below(p, left_step(p, high)));
+    }
+    run->end =
+        min(run->end, high < p->front_from ? 0 : steps_below(p, right_step(p, high) + 1));
+    run->full_end =
+        min(run->full_end, low < p->front_from ? 0 : steps_below(p, right_step(p, low) + 1));
+}
+
+static inline Ints visible_by_steps(const Params *p, Ints own, Ints j) {
+    const Ints e = (j - (int)p->front_keys) * (int)p->key_step;
+    const Ints start = own - own % (int)p->row_step;
+    const Ints right = (p->right_follows ? own : start) + p->window_right;
+    const Ints seen = (own >= 0) & (e <= right);
+    if (p->front_keys == 0u) return seen & (e >= start - p->window_left);
+    return ((e < 0) & (own >= p->front_from)) | ((e >= 0) & seen);
+}
+
 // Brings the four edges into order.
 static inline void order_edges(Run *run) {
     run->end = max(run->end, run->first);
@@ -84,7 +123,10 @@ static inline Run whole_run(const Params *p, const Tile *t) {
     run.full_end = run.end;
     if (has(OPTION_WINDOW)) {
         const int own = t->query + t->diagonal;
-        clip_to_window(p, &run, own, own + t->rows - 1, 0, 1);
+        if (has(OPTION_STEPS))
+            clip_to_steps(p, &run, own, own + t->rows - 1);
+        else
+            clip_to_window(p, &run, own, own + t->rows - 1, 0, 1);
     }
     if (t->query >= t->valid_queries) run.end = run.first;
     order_edges(&run);
@@ -163,6 +205,10 @@ static inline Tile tile_of_group(const Params *p, __global const uint *heads,
         t.sink = as_float(record[3]);
     }
     t.diagonal = t.valid_keys - t.valid_queries;
+    if (has(OPTION_STEPS)) {
+        const int positions = has(OPTION_LENGTHS) ? as_int(t.slope) : (int)p->total_positions;
+        t.diagonal = positions - t.valid_queries;
+    }
     if (has(OPTION_SCHEDULE)) {
         take_record(p, &t, tile);
     } else {
@@ -194,6 +240,7 @@ static inline __global const uint *mask_words(const Params *p, const Tile *t, co
 // Whether rows i see keys j, by window and, of a schedule, length. Either may be one position in all
 // lanes.
 static inline Ints visible(const Params *p, const Tile *t, Ints i, Ints j) {
+    if (has(OPTION_STEPS)) return visible_by_steps(p, i + t->diagonal, j);
     int most_left = p->window_left < 0 ? INT_MAX : p->window_left;
     int most_right = p->window_right < 0 ? INT_MAX : p->window_right;
     Ints left = i - j + t->diagonal;
