@@ -9,20 +9,34 @@ static double load_channel(const ikati_call_tensor *x, int64_t b, int64_t head, 
     return cpu_load(x, cpu_index(x, b, head + channel / columns, position, 0) + channel % columns);
 }
 
-static double convolve(const cpu_windows *w, int64_t b, int64_t head, int64_t first, int64_t end,
-                       int64_t column) {
+// What one input adds to those outputs of its group, o to end - 1, that are the head's; `out` is of output
+// `first_output`.
+static void add_input(const cpu_windows *w, int64_t t, int64_t i, double x, int64_t o, int64_t end,
+                      int64_t first_output, double *out) {
+    const int64_t at = cpu_index(w->weights, t, i, 0, 0);
+    for (; o < end; o++) {
+        out[o - first_output] += x * cpu_load(w->weights, at + o);
+    }
+}
+
+static void convolve(const cpu_windows *w, int64_t b, int64_t head, int64_t first, int64_t end,
+                     double *out) {
     const int64_t columns = w->x->tensor.shape[3], group = w->weights->tensor.shape[1];
     const bool joins_heads = w->weights->tensor.shape[2] != columns;
-    const int64_t output = joins_heads ? head * columns + column : column;
-    const int64_t first_input = output / group * group; // as many outputs a group as inputs
-    double sum = w->bias ? cpu_load(w->bias, cpu_index(w->bias, output, 0, 0, 0)) : 0;
-    for (int64_t t = 0; first + t < end; t++) {
-        for (int64_t i = 0; i < group; i++) {
-            sum += cpu_load(w->weights, cpu_index(w->weights, t, i, output, 0)) *
-                   load_channel(w->x, b, joins_heads ? 0 : head, first + t, first_input + i);
+    const int64_t output = joins_heads ? head * columns : 0, end_output = output + columns;
+    for (int64_t c = 0; c < columns; c++) {
+        out[c] = w->bias ? cpu_load(w->bias, cpu_index(w->bias, output + c, 0, 0, 0)) : 0;
+    }
+    for (int64_t position = first; position < end; position++) {
+        // As many outputs a group as inputs.
+        for (int64_t o = output / group * group; o < end_output; o += group) {
+            for (int64_t i = 0; i < group; i++) {
+                const double x = load_channel(w->x, b, joins_heads ? 0 : head, position, o + i);
+                add_input(w, position - first, i, x, o > output ? o : output,
+                          o + group < end_output ? o + group : end_output, output, out);
+            }
         }
     }
-    return sum;
 }
 
 static double pool(const cpu_windows *w, int64_t b, int64_t head, int64_t first, int64_t end,
@@ -40,9 +54,12 @@ void cpu_reduce_window(const cpu_windows *w, int64_t b, int64_t head, int64_t nu
                        double *out) {
     const int64_t first = c * w->stride;
     const int64_t end = num_valid - first < w->size ? num_valid : first + w->size;
+    if (w->kind == CPU_WINDOW_CONV) {
+        convolve(w, b, head, first, end, out);
+        return;
+    }
     for (int64_t column = 0; column < w->x->tensor.shape[3]; column++) {
-        out[column] = w->kind == CPU_WINDOW_CONV ? convolve(w, b, head, first, end, column)
-                                                 : pool(w, b, head, first, end, column);
+        out[column] = pool(w, b, head, first, end, column);
     }
 }
 
