@@ -31,8 +31,9 @@ typedef struct builder {
 } builder;
 
 // A part of the work: `first` of each axis and how many.
+// parts: of a window; not all of them only where there is one window
 typedef struct block {
-    ikati_axis_range batches, heads, windows;
+    ikati_axis_range batches, heads, windows, parts;
 } block;
 
 static bool joins_heads(const ikati_pool *pool) {
@@ -70,8 +71,10 @@ static builder begin(ikati_lowering *lowering, const ikati_pool *pool) {
 
 static ikati_operand operand_of_x(const builder *b, const block *blk) {
     const ikati_pool *pool = &b->pool;
-    const uint64_t first = (uint64_t)blk->windows.first * pool->stride;
-    uint64_t rows = (uint64_t)(blk->windows.count - 1) * pool->stride + pool->size;
+    const uint64_t first =
+        (uint64_t)blk->windows.first * pool->stride + (uint64_t)blk->parts.first * b->part_size;
+    const uint64_t own = (uint64_t)blk->parts.count * b->part_size;
+    uint64_t rows = (uint64_t)(blk->windows.count - 1) * pool->stride + own;
     if (first >= b->num_positions) {
         return (ikati_operand){0}; // nothing is valid
     }
@@ -86,11 +89,11 @@ static ikati_operand operand_of_to(const builder *b, const block *blk) {
     const ikati_pool *pool = &b->pool;
     const uint64_t channels =
         b->head_channels ? (uint64_t)b->num_heads * b->num_columns : b->num_columns;
-    const uint64_t rows = (uint64_t)blk->windows.count * b->num_parts;
+    const uint64_t rows = (uint64_t)blk->windows.count * blk->parts.count;
     const uint64_t groups = ikati_divide_up(channels, b->to_group);
     ikati_operand to = {IKATI_SLOT_SCRATCH, pool->to, IKAT_FLOAT32, pool->to_offset, 0};
     to.offset += blk->batches.first * pool->to_batch +
-                 (uint64_t)blk->windows.first * b->num_parts * pool->to_row;
+                 ((uint64_t)blk->windows.first * b->num_parts + blk->parts.first) * pool->to_row;
     to.count = (blk->batches.count - 1) * pool->to_batch + (rows - 1) * pool->to_row +
                (groups - 1) * b->to_group_stride + (groups > 1 ? b->to_group : channels);
     if (!b->head_channels) {
@@ -138,12 +141,13 @@ static pool_params params_of(const builder *b, const block *blk) {
         .num_batches = blk->batches.count,
         .num_heads = blk->heads.count,
         .num_windows = blk->windows.count,
-        .num_parts = b->num_parts,
+        .num_parts = blk->parts.count,
         .num_columns = b->num_columns,
         .num_positions = b->num_positions,
         .window_begin = blk->windows.first,
         .size = pool->size,
         .stride = pool->stride,
+        .part_begin = blk->parts.first,
         .part_size = b->part_size,
         .x_batch = stride_of(x.batch, blk->batches.count),
         .x_head = stride_of(x.head, b->num_heads),
@@ -190,8 +194,10 @@ static ikat_status add_step(const builder *b, const block *blk) {
     step.specialisation[0] = options_of(b);
     const uint64_t rows = (uint64_t)blk->batches.count * blk->heads.count * blk->windows.count;
     const uint64_t items_a_row = ikati_divide_up(b->num_columns, step.variant->tile_keys);
-    step.num_groups = ikati_divide_up(rows * b->num_parts * items_a_row, step.variant->tile_rows);
-    step.flops = 2.0 * (double)rows * b->num_columns * pool->size * params.group;
+    step.num_groups =
+        ikati_divide_up(rows * blk->parts.count * items_a_row, step.variant->tile_rows);
+    step.flops =
+        2.0 * (double)rows * blk->parts.count * b->part_size * b->num_columns * params.group;
     memcpy(step.params, &params, sizeof(params));
     return ikati_lowering_step(b->lowering, &step, pool->x.tensor->dtype, words[pool->kind]);
 }
@@ -209,11 +215,13 @@ static bool fits(const builder *b, const block *blk) {
 // The largest block that fits, from the beginning of each axis.
 static ikat_status choose_block(const builder *b, block *out) {
     const uint32_t least_heads = b->head_channels ? b->num_heads : 1;
-    *out = (block){{0, b->num_batches}, {0, b->num_heads}, {0, b->pool.num_windows}};
+    *out = (block){
+        {0, b->num_batches}, {0, b->num_heads}, {0, b->pool.num_windows}, {0, b->num_parts}};
     while (!fits(b, out)) {
         ikati_axis_range *axis = out->batches.count > 1           ? &out->batches
                                  : out->heads.count > least_heads ? &out->heads
-                                                                  : &out->windows;
+                                 : out->windows.count > 1         ? &out->windows
+                                                                  : &out->parts;
         if (axis->count == 1) {
             return ikati_fail(b->lowering->host, IKAT_UNSUPPORTED, IKAT_MESSAGE_DEVICE,
                               "a window's positions lie too far apart for %s, expected smaller "
@@ -229,17 +237,26 @@ static ikati_axis_range range_of(uint32_t first, uint32_t most, uint32_t total) 
     return (ikati_axis_range){first, total - first < most ? total - first : most};
 }
 
+static ikat_status add_windows(const builder *b, const block *most, block blk) {
+    ikat_status status = IKAT_OK;
+    for (uint32_t w = 0; w < b->pool.num_windows && !status; w += most->windows.count) {
+        blk.windows = range_of(w, most->windows.count, b->pool.num_windows);
+        for (uint32_t p = 0; p < b->num_parts && !status; p += most->parts.count) {
+            blk.parts = range_of(p, most->parts.count, b->num_parts);
+            status = add_step(b, &blk);
+        }
+    }
+    return status;
+}
+
 static ikat_status add_steps(const builder *b) {
     block most;
     ikat_status status = choose_block(b, &most);
     for (uint32_t i = 0; i < b->num_batches && !status; i += most.batches.count) {
         for (uint32_t h = 0; h < b->num_heads && !status; h += most.heads.count) {
-            for (uint32_t w = 0; w < b->pool.num_windows && !status; w += most.windows.count) {
-                const block blk = {range_of(i, most.batches.count, b->num_batches),
-                                   range_of(h, most.heads.count, b->num_heads),
-                                   range_of(w, most.windows.count, b->pool.num_windows)};
-                status = add_step(b, &blk);
-            }
+            const block blk = {.batches = range_of(i, most.batches.count, b->num_batches),
+                               .heads = range_of(h, most.heads.count, b->num_heads)};
+            status = add_windows(b, &most, blk);
         }
     }
     return status;

@@ -71,7 +71,7 @@ void main() {
     uint item = group_index() * 128u + gl_LocalInvocationIndex;
     uint first_column = item % items_a_row * 4u;
     item /= items_a_row;
-    uint part = item % p.num_parts;
+    uint part = p.part_begin + item % p.num_parts, part_row = item % p.num_parts;
     item /= p.num_parts;
     uint window = item % p.num_windows;
     item /= p.num_windows;
@@ -83,7 +83,7 @@ void main() {
     // Positions of the window that are valid, and which of them are the part's.
     uint count = uint(clamp(valid - int((p.window_begin + window) * p.stride), 0, int(p.size)));
     uint first = min(part * p.part_size, count), end = min(first + p.part_size, count);
-    uint row = window * p.stride;
+    uint row = window * p.stride - p.part_begin * p.part_size; // bound row of position 0, if there is one
     uint left = p.num_columns - first_column;
     uvec4 column = min(first_column + uvec4(0u, 1u, 2u, 3u), uvec4(p.num_columns - 1u));
     uint channels_before = (p.head_begin + head) * p.head_channels;
@@ -94,7 +94,7 @@ void main() {
     if (has(POOL_BIAS) && part == 0u) value += load_bias(p.base_bias + channels_before + column);
     if (!has(POOL_MAX) && !has(POOL_CONV)) value *= p.factor / float(max(count, 1u));
 
-    uint row_at = p.base_to + batch * p.to_batch + head * p.to_head + (window * p.num_parts + part) * p.to_row;
+    uint row_at = p.base_to + batch * p.to_batch + head * p.to_head + (window * p.num_parts + part_row) * p.to_row;
     uint channel = channels_before + first_column;
     store(row_at, channel, value.x);
     if (left > 1u) store(row_at, channel + 1u, value.y);

@@ -109,7 +109,7 @@ pool(__global const Input *x, __global const Weight *weights, __global const Wei
     uint i = group_index(first_group) * GROUP_SIZE + (uint)get_local_id(0);
     const uint column = i % items_a_row * COLUMNS;
     i /= items_a_row;
-    const uint part = i % p->num_parts;
+    const uint part_row = i % p->num_parts, part = p->part_begin + part_row;
     i /= p->num_parts;
     const uint window = i % p->num_windows;
     i /= p->num_windows;
@@ -125,13 +125,13 @@ pool(__global const Input *x, __global const Weight *weights, __global const Wei
     item.first = min(part * p->part_size, count);
     item.end = min(item.first + p->part_size, count);
     item.at = p->base_x + batch * p->x_batch + (joins_heads ? 0u : head * p->x_head) +
-              window * p->stride * p->x_row;
+              (window * p->stride - p->part_begin * p->part_size) * p->x_row;
 
     const float factor = p->factor / (float)max(count, 1u);
     const uint channel = (p->head_begin + head) * p->head_channels + column;
     const uint left = min(p->num_columns - column, (uint)COLUMNS);
     __global float *row = to + p->base_to + batch * p->to_batch + head * p->to_head +
-                          (window * p->num_parts + part) * p->to_row;
+                          (window * p->num_parts + part_row) * p->to_row;
     const uint place = place_of(p, channel);
     if (!has(POOL_CONV) && left == COLUMNS && place_of(p, channel + left - 1u) == place + left - 1u) {
         const Reals value = reduce_lanes(p, x, &item, column);

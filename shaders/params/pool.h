@@ -7,7 +7,8 @@
 #define POOL_BINDINGS(X) X(x, READ) X(weights, READ) X(bias, READ) X(lengths, READ) X(to, WRITE)
 
 //   x              float32, or float16 with POOL_HALF, [batch, head, position, column]; strides in elements,
-//                  innermost stride 1. The first row that is bound is position window_begin * stride
+//                  innermost stride 1. The first row that is bound is position window_begin * stride +
+//                  part_begin * part_size
 //   weights, bias  float32, or float16 with POOL_WEIGHTS_HALF, [size, group, channel] and [channel]; absent
 //                  without POOL_CONV, POOL_BIAS
 //   lengths        valid positions, one a batch entry, clamped to 0..num_positions here (POOL_LENGTHS)
@@ -15,12 +16,13 @@
 //                  head_channels + c, and lies at k / to_group * to_group_stride + k % to_group of its row
 //   head_channels  0: each head has the channels from 0 on, and a convolution stays in its head
 //   num_columns    of a head of x
-//   size           positions of a window; part p has those from p * part_size on, part_size or what is left
+//   size           positions of a window; part p, of num_parts from part_begin on, has those from p * part_size
+//                  on, part_size or what is left. Where not all parts are there is one window
 //   factor         means are multiplied by it
 #define POOL_PARAMS(X)                                                                                                \
     X(uint, base_x) X(uint, base_weights) X(uint, base_bias) X(uint, base_lengths) X(uint, base_to)                   \
     X(uint, num_batches) X(uint, num_heads) X(uint, num_windows) X(uint, num_parts) X(uint, num_columns)              \
-    X(uint, num_positions) X(uint, window_begin) X(uint, size) X(uint, stride) X(uint, part_size)                     \
+    X(uint, num_positions) X(uint, window_begin) X(uint, size) X(uint, stride) X(uint, part_begin) X(uint, part_size) \
     X(uint, x_batch) X(uint, x_head) X(uint, x_row)                                                                   \
     X(uint, group) X(uint, weights_tap) X(uint, weights_row)                                                          \
     X(uint, head_begin) X(uint, head_channels)                                                                        \

@@ -255,6 +255,9 @@ const ikati_mechanism ikati_mechanism_linformer = {
             .num_outputs = IKATI_COUNT(outputs),
             .settings = settings,
             .num_settings = IKATI_COUNT(settings),
+            .bench_inputs = "proj_k=1,256,M",
+            .bench_settings =
+                "scale=0.004", // benches draw rows of N(0,1): scores of the usual size
         },
     .cases = cases,
     .num_cases = IKATI_COUNT(cases),

@@ -353,6 +353,7 @@ const ikati_mechanism ikati_mechanism_memory_compressed = {
             .num_outputs = IKATI_COUNT(outputs),
             .settings = settings,
             .num_settings = IKATI_COUNT(settings),
+            .bench_inputs = "conv_k=3,D,D conv_v=3,Dv,Dv",
         },
     .cases = cases,
     .num_cases = IKATI_COUNT(cases),

@@ -54,9 +54,9 @@ static const ikat_argument_info inputs[] = {
 
 static const ikat_argument_info outputs[] = {
     {.name = "out",
-     .shape = "[B,R,E]",
+     .shape = "[B,S,E] or [B,N,E]",
      .dtype = "float",
-     .help = "result; R is N, with block=pma S"},
+     .help = "result; a row a seed with block=pma, else one an element of x"},
 };
 
 static const char *const kinds[] = {"mab", "sab", "isab", "pma", NULL};
@@ -238,8 +238,10 @@ static ikat_status check(ikati_request *request) {
         status = ikati_fail(request->host, IKAT_INVALID, IKAT_MESSAGE_RANGE,
                             "eps is %g, expected above 0", ikati_setting(request, "eps")->number);
     }
-    return status ? status
-                  : ikati_shape_fix(request, "out", "R", ikati_extent(request, is_pma ? "S" : "N"));
+    if (!status && !is_pma) { // without seeds
+        status = ikati_shape_fix(request, "out", "S", ikati_extent(request, "N"));
+    }
+    return status;
 }
 
 // Multiplications of a block of n queries with cq channels and m keys with ck.
@@ -297,6 +299,9 @@ const ikati_mechanism ikati_mechanism_set = {
             .num_outputs = IKATI_COUNT(outputs),
             .settings = settings,
             .num_settings = IKATI_COUNT(settings),
+            .bench_inputs = "w_q=C,C w_k=C,C w_v=C,C w_o=C,C",
+            // Benches draw weights of N(0,1): scores of the usual size.
+            .bench_settings = "heads=H layer_norm=1 scale=0.0002",
         },
     .cases = cases,
     .num_cases = IKATI_COUNT(cases),

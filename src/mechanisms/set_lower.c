@@ -194,7 +194,7 @@ ikat_status ikati_set_lower(const ikati_request *request, ikati_lowering *loweri
         .eps = ikati_setting(request, "eps")->number,
         .has_norm = ikati_setting(request, "layer_norm")->integer != 0,
     };
-    if (!s.num_batches || !ikati_extent(request, "R")) {
+    if (!s.num_batches || !out_view.tensor->shape[1]) {
         return IKAT_OK;
     }
     elements x = elements_of(&x_view, kind == IKATI_SET_MAB ? &none : &lengths);
