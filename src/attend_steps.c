@@ -347,7 +347,7 @@ static ikati_step start_attend(const ikati_attend_builder *b, const ikati_attend
     step.num_batches = blk->batches.count;
     step.first_head = blk->heads.first;
     step.num_heads = blk->heads.count;
-    step.is_joint = b->other_parts > 0 || a->windows;
+    step.is_joint = b->other_parts > 0;
     return step;
 }
 

@@ -207,6 +207,12 @@ ikat_status ikat_plan_get_pairs(const ikat_plan *plan, ikat_plan_pairs *out_pair
         if (step->is_joint) {
             return refuse(plan, "its rows attend to keys of several inputs");
         }
+        if (step->operands[1].kind == IKATI_SLOT_SCRATCH) {
+            return refuse(plan, "its keys are made on the device");
+        }
+        if (step->specialisation[0] & OPTION_STEPS) {
+            return refuse(plan, "its windows go by steps");
+        }
         if (has_schedule(step) && step->operands[7].kind != IKATI_SLOT_TABLE) {
             return refuse(plan, "the device decides on them");
         }
