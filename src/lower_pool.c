@@ -10,7 +10,7 @@
 
 enum {
     MAX_PART = 512,      // positions of a window that one invocation adds up
-    MAX_PRODUCTS = 4096, // the same of a convolution: taps times inputs
+    MAX_PRODUCTS = 1024, // the same of a convolution: taps times inputs
     LEAST_GEMM_GROUP =
         16 // inputs an output from which on a convolution is worth a product of matrices
 };
@@ -103,6 +103,22 @@ static ikati_operand operand_of_to(const builder *b, const block *blk) {
     return to;
 }
 
+// Taps of a block's parts.
+static ikati_operand operand_of_weights(const builder *b, const block *blk) {
+    const ikati_view *view = &b->pool.weights;
+    if (b->pool.kind != IKATI_POOL_CONV) {
+        return (ikati_operand){0};
+    }
+    const int64_t *strides = view->tensor->strides, *shape = view->tensor->shape;
+    const uint64_t first = (uint64_t)blk->parts.first * b->part_size;
+    uint64_t taps = (uint64_t)blk->parts.count * b->part_size;
+    taps = b->pool.size - first < taps ? b->pool.size - first : taps;
+    return (ikati_operand){view->kind, view->index, view->tensor->dtype,
+                           (uint64_t)view->tensor->offset + first * (uint64_t)strides[0],
+                           (taps - 1) * (uint64_t)strides[0] +
+                               (uint64_t)((shape[1] - 1) * strides[1] + shape[2])};
+}
+
 // All of a small tensor.
 static ikati_operand operand_whole(const ikati_view *view) {
     ikati_operand operand = {view->kind, view->index, IKAT_FLOAT32, 0, 0};
@@ -182,7 +198,7 @@ static ikat_status add_step(const builder *b, const block *blk) {
     const pool_params params = params_of(b, blk);
     step.operands[0] = operand_of_x(b, blk);
     if (pool->kind == IKATI_POOL_CONV) {
-        step.operands[1] = operand_whole(&pool->weights);
+        step.operands[1] = operand_of_weights(b, blk);
         step.operands[2] = operand_whole(&pool->bias);
     }
     if (pool->lengths.kind) {
@@ -209,7 +225,8 @@ static uint64_t bytes_of(const ikati_operand *operand) {
 static bool fits(const builder *b, const block *blk) {
     const uint64_t limit = ikati_rows_limit(b->lowering);
     const ikati_operand x = operand_of_x(b, blk), to = operand_of_to(b, blk);
-    return bytes_of(&x) <= limit && bytes_of(&to) <= limit;
+    const ikati_operand weights = operand_of_weights(b, blk);
+    return bytes_of(&x) <= limit && bytes_of(&to) <= limit && bytes_of(&weights) <= limit;
 }
 
 // The largest block that fits, from the beginning of each axis.

@@ -40,7 +40,7 @@ vec4 convolve(uint at, uint row, uint first, uint end, uvec4 channel) {
     vec4 sum = vec4(0.0);
     uvec4 first_input = channel - channel % p.group;
     for (uint t = first; t < end; ++t) {
-        uvec4 w = p.base_weights + t * p.weights_tap + channel;
+        uvec4 w = p.base_weights + (t - p.part_begin * p.part_size) * p.weights_tap + channel;
         uint e = at + (row + t) * p.x_row;
         for (uint i = 0u; i < p.group; ++i)
             sum += load_weights(w + i * p.weights_row) * load_x(e + input_at(first_input + i));

@@ -61,7 +61,8 @@ static inline float convolve(const Params *p, __global const Input *x,
     const uint first_input = channel - channel % p->group;
     float sum = 0.0f;
     for (uint t = item->first; t < item->end; t++) {
-        const uint w = p->base_weights + t * p->weights_tap + channel;
+        const uint tap = t - p->part_begin * p->part_size;
+        const uint w = p->base_weights + tap * p->weights_tap + channel;
         const uint e = item->at + t * p->x_row;
         for (uint i = 0; i < p->group; i++)
             sum += load_weight(weights, w + i * p->weights_row) *

@@ -9,8 +9,8 @@
 //   x              float32, or float16 with POOL_HALF, [batch, head, position, column]; strides in elements,
 //                  innermost stride 1. The first row that is bound is position window_begin * stride +
 //                  part_begin * part_size
-//   weights, bias  float32, or float16 with POOL_WEIGHTS_HALF, [size, group, channel] and [channel]; absent
-//                  without POOL_CONV, POOL_BIAS
+//   weights, bias  float32, or float16 with POOL_WEIGHTS_HALF, [size, group, channel] and [channel], the first
+//                  tap that is bound is part_begin * part_size; absent without POOL_CONV, POOL_BIAS
 //   lengths        valid positions, one a batch entry, clamped to 0..num_positions here (POOL_LENGTHS)
 //   to             float32, rows of (window, part). Column c of head h is channel k = (head_begin + h) *
 //                  head_channels + c, and lies at k / to_group * to_group_stride + k % to_group of its row
