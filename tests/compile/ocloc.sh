@@ -79,8 +79,8 @@ options_of() { # kernel needs
     case $1:$2 in
         attend:*NEED_EXPRESSION*) echo "1280 5376 5441" ;;
         attend:*NEED_TOPK*) echo "1024 1025 1344 1535" ;;
-        attend:*) echo "0 1 506 511 1344 25537 107329 132416 786880" ;;
-        heads:*) echo "0 127 129 321 771" ;;
+        attend:*) echo "0 1 506 511 1344 25537 107329 786880 132416" ;;
+        heads:*) echo "0 127 129 771 321" ;;
         edges:*) echo "2 14" ;;
         label_scores:*) echo "2 3" ;;
         merge:* | spread:* | coarsen:*) echo "0 3" ;;
