@@ -1,7 +1,8 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
-// norm: y = gamma (z - mean) / sqrt(var + eps) + beta over rows, z = f(x) + residual; or y = z. LANES invocations own a row, each of
-// them pairs of neighbouring columns that lie 2 * LANES apart; sums meet in shared memory. See params/norm.h.
+// norm: y = gamma (z - mean) / sqrt(var + eps) + beta over rows, z = f(x) + residual; or y = z. LANES invocations
+// own a row, each of them pairs of neighbouring columns that lie 2 * LANES apart; sums meet in shared memory.
+// See params/norm.h.
 //
 // Defines: LANES (128: a row a workgroup; 1: 16 rows a workgroup, nothing is shared).
 

@@ -1,4 +1,5 @@
-// norm: y = gamma (z - mean) / sqrt(var + eps) + beta over rows, z = f(x) + residual; or y = z. LANES_A_ROW work-items own a row, each of
+// norm: y = gamma (z - mean) / sqrt(var + eps) + beta over rows, z = f(x) + residual; or y = z.
+// LANES_A_ROW work-items own a row, each of
 // them columns that lie so far apart; sums meet in local memory. An item that owns a whole row takes 16 columns
 // at a time. See params/norm.h.
 //

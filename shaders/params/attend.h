@@ -111,10 +111,10 @@
 #define OPTION_EDGES 16384u     // the label of each pair from `schedule`; below 0: the key is invisible
 #define OPTION_SEGMENTS 32768u  // what belongs together from `schedule`
 #define OPTION_HARD 65536u      // with segments: no key is visible but those that belong to the row
-// With OPTION_WINDOW, not with a schedule: rows and keys lie at positions of their own, whose valid number (total_positions
-// without OPTION_LENGTHS) is what the diagonal ends at. Row i's own position is p = i + diagonal, the start of its block s = p - p %
-// row_step; key c, less front_keys, lies at e = c * key_step. It is visible where p >= 0 and
-// s - window_left <= e <= (right_follows ? p : s) + window_right, a front key where p >= front_from.
+// With OPTION_WINDOW, not with a schedule: rows and keys lie at positions of their own, whose valid number
+// (total_positions without OPTION_LENGTHS) is what the diagonal ends at. Row i's own position is p = i + diagonal, the
+// start of its block s = p - p % row_step; key c, less front_keys, lies at e = c * key_step. It is visible where p >= 0
+// and s - window_left <= e <= (right_follows ? p : s) + window_right, a front key where p >= front_from.
 #define OPTION_STEPS 262144u
 #define OPTION_OUT_HALF 524288u // q, k and v are float32, out is float16
 #define OPTION_SEED 131072u // rows begin with their results over other keys, float32, and end with those over all
