@@ -11,12 +11,6 @@ typedef struct heads_params {
     HEADS_PARAMS(IKATI_PARAM_FIELD)
 } heads_params;
 
-// A stride as kernels take it; one that is not stepped along may be too large for 32 bits and is of
-// no use.
-static uint32_t step_of(uint64_t stride, uint32_t count) {
-    return count > 1 ? (uint32_t)stride : 0;
-}
-
 // What a block sees of a small input of one axis, or of a batch and a head axis.
 static ikati_operand operand_small(const ikati_view *view, ikati_axis_range batches,
                                    ikati_axis_range heads, bool per_head) {
@@ -100,9 +94,9 @@ ikat_status ikati_attend_add_heads(ikati_attend_builder *b, const ikati_attend_b
         .num_keys = a->cluster_shift ? a->num_positions : b->num_keys,
         .lengths_stride = 1,
         .query_lengths_stride = 1,
-        .slopes_batch = slopes_per_batch
-                            ? step_of((uint64_t)a->slopes.tensor->strides[0], blk->batches.count)
-                            : 0,
+        .slopes_batch = slopes_per_batch ? ikati_step_of((uint64_t)a->slopes.tensor->strides[0],
+                                                         blk->batches.count)
+                                         : 0,
         .slopes_head = 1,
         .sinks_stride = 1,
         .cluster_shift = a->cluster_shift,

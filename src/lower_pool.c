@@ -1,7 +1,6 @@
 #include "lower_pool.h"
 
 #include "attend_steps.h"
-#include "lower_rows.h"
 
 #include "../shaders/params/pool.h"
 
@@ -119,21 +118,6 @@ static ikati_operand operand_of_weights(const builder *b, const block *blk) {
                                (uint64_t)((shape[1] - 1) * strides[1] + shape[2])};
 }
 
-// All of a small tensor.
-static ikati_operand operand_whole(const ikati_view *view) {
-    ikati_operand operand = {view->kind, view->index, IKAT_FLOAT32, 0, 0};
-    if (view->kind) {
-        operand.dtype = view->tensor->dtype;
-        operand.offset = (uint64_t)view->tensor->offset;
-        operand.count = 1;
-        for (uint32_t axis = 0; axis < view->tensor->rank; axis++) {
-            operand.count +=
-                (uint64_t)(view->tensor->shape[axis] - 1) * (uint64_t)view->tensor->strides[axis];
-        }
-    }
-    return operand;
-}
-
 static uint32_t options_of(const builder *b) {
     const ikati_pool *pool = &b->pool;
     uint32_t options = pool->x.tensor->dtype == IKAT_FLOAT16 ? POOL_HALF : 0;
@@ -144,10 +128,6 @@ static uint32_t options_of(const builder *b) {
         options |= pool->weights.tensor->dtype == IKAT_FLOAT16 ? POOL_WEIGHTS_HALF : 0;
     }
     return options;
-}
-
-static uint32_t stride_of(uint64_t stride, uint32_t count) {
-    return count > 1 ? (uint32_t)stride : 0;
 }
 
 static pool_params params_of(const builder *b, const block *blk) {
@@ -165,14 +145,14 @@ static pool_params params_of(const builder *b, const block *blk) {
         .stride = pool->stride,
         .part_begin = blk->parts.first,
         .part_size = b->part_size,
-        .x_batch = stride_of(x.batch, blk->batches.count),
-        .x_head = stride_of(x.head, b->num_heads),
-        .x_row = stride_of(x.row, b->num_positions),
+        .x_batch = ikati_step_of(x.batch, blk->batches.count),
+        .x_head = ikati_step_of(x.head, b->num_heads),
+        .x_row = ikati_step_of(x.row, b->num_positions),
         .group = group_of(pool),
         .head_begin = blk->heads.first,
         .head_channels = b->head_channels,
-        .to_batch = stride_of(pool->to_batch, blk->batches.count),
-        .to_head = b->head_channels ? 0 : stride_of(pool->to_head, blk->heads.count),
+        .to_batch = ikati_step_of(pool->to_batch, blk->batches.count),
+        .to_head = b->head_channels ? 0 : ikati_step_of(pool->to_head, blk->heads.count),
         .to_row = (uint32_t)pool->to_row,
         .to_group = b->to_group,
         .to_group_stride = (uint32_t)b->to_group_stride,
@@ -180,8 +160,10 @@ static pool_params params_of(const builder *b, const block *blk) {
     };
     if (pool->kind == IKATI_POOL_CONV) {
         const ikat_tensor *weights = pool->weights.tensor;
-        params.weights_tap = stride_of((uint64_t)weights->strides[0], (uint32_t)weights->shape[0]);
-        params.weights_row = stride_of((uint64_t)weights->strides[1], (uint32_t)weights->shape[1]);
+        params.weights_tap =
+            ikati_step_of((uint64_t)weights->strides[0], (uint32_t)weights->shape[0]);
+        params.weights_row =
+            ikati_step_of((uint64_t)weights->strides[1], (uint32_t)weights->shape[1]);
     }
     return params;
 }
@@ -199,13 +181,10 @@ static ikat_status add_step(const builder *b, const block *blk) {
     step.operands[0] = operand_of_x(b, blk);
     if (pool->kind == IKATI_POOL_CONV) {
         step.operands[1] = operand_of_weights(b, blk);
-        step.operands[2] = operand_whole(&pool->bias);
+        const ikati_axis_range channels = {0, (uint32_t)pool->weights.tensor->shape[2]};
+        step.operands[2] = ikati_vector_operand(&pool->bias, channels);
     }
-    if (pool->lengths.kind) {
-        step.operands[3] = (ikati_operand){
-            pool->lengths.kind, pool->lengths.index, IKAT_INT32,
-            (uint64_t)pool->lengths.tensor->offset + blk->batches.first, blk->batches.count};
-    }
+    step.operands[3] = ikati_vector_operand(&pool->lengths, blk->batches);
     step.operands[4] = operand_of_to(b, blk);
     step.specialisation[0] = options_of(b);
     const uint64_t rows = (uint64_t)blk->batches.count * blk->heads.count * blk->windows.count;
@@ -223,7 +202,7 @@ static uint64_t bytes_of(const ikati_operand *operand) {
 }
 
 static bool fits(const builder *b, const block *blk) {
-    const uint64_t limit = ikati_rows_limit(b->lowering);
+    const uint64_t limit = ikati_lowering_binding_bytes(b->lowering);
     const ikati_operand x = operand_of_x(b, blk), to = operand_of_to(b, blk);
     const ikati_operand weights = operand_of_weights(b, blk);
     return bytes_of(&x) <= limit && bytes_of(&to) <= limit && bytes_of(&weights) <= limit;

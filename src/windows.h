@@ -5,6 +5,7 @@
 #define IKATI_WINDOWS_H
 
 #include "attention.h"
+#include "lower_attend.h"
 #include "lower_pool.h"
 
 // Cross-attention over M positions.
