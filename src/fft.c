@@ -195,6 +195,10 @@ ikat_status ikati_fft_create(const ikati_host *host, uint32_t length, ikati_fft 
     return IKAT_OK;
 }
 
+ikati_fft ikati_fft_copy(uint32_t length) {
+    return (ikati_fft){.length = length, .size = length, .num_passes = 1, .radices = {1}};
+}
+
 void ikati_fft_clear(ikati_fft *fft) {
     ikati_free(fft->host, fft->table);
     fft->table = NULL;

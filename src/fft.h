@@ -45,6 +45,9 @@ typedef struct ikati_fft {
 ikat_status ikati_fft_create(const ikati_host *host, uint32_t length, ikati_fft *out_fft);
 void ikati_fft_clear(ikati_fft *fft);
 
+// The plan of one pass that copies `length` elements. It owns nothing.
+ikati_fft ikati_fft_copy(uint32_t length);
+
 // Elements that every pass takes side by side along the transform, if vectors are to lie along it: 16, 4
 // or 1.
 uint32_t ikati_fft_vector(const ikati_fft *fft);

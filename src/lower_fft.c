@@ -96,7 +96,8 @@ static void set_from(const ikati_fft_call *call, const fft_pass *pass, uint64_t 
     const ikati_fft_planes *from = &pass->from;
     uint32_t elements = pass->num_loaded, imaginary = call->num_rows;
     if (pass->options & FFT_UNTANGLE) {
-        elements = call->half_rows;
+        const uint32_t half = call->half_rows;
+        elements = half && half < elements ? half : elements;
         columns = columns < call->num_channels ? call->num_channels : columns;
     } else if (from->kind == call->from.kind && from->index == call->from.index) {
         imaginary = call->num_imaginary;
@@ -128,6 +129,7 @@ static fft_params params_of(const ikati_fft_call *call, const fft_pass *pass) {
         .num_rows = call->num_rows,
         .num_butterflies = fft->size / fft->radices[pass->index],
         .num_columns = call->num_columns,
+        .first_column = call->first_column,
         .span = pass->span,
         .num_imaginary = pass->from.index == call->from.index && pass->from.kind == call->from.kind
                              ? call->num_imaginary
@@ -147,7 +149,8 @@ static fft_params params_of(const ikati_fft_call *call, const fft_pass *pass) {
         .to_axis = (uint32_t)pass->to.axis,
         .half_rows = call->half_rows,
         .num_channels = call->num_channels,
-        .mirror_rows = fft->length,
+        .mirror_rows = fft->length - (call->results == IKATI_FFT_MIRRORED ? 1 : 0),
+        .mirror_of_zero = call->results == IKATI_FFT_MIRRORED ? fft->length - 1 : 0,
         .scale = (float)call->scale,
     };
 }
@@ -164,8 +167,10 @@ static ikat_status add_pass(ikati_lowering *lowering, const ikati_fft_call *call
     const uint64_t columns = ikati_round_up(call->num_columns, call->along ? 1 : vector);
     const fft_params params = params_of(call, pass);
     set_from(call, pass, columns, &step.operands[0]);
-    step.operands[2] =
-        (ikati_operand){IKATI_SLOT_TABLE, call->table, IKAT_FLOAT32, 0, call->fft->num_floats};
+    if (call->fft->num_floats) {
+        step.operands[2] =
+            (ikati_operand){IKATI_SLOT_TABLE, call->table, IKAT_FLOAT32, 0, call->fft->num_floats};
+    }
     set_to(call, pass, columns, &step.operands[3]);
     step.specialisation[0] = pass->options | radix;
     const uint32_t width = step.variant->tile_keys;
@@ -189,14 +194,15 @@ static uint32_t options_of(const ikati_fft_call *call, const fft_pass *pass, boo
     uint32_t options = (call->along ? FFT_ALONG : 0) | (pass->span > 1 ? FFT_TWIDDLES : 0);
     if (first) {
         options |= pass->from.dtype == IKAT_FLOAT16 ? FFT_FROM_HALF : 0;
-        options |= call->half_rows ? FFT_UNTANGLE : 0;
+        options |= call->untangle ? FFT_UNTANGLE : 0;
         const bool loose = !is_aligned(&pass->from) || pass->from.dtype == IKAT_FLOAT16;
         options |= loose || (convolves && call->along) ? FFT_FROM_LOOSE : 0;
     }
     options |= first && begins && convolves ? FFT_LOAD_FACTORS : 0;
     options |= ends && convolves ? FFT_STORE_FACTORS : 0;
-    if (last && call->is_real) {
-        options |= FFT_REAL | FFT_MIRROR;
+    if (last && call->results != IKATI_FFT_COMPLEX) {
+        options |= call->results == IKATI_FFT_MIRRORED ? 0 : FFT_DIRECT;
+        options |= call->results == IKATI_FFT_DIRECT ? 0 : FFT_MIRROR;
         options |= pass->to.dtype == IKAT_FLOAT16 ? FFT_TO_HALF | FFT_TO_LOOSE : 0;
         options |= is_aligned(&pass->to) ? 0 : FFT_TO_LOOSE;
     }

@@ -18,27 +18,37 @@ typedef struct ikati_fft_planes {
     uint64_t batch, row, axis;
 } ikati_fft_planes;
 
+// What is stored of the results.
+//
+// DIRECT, MIRRORED  the real part, times `scale`, of column c < num_columns in column first_column + c, or in
+//                   column num_channels - first_column - c of the rows in reverse; columns that
+//                   are their own mirror are not mirrored
+// REAL              both, and with the first row staying where it is: all of a real transform
+typedef enum ikati_fft_results {
+    IKATI_FFT_COMPLEX,
+    IKATI_FFT_REAL,
+    IKATI_FFT_DIRECT,
+    IKATI_FFT_MIRRORED,
+} ikati_fft_results;
+
 // Transforms of one length, by a plan whose table is table `table` of the lowering.
 //
 // along          each row is a transform, whose axis has stride 1; num_columns is 1
 //                else there is one row, and transforms lie side by side, num_columns of them with stride 1
 // num_imaginary  rows of `from` that have an imaginary part, the first ones
-// half_rows      above 0: `from` are transforms along of num_channels, of two real rows each, row r and
-//                row r + half_rows; the rows' spectra are transformed, times 2. Across columns only
-// is_real        the real part is stored alone, times scale, and so that of the columns that follow, up to
-//                num_channels: those of a real transform, each the mirror of one that is computed.
-//                Across columns only; to.im is of no meaning
-// vector         neighbours that scratch planes hold whole: `from` and `to`, if they are scratch
-//                (ikati_fft_planes_of_scratch), have it as the least multiple of their rows
+// untangle       `from` are transforms along rows, of num_channels, of two real rows each, row r and row
+//                r + half_rows; the rows' spectra are transformed, times 2, from column first_column on.
+//                Across columns only. half_rows 0: the second of each alone; UINT32_MAX: the first
+// results        across columns only, but for COMPLEX; to.im is of no meaning for the others
 typedef struct ikati_fft_call {
     const ikati_fft *fft;
     uint32_t table;
     ikati_fft_planes from, to;
-    uint32_t num_batches, num_rows, num_columns;
-    bool along;
+    uint32_t num_batches, num_rows, num_columns, first_column;
+    bool along, untangle;
     uint32_t num_imaginary;
     uint32_t half_rows, num_channels;
-    bool is_real;
+    ikati_fft_results results;
     double scale;
 } ikati_fft_call;
 

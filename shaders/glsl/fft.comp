@@ -92,12 +92,12 @@ Complex load_untangled(Item t, uint a) {
     uint row = t.batch * p.from_batch + (second ? a - p.half_rows : a) * p.from_axis;
     Complex mirrored = x;
     EACH_LANE(v) {
-        uint c = min(t.column + v, p.num_columns - 1u);
+        uint c = p.first_column + min(t.column + v, p.num_columns - 1u);
         uint at = row + (c == 0u ? 0u : p.num_channels - c);
         LANE(mirrored.re, v) = uintBitsToFloat(WORD(from_re, p.base_from_re + at));
         LANE(mirrored.im, v) = uintBitsToFloat(WORD(from_im, p.base_from_im + at));
     }
-    uint at = row + t.column;
+    uint at = row + p.first_column + t.column;
     x = COMPLEX(VECTOR_AT(from_re, p.base_from_re + at), VECTOR_AT(from_im, p.base_from_im + at));
     if (second) return COMPLEX(x.im + mirrored.im, mirrored.re - x.re);
     return COMPLEX(x.re + mirrored.re, x.im - mirrored.im);
@@ -113,15 +113,17 @@ void load(Item t) {
 }
 
 void store_real(Item t, uint a, REAL x) {
-    uint at = t.batch * p.to_batch + a * p.to_axis;
-    uint mirrored = t.batch * p.to_batch + (a == 0u ? p.mirror_of_zero : p.mirror_rows - a) * p.to_axis + p.num_channels;
+    uint batch = t.batch * p.to_batch, column = p.first_column + t.column;
+    uint at = p.base_to_re + batch + a * p.to_axis + column;
+    uint row = a == 0u ? p.mirror_of_zero : p.mirror_rows - a;
+    uint mirrored = p.base_to_im + batch + row * p.to_axis + p.num_channels - column;
     bool whole = !has(FFT_TO_LOOSE) && t.column + VECTOR <= p.num_columns;
-    if (whole) to_re[(p.base_to_re + at + t.column) / VECTOR] = floatBitsToUint(x);
+    if (has(FFT_DIRECT) && whole) to_re[at / VECTOR] = floatBitsToUint(x);
     EACH_LANE(v) {
-        uint c = t.column + v;
+        uint c = column + v;
         uint word = floatBitsToUint(LANE(x, v));
-        if (!whole && c < p.num_columns) WORD(to_re, p.base_to_re + at + c) = word;
-        if (has(FFT_MIRROR) && c > 0u && 2u * c < p.num_channels) WORD(to_im, p.base_to_im + mirrored - c) = word;
+        if (has(FFT_DIRECT) && !whole && t.column + v < p.num_columns) WORD(to_re, at + v) = word;
+        if (has(FFT_MIRROR) && c > 0u && 2u * c < p.num_channels) WORD(to_im, mirrored - v) = word;
     }
 }
 

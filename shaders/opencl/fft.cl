@@ -116,7 +116,7 @@ static inline REAL load_mirrored(const Params *p, __global const float *x, uint 
         return REVERSED(value);
     }
     EACH_LANE(v) {
-        const uint c = min(column + v, p->num_columns - 1u);
+        const uint c = min(column + v, p->first_column + p->num_columns - 1u);
         LANE(value, v) = x[row + (c == 0u ? 0u : p->num_channels - c)];
     }
     return value;
@@ -129,10 +129,11 @@ static inline Complex load_untangled(const Params *p, __global const float *from
     if (has(FFT_LOAD_FACTORS) && a >= p->num_loaded) return COMPLEX((REAL)(0.0f), (REAL)(0.0f));
     const bool second = a >= p->half_rows;
     const uint row = t->batch * p->from_batch + (second ? a - p->half_rows : a) * p->from_axis;
-    const REAL re = load_vector(from_re, p->base_from_re + row + t->column);
-    const REAL im = load_vector(from_im, p->base_from_im + row + t->column);
-    const REAL mirrored_re = load_mirrored(p, from_re, p->base_from_re + row, t->column);
-    const REAL mirrored_im = load_mirrored(p, from_im, p->base_from_im + row, t->column);
+    const uint column = p->first_column + t->column;
+    const REAL re = load_vector(from_re, p->base_from_re + row + column);
+    const REAL im = load_vector(from_im, p->base_from_im + row + column);
+    const REAL mirrored_re = load_mirrored(p, from_re, p->base_from_re + row, column);
+    const REAL mirrored_im = load_mirrored(p, from_im, p->base_from_im + row, column);
     if (second) return COMPLEX(im + mirrored_im, mirrored_re - re);
     return COMPLEX(re + mirrored_re, im - mirrored_im);
 }
@@ -141,13 +142,13 @@ static inline Complex load_untangled(const Params *p, __global const float *from
 #endif
 
 static inline void store_real(const Params *p, __global To *to_re, __global To *to_im, const Item *t, uint a, REAL x) {
-    const uint batch = t->batch * p->to_batch, column = t->column;
+    const uint batch = t->batch * p->to_batch, column = p->first_column + t->column;
     const uint at = p->base_to_re + batch + a * p->to_axis + column;
     const uint row = a == 0u ? p->mirror_of_zero : p->mirror_rows - a;
     const uint mirrored = p->base_to_im + batch + row * p->to_axis + p->num_channels - column;
-    const bool whole = column + VECTOR <= p->num_columns;
-    if (whole) store_to_vector(to_re, at, x);
-    if (!whole) EACH_LANE(v) if (column + v < p->num_columns) store_to(to_re, at + v, LANE(x, v));
+    const bool whole = t->column + VECTOR <= p->num_columns;
+    if (has(FFT_DIRECT) && whole) store_to_vector(to_re, at, x);
+    if (has(FFT_DIRECT) && !whole) EACH_LANE(v) if (t->column + v < p->num_columns) store_to(to_re, at + v, LANE(x, v));
     if (!has(FFT_MIRROR)) return;
     if (column > 0u && 2u * (column + VECTOR - 1u) < p->num_channels) {
         store_to_vector(to_im, mirrored - (VECTOR - 1u), REVERSED(x));

@@ -11,10 +11,10 @@
 //                     twice the value: along rows, column by column
 //   FFT_LOAD_FACTORS  element a is multiplied by factor a of the table; a >= num_loaded are 0, and not read
 //   FFT_STORE_FACTORS element a is multiplied by factor a and conjugated; a >= num_stored are not stored
-//   FFT_REAL          real parts only are stored, times scale; of a < num_stored
-//   FFT_MIRROR        and so in row (N - a) mod N, column num_channels - c, of to_im, which is a second binding of the tensor:
-//                     element 0 goes to row mirror_of_zero, a to mirror_rows - a. Columns c that are their own
-//                     mirror are left out
+//   FFT_REAL          real parts only are stored, times scale, of a < num_stored: by FFT_DIRECT where they belong, and by
+//   FFT_MIRROR        in the mirrored place besides, row (N - a) mod N, column num_channels - c, of to_im, which is a second
+//                     binding of the tensor: element 0 goes to row mirror_of_zero, a to mirror_rows - a. Columns c that
+//                     are their own mirror are left out
 #define FFT_BINDINGS(X) X(from_re, READ) X(from_im, READ) X(table, READ) X(to_re, WRITE) X(to_im, WRITE)
 
 //   num_imaginary     rows from there on have no imaginary part: it is read as 0
@@ -22,9 +22,11 @@
 //   load_factors_at, store_factors_at   real parts; imaginary ones are load_padding, store_padding further
 //   from_*, to_*      strides
 //   num_columns       a workgroup's items are (batch, row, butterfly, column), columns running fastest, in vectors
+//   first_column      of rows that FFT_UNTANGLE reads and FFT_REAL writes: what column 0 of the step is there
 #define FFT_PARAMS(X)                                                                                                 \
     X(uint, base_from_re) X(uint, base_from_im) X(uint, base_table) X(uint, base_to_re) X(uint, base_to_im)           \
     X(uint, num_batches) X(uint, num_rows) X(uint, num_butterflies) X(uint, num_columns)                              \
+    X(uint, first_column)                                                                                             \
     X(uint, span) X(uint, num_imaginary) X(uint, num_loaded) X(uint, num_stored)                                      \
     X(uint, twiddles_at) X(uint, load_factors_at) X(uint, load_padding) X(uint, store_factors_at)                     \
     X(uint, store_padding)                                                                                            \
@@ -44,5 +46,6 @@
 #define FFT_UNTANGLE 2048u
 #define FFT_LOAD_FACTORS 4096u
 #define FFT_STORE_FACTORS 8192u
-#define FFT_REAL 16384u
+#define FFT_DIRECT 16384u
 #define FFT_MIRROR 32768u
+#define FFT_REAL (FFT_DIRECT | FFT_MIRROR)
