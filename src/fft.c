@@ -1,7 +1,6 @@
 #include "fft.h"
 
 #include <math.h>
-#include <string.h>
 
 static const double pi = 3.1415926535897932384626433832795;
 
@@ -153,7 +152,6 @@ static ikat_status fill_convolution(ikati_fft *fft) {
         return IKAT_NO_MEMORY;
     }
     number *y = x + size, *roots = y + size;
-    memset(x, 0, size * sizeof(*x));
     for (uint32_t a = 0; a < size; a++) {
         roots[a] = root(a, size);
     }
@@ -184,7 +182,6 @@ ikat_status ikati_fft_create(const ikati_host *host, uint32_t length, ikati_fft 
     if (!fft.table) {
         return IKAT_NO_MEMORY;
     }
-    memset(fft.table, 0, (size_t)fft.num_floats * sizeof(*fft.table));
     fill_twiddles(&fft);
     ikat_status status = fft.convolves ? fill_convolution(&fft) : IKAT_OK;
     if (status) {

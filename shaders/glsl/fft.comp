@@ -72,7 +72,7 @@ Complex load_element(Item t, uint a) {
     bool imaginary = t.row < p.num_imaginary;
     if (has(FFT_FROM_LOOSE)) {
         EACH_LANE(v) {
-            bool exists = has(FFT_ALONG) ? !has(FFT_LOAD_FACTORS) || a + v < p.num_loaded : t.column + v < p.num_columns;
+            bool exists = has(FFT_ALONG) ? a + v < p.num_loaded : t.column + v < p.num_columns;
             if (exists) LANE(x.re, v) = load_re(p.base_from_re + at + v);
             if (exists && imaginary) LANE(x.im, v) = load_im(p.base_from_im + at + v);
         }
@@ -148,8 +148,10 @@ void store_side_by_side(Item t) {
     uint at = t.batch * p.to_batch + t.row * p.to_row + t.butterfly * RADIX;
     [[unroll]] for (uint k = 0u; k < MAX_RADIX; k += 4u) if (k < RADIX) EACH_LANE(v) {
         uint e = at + v * RADIX + k;
-        to_re[(p.base_to_re + e) / 4u] = floatBitsToUint(vec4(z[k].re[v], z[k + 1u].re[v], z[k + 2u].re[v], z[k + 3u].re[v]));
-        to_im[(p.base_to_im + e) / 4u] = floatBitsToUint(vec4(z[k].im[v], z[k + 1u].im[v], z[k + 2u].im[v], z[k + 3u].im[v]));
+        vec4 re = vec4(z[k].re[v], z[k + 1u].re[v], z[k + 2u].re[v], z[k + 3u].re[v]);
+        vec4 im = vec4(z[k].im[v], z[k + 1u].im[v], z[k + 2u].im[v], z[k + 3u].im[v]);
+        to_re[(p.base_to_re + e) / 4u] = floatBitsToUint(re);
+        to_im[(p.base_to_im + e) / 4u] = floatBitsToUint(im);
     }
 }
 #endif

@@ -137,8 +137,9 @@ static inline Complex load_untangled(const Params *p, __global const float *from
     if (second) return COMPLEX(im + mirrored_im, mirrored_re - re);
     return COMPLEX(re + mirrored_re, im - mirrored_im);
 }
+#define LOAD load_untangled
 #else
-#define load_untangled load_element
+#define LOAD load_element
 #endif
 
 static inline void store_real(const Params *p, __global To *to_re, __global To *to_im, const Item *t, uint a, REAL x) {
@@ -205,7 +206,7 @@ fft(__global const From *from_re, __global const From *from_im, __global const f
     Complex z[16];
     EACH_ELEMENT(k) {
         const uint a = t.butterfly + k * p->num_butterflies;
-        z[k] = has(FFT_UNTANGLE) ? load_untangled(p, from_re, from_im, &t, a) : load_element(p, from_re, from_im, &t, a);
+        z[k] = LOAD(p, from_re, from_im, &t, a);
         if (has(FFT_LOAD_FACTORS) && a < p->num_loaded)
             z[k] = times(z[k], load_table(table, p->base_table + p->load_factors_at + a, p->load_padding));
     }

@@ -1,20 +1,20 @@
-// Kernel `fft`: one pass of complex Fourier transforms of a length, R = FFT_RADIX(options) of its factors at once
-// (Stockham: what goes in lies in order, so does what comes out). With span the product of the factors of earlier passes, M
-// the length over R, w_K = exp(-2 pi i / K), butterfly j < M of a transform does
+// Kernel `fft`: one pass of complex Fourier transforms, which takes a factor R = FFT_RADIX(options) of their length
+// (Stockham: what goes in lies in order, so does what comes out). With span the product of earlier passes' factors,
+// M the length over R, w_K = exp(-2 pi i / K), butterfly j < M of a transform does
 //   y_((j - q) R + q + k span) = sum_r (x_(j + r M) w_(span R)^(q r)) w_R^(k r),   q = j mod span, k < R.
 // Complex tensors are two planes, of real and of imaginary parts. Transforms lie along an axis of any stride; there are
 // num_columns of them side by side (stride 1), in num_rows of num_batches. Radix 1 copies.
 //
 // What the first and the last pass of a transform do besides is said by options:
 //   FFT_UNTANGLE      `from` holds transforms along rows, of num_channels, of two real rows each: row r as the real
-//                     part, row r + half_rows as the imaginary one. The pass transforms the rows' spectra, of which it takes
-//                     twice the value: along rows, column by column
+//                     part, row r + half_rows as the imaginary one. The pass transforms the rows' spectra, times 2,
+//                     column by column
 //   FFT_LOAD_FACTORS  element a is multiplied by factor a of the table; a >= num_loaded are 0, and not read
 //   FFT_STORE_FACTORS element a is multiplied by factor a and conjugated; a >= num_stored are not stored
-//   FFT_REAL          real parts only are stored, times scale, of a < num_stored: by FFT_DIRECT where they belong, and by
-//   FFT_MIRROR        in the mirrored place besides, row (N - a) mod N, column num_channels - c, of to_im, which is a second
-//                     binding of the tensor: element 0 goes to row mirror_of_zero, a to mirror_rows - a. Columns c that
-//                     are their own mirror are left out
+//   FFT_REAL          real parts only are stored, times scale, of a < num_stored: by FFT_DIRECT where they belong, by
+//   FFT_MIRROR        in the mirrored place, row (N - a) mod N, column num_channels - c, of to_im, which is a second
+//                     binding of the tensor: element 0 goes to row mirror_of_zero, a to mirror_rows - a. Columns c
+//                     that are their own mirror are left out
 #define FFT_BINDINGS(X) X(from_re, READ) X(from_im, READ) X(table, READ) X(to_re, WRITE) X(to_im, WRITE)
 
 //   num_imaginary     rows from there on have no imaginary part: it is read as 0

@@ -5,8 +5,8 @@
 // positions. Columns c and C - c of a real row's spectrum are conjugate: half of them are transformed along
 // the positions, and each result is written to both places that it belongs to.
 //
-// A device that cannot bind all batch entries at once takes them in blocks. Where a single one is too large, its
-// rows are transformed in blocks and its columns in others, and steps that copy go between.
+// A device that cannot bind all batch entries at once takes them in blocks. Where a single one is too
+// large, its rows are transformed in blocks and its columns in others, and steps that copy go between.
 
 #include "fnet.h"
 
