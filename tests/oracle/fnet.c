@@ -268,7 +268,15 @@ static const oracle_identity identities[] = {
     {"no_extent_is_zero", no_extent_is_zero, false},
 };
 
-int main(void) {
-    return oracle_main("fnet", identities, sizeof(identities) / sizeof(identities[0]),
-                       ORACLE_BROKEN);
+// Without a device: the reference's.
+//
+//   test_oracle_fnet [DEVICE [LIMITS]]
+int main(int argc, char **argv) {
+    if (argc > 1 && !oracle_use_device(argv[1], argc > 2 ? argv[2] : NULL)) {
+        return 77;
+    }
+    const int failed = oracle_main("fnet", identities, sizeof(identities) / sizeof(identities[0]),
+                                   ORACLE_BROKEN);
+    oracle_leave_device();
+    return failed;
 }
