@@ -275,8 +275,8 @@ int main(int argc, char **argv) {
     if (argc > 1 && !oracle_use_device(argv[1], argc > 2 ? argv[2] : NULL)) {
         return 77;
     }
-    const int failed = oracle_main("fnet", identities, sizeof(identities) / sizeof(identities[0]),
-                                   ORACLE_BROKEN);
+    const int failed =
+        oracle_main("fnet", identities, sizeof(identities) / sizeof(identities[0]), ORACLE_BROKEN);
     oracle_leave_device();
     return failed;
 }
