@@ -15,7 +15,6 @@
 #include "../shaders/params/merge.h"
 #include "../shaders/params/norm.h"
 #include "../shaders/params/pack.h"
-#include "../shaders/params/project.h"
 #include "../shaders/params/ring.h"
 #include "../shaders/params/spread.h"
 #include "../shaders/params/threshold.h"
@@ -103,11 +102,6 @@ static const ikati_variant pack_variants[] = {
 #include "../shaders/variants/pack.inc"
 };
 #undef KERNEL_NAME
-#define KERNEL_NAME "project"
-static const ikati_variant project_variants[] = {
-#include "../shaders/variants/project.inc"
-};
-#undef KERNEL_NAME
 #define KERNEL_NAME "ring"
 static const ikati_variant ring_variants[] = {
 #include "../shaders/variants/ring.inc"
@@ -164,7 +158,6 @@ DEFINE_KERNEL(mean, MEAN)
 DEFINE_KERNEL(merge, MERGE)
 DEFINE_KERNEL(norm, NORM)
 DEFINE_KERNEL(pack, PACK)
-DEFINE_KERNEL(project, PROJECT)
 DEFINE_KERNEL(ring, RING)
 DEFINE_KERNEL(spread, SPREAD)
 DEFINE_KERNEL(threshold, THRESHOLD)
