@@ -108,10 +108,6 @@ ikat_status ikati_fft_make(ikati_lowering *lowering, uint32_t length, bool along
     return IKAT_OK;
 }
 
-static uint32_t step_of(uint64_t stride, uint32_t count) {
-    return count > 1 ? (uint32_t)stride : 0;
-}
-
 // What one plane reaches; nothing where there are no rows.
 static ikati_operand operand_of(const ikati_fft_call *call, const ikati_fft_planes *planes,
                                 uint64_t offset, uint32_t rows, uint32_t elements,
@@ -174,11 +170,11 @@ static fft_params params_of(const ikati_fft_call *call, const fft_pass *pass) {
         .load_padding = padded,
         .store_factors_at = between ? fft->response_at : fft->unchirp_at,
         .store_padding = between ? (uint32_t)ikati_round_up(fft->size, IKATI_FFT_PADDING) : padded,
-        .from_batch = step_of(pass->from.batch, call->num_batches),
-        .from_row = step_of(pass->from.row, call->num_rows),
+        .from_batch = ikati_step_of(pass->from.batch, call->num_batches),
+        .from_row = ikati_step_of(pass->from.row, call->num_rows),
         .from_axis = (uint32_t)pass->from.axis,
-        .to_batch = step_of(pass->to.batch, call->num_batches),
-        .to_row = step_of(pass->to.row, call->num_rows),
+        .to_batch = ikati_step_of(pass->to.batch, call->num_batches),
+        .to_row = ikati_step_of(pass->to.row, call->num_rows),
         .to_axis = (uint32_t)pass->to.axis,
         .half_rows = call->half_rows,
         .num_channels = call->num_channels,

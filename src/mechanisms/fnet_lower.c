@@ -10,7 +10,7 @@
 
 #include "fnet.h"
 
-#include "../lower_attend.h"
+#include "../view.h"
 #include "../lower_fft.h"
 
 #include <inttypes.h>
@@ -121,8 +121,8 @@ static ikat_status finish(const fnet_lowering *f, const ikati_operand *out, uint
         return IKAT_OK;
     }
     const uint32_t counts[3] = {num_batches, 1, num};
-    const uint32_t strides[3] = {num_batches > 1 ? (uint32_t)f->out_batch : 0, 0,
-                                 num > 1 ? (uint32_t)f->out_row : 0};
+    const uint32_t strides[3] = {ikati_step_of(f->out_batch, num_batches), 0,
+                                 ikati_step_of(f->out_row, num)};
     return ikati_lowering_pack(f->lowering, to->index, out, counts, f->num_channels, strides);
 }
 
@@ -314,10 +314,7 @@ static uint64_t reach_of(const fnet_lowering *f, uint64_t num) {
 }
 
 static ikat_status lower_all(fnet_lowering *f) {
-    // Kernels index with 32 bits; bindings start up to an alignment before their tensor.
-    const uint64_t most = UINT32_MAX, slack = 1024;
-    const uint64_t range = ikati_lowering_device(f->lowering)->limits.max_storage_range_bytes;
-    f->limit = ((range < most ? range : most) - slack) / sizeof(float);
+    f->limit = ikati_lowering_binding_bytes(f->lowering) / sizeof(float);
     uint32_t block = f->num_batches;
     while (block > 1 && reach_of(f, block) > f->limit) {
         block = (block + 1) / 2;
