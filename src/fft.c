@@ -22,22 +22,23 @@ static number root(uint64_t a, uint64_t num) {
     }
 }
 
-// Takes a size apart, into radices of at most max_radix; false if it has other prime factors than 2, 3, 5 and 7.
-static bool factorise(uint32_t size, uint32_t max_radix, uint32_t *radices, uint32_t *out_num) {
+// Takes a size apart; false if it has other prime factors than 2, 3, 5 and 7.
+static bool factorise(uint32_t size, uint32_t *radices, uint32_t *out_num) {
     static const uint32_t odd[] = {7, 5, 3};
     uint32_t num = 0, twos = 0;
     while (size % 2 == 0) {
         size /= 2;
         twos++;
     }
-    // As few passes as there can be. The first is the largest: vectors along the transform want it so.
-    const uint32_t most = max_radix >= 32 ? 5 : 4;
-    while (twos) {
-        const uint32_t left = (twos + most - 1) / most;
-        const bool takes_most = num == 0 && twos > most + 1;
-        const uint32_t taken = takes_most ? most : (twos + left - 1) / left;
-        radices[num++] = 1u << taken;
-        twos -= taken;
+    for (; twos >= 6 || twos == 4; twos -= 4) {
+        radices[num++] = 16;
+    }
+    if (twos == 5) { // 8 and 4 rather than 16 and 2
+        radices[num++] = 8;
+        twos = 2;
+    }
+    if (twos) {
+        radices[num++] = 1u << twos;
     }
     for (int i = 0; i < 3; i++) {
         for (; size % odd[i] == 0; size /= odd[i]) {
@@ -56,7 +57,7 @@ static uint32_t convolution_size(uint32_t length) {
     const uint32_t step = length >= 256 ? 256 : length >= 32 ? 64 : 4;
     uint32_t radices[IKATI_FFT_MAX_PASSES], num;
     uint32_t size = (uint32_t)ikati_round_up(2 * (uint64_t)length - 1, step);
-    while (!factorise(size, 0, radices, &num)) {
+    while (!factorise(size, radices, &num)) {
         size += step;
     }
     return size;
@@ -169,28 +170,26 @@ static ikat_status fill_convolution(ikati_fft *fft) {
     return IKAT_OK;
 }
 
-ikati_fft ikati_fft_plan(const ikati_host *host, uint32_t length, uint32_t max_radix) {
+ikat_status ikati_fft_create(const ikati_host *host, uint32_t length, ikati_fft *out_fft) {
     ikati_fft fft = {.host = host, .length = length, .size = length};
-    fft.convolves = !factorise(length, max_radix, fft.radices, &fft.num_passes);
+    fft.convolves = !factorise(length, fft.radices, &fft.num_passes);
     if (fft.convolves) {
         fft.size = convolution_size(length);
-        factorise(fft.size, max_radix, fft.radices, &fft.num_passes);
+        factorise(fft.size, fft.radices, &fft.num_passes);
     }
     lay_out(&fft);
-    return fft;
-}
-
-ikat_status ikati_fft_tabulate(ikati_fft *fft) {
-    fft->table = ikati_alloc(fft->host, (size_t)fft->num_floats, sizeof(*fft->table));
-    if (!fft->table) {
+    fft.table = ikati_alloc(host, (size_t)fft.num_floats, sizeof(*fft.table));
+    if (!fft.table) {
         return IKAT_NO_MEMORY;
     }
-    fill_twiddles(fft);
-    ikat_status status = fft->convolves ? fill_convolution(fft) : IKAT_OK;
+    fill_twiddles(&fft);
+    ikat_status status = fft.convolves ? fill_convolution(&fft) : IKAT_OK;
     if (status) {
-        ikati_fft_clear(fft);
+        ikati_fft_clear(&fft);
+        return status;
     }
-    return status;
+    *out_fft = fft;
+    return IKAT_OK;
 }
 
 ikati_fft ikati_fft_copy(uint32_t length) {

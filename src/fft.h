@@ -39,14 +39,10 @@ typedef struct ikati_fft {
     uint64_t num_floats;
 } ikati_fft;
 
-// Plans a length of at least 1, of at most 2^28, with radices of at most max_radix (16 or 32). The table is not
-// made.
-ikati_fft ikati_fft_plan(const ikati_host *host, uint32_t length, uint32_t max_radix);
-
-// Makes a plan's table, to be cleared; after a failure there is nothing to clear.
+// Plans a length of at least 1, of at most 2^28. After a failure nothing is left to clear.
 //
 // IKAT_NO_MEMORY
-ikat_status ikati_fft_tabulate(ikati_fft *fft);
+ikat_status ikati_fft_create(const ikati_host *host, uint32_t length, ikati_fft *out_fft);
 void ikati_fft_clear(ikati_fft *fft);
 
 // The plan of one pass that copies `length` elements. It owns nothing.

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { VECTOR = 16, MAX_RADIX = 32 }; // the largest of any variant
+enum { VECTOR = 16 }; // the longest of any variant
 
 typedef struct fft_params {
     FFT_PARAMS(IKATI_PARAM_FIELD)
@@ -67,45 +67,12 @@ static bool is_aligned(const ikati_fft_planes *planes) {
            0;
 }
 
-// Neighbours that every step may take at once.
-static uint32_t choose_vector(const ikati_fft *fft, bool along, uint32_t num_columns) {
-    if (along) {
-        return ikati_fft_vector(fft);
+// Neighbours that every step of the call may take at once.
+static uint32_t choose_vector(const ikati_fft_call *call) {
+    if (call->along) {
+        return ikati_fft_vector(call->fft);
     }
-    return num_columns >= 16 ? 16 : num_columns > 2 ? 4 : 1;
-}
-
-static ikat_status pick_variant(ikati_lowering *lowering, uint32_t vector, ikati_step *step) {
-    const ikati_pick pick = {.offers = IKATI_NEED_FLOAT, .sizes = {VECTOR / vector, 0}};
-    return ikati_pick_variant(lowering, IKATI_KERNEL_fft, &pick, step);
-}
-
-ikat_status ikati_fft_make(ikati_lowering *lowering, uint32_t length, bool along,
-                           uint32_t num_columns, ikati_fft *out_fft, uint32_t *out_table) {
-    ikati_step step = {0};
-    ikati_fft fft = {0};
-    uint32_t max_radix = MAX_RADIX;
-    for (bool fits = false;
-         !fits;) { // a smaller radix may lead to another variant, never to a larger one
-        fft = ikati_fft_plan(lowering->host, length, max_radix);
-        ikat_status status = pick_variant(lowering, choose_vector(&fft, along, num_columns), &step);
-        if (status) {
-            return status;
-        }
-        fits = step.variant->sizes[1] >= max_radix;
-        max_radix = fits ? max_radix : step.variant->sizes[1];
-    }
-    ikat_status status = ikati_fft_tabulate(&fft);
-    if (status) {
-        return status;
-    }
-    *out_table = ikati_lowering_table(lowering, fft.table, fft.num_floats * sizeof(*fft.table));
-    if (*out_table == UINT32_MAX) {
-        ikati_fft_clear(&fft);
-        return IKAT_NO_MEMORY;
-    }
-    *out_fft = fft;
-    return IKAT_OK;
+    return call->num_columns >= 16 ? 16 : call->num_columns > 2 ? 4 : 1;
 }
 
 // What one plane reaches; nothing where there are no rows.
@@ -186,10 +153,10 @@ static fft_params params_of(const ikati_fft_call *call, const fft_pass *pass) {
 
 static ikat_status add_pass(ikati_lowering *lowering, const ikati_fft_call *call,
                             const fft_pass *pass) {
-    const uint32_t vector = choose_vector(call->fft, call->along, call->num_columns);
-    const uint32_t radix = call->fft->radices[pass->index];
+    const uint32_t vector = choose_vector(call), radix = call->fft->radices[pass->index];
     ikati_step step = {0};
-    ikat_status status = pick_variant(lowering, vector, &step);
+    const ikati_pick pick = {.offers = IKATI_NEED_FLOAT, .sizes = {VECTOR / vector, 0}};
+    ikat_status status = ikati_pick_variant(lowering, IKATI_KERNEL_fft, &pick, &step);
     if (status) {
         return status;
     }

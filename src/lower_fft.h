@@ -63,13 +63,6 @@ uint64_t ikati_fft_row(uint64_t num_elements);
 // entry.
 uint64_t ikati_fft_plane(const ikati_fft_call *call);
 
-// Plans transforms of a length as the device takes them best, along rows or across num_columns columns; the
-// table is made, and added to the lowering. The caller clears the plan.
-//
-// IKAT_UNSUPPORTED (logged) no variant of the kernel runs here; IKAT_NO_MEMORY
-ikat_status ikati_fft_make(ikati_lowering *lowering, uint32_t length, bool along,
-                           uint32_t num_columns, ikati_fft *out_fft, uint32_t *out_table);
-
 // Adds the steps. Every plane must fit what the device binds.
 ikat_status ikati_lower_fft(ikati_lowering *lowering, const ikati_fft_call *call);
 

@@ -5,7 +5,7 @@
 // side by side, all in registers. See params/fft.h.
 //
 // Defines: VECTOR (1, 4: strides and offsets of vectors are multiples of 4, but for what is read or written
-// element by element), MAX_RADIX (16, 32), GROUP_SIZE.
+// element by element), GROUP_SIZE.
 
 #include "../params/fft.h"
 #define KERNEL_PARAMS FFT_PARAMS
@@ -39,7 +39,8 @@ struct Complex { REAL re, im; };
 #include "lib/butterfly.h"
 
 const uint RADIX = FFT_RADIX(OPTIONS);
-#define EACH_ELEMENT(k) [[unroll]] for (uint k = 0u; k < uint(MAX_RADIX); ++k) if (k < RADIX)
+const uint MAX_RADIX = 16u;
+#define EACH_ELEMENT(k) [[unroll]] for (uint k = 0u; k < MAX_RADIX; ++k) if (k < RADIX)
 
 bool has(uint option) { return (OPTIONS & option) != 0u; }
 
@@ -145,7 +146,7 @@ void store_element(Item t, uint a, Complex x) {
 // The first pass along a transform: results of a butterfly are neighbours.
 void store_side_by_side(Item t) {
     uint at = t.batch * p.to_batch + t.row * p.to_row + t.butterfly * RADIX;
-    [[unroll]] for (uint k = 0u; k < uint(MAX_RADIX); k += 4u) if (k < RADIX) EACH_LANE(v) {
+    [[unroll]] for (uint k = 0u; k < MAX_RADIX; k += 4u) if (k < RADIX) EACH_LANE(v) {
         uint e = at + v * RADIX + k;
         vec4 re = vec4(z[k].re[v], z[k + 1u].re[v], z[k + 2u].re[v], z[k + 3u].re[v]);
         vec4 im = vec4(z[k].im[v], z[k + 1u].im[v], z[k + 2u].im[v], z[k + 3u].im[v]);

@@ -1,8 +1,7 @@
 // Small Fourier transforms in registers, in the words that GLSL and OpenCL C share.
 //
 // The including file has defined REAL, a float or a vector of them, and FUNCTION, what functions of its
-// language begin with, the type Complex of members re and im, with COMPLEX(re, im) to make one, and MAX_RADIX, 16
-// or 32: registers for more than are needed, and code, cost time to compile.
+// language begin with, and the type Complex of members re and im, with COMPLEX(re, im) to make one.
 //
 // BUTTERFLY_R(z) transforms z[0] .. z[R - 1] in place: z_k = sum_r z_r exp(-2 pi i k r / R).
 
@@ -25,49 +24,24 @@ FUNCTION Complex turned(Complex a, float c, float s) { return COMPLEX(a.re * c +
 #define QUAD(a, b, c, d) PAIR(a, c) PAIR(b, d) d = quarter(d); PAIR(a, b) PAIR(c, d) SWAP(b, c)
 #define BUTTERFLY_4(z) QUAD(z[0], z[1], z[2], z[3])
 
-// Of any eight places.
-#define EIGHT(a, b, c, d, e, f, g, h) \
-    QUAD(a, c, e, g) QUAD(b, d, f, h) d = eighth(d); f = quarter(f); h = eighths3(h); \
-    PAIR(a, b) PAIR(c, d) PAIR(e, f) PAIR(g, h) SWAP(b, c) SWAP(d, g) SWAP(c, e) SWAP(f, g)
-#define BUTTERFLY_8(z) EIGHT(z[0], z[1], z[2], z[3], z[4], z[5], z[6], z[7])
+#define BUTTERFLY_8(z) \
+    QUAD(z[0], z[2], z[4], z[6]) QUAD(z[1], z[3], z[5], z[7]) \
+    z[3] = eighth(z[3]); z[5] = quarter(z[5]); z[7] = eighths3(z[7]); \
+    PAIR(z[0], z[1]) PAIR(z[2], z[3]) PAIR(z[4], z[5]) PAIR(z[6], z[7]) \
+    SWAP(z[1], z[2]) SWAP(z[3], z[6]) SWAP(z[2], z[4]) SWAP(z[5], z[6])
 
 // 4 x 4; then the matrix is transposed.
 #define BUTTERFLY_16(z) \
     QUAD(z[0], z[4], z[8], z[12]) QUAD(z[1], z[5], z[9], z[13]) \
     QUAD(z[2], z[6], z[10], z[14]) QUAD(z[3], z[7], z[11], z[15]) \
-    z[5] = turned(z[5], TURN_C2, TURN_S2); z[6] = eighth(z[6]); z[7] = turned(z[7], TURN_S2, TURN_C2); \
+    z[5] = turned(z[5], SIXTEENTH_C, SIXTEENTH_S); z[6] = eighth(z[6]); z[7] = turned(z[7], SIXTEENTH_S, SIXTEENTH_C); \
     z[9] = eighth(z[9]); z[10] = quarter(z[10]); z[11] = eighths3(z[11]); \
-    z[13] = turned(z[13], TURN_S2, TURN_C2); z[14] = eighths3(z[14]); z[15] = turned(z[15], -TURN_C2, -TURN_S2); \
+    z[13] = turned(z[13], SIXTEENTH_S, SIXTEENTH_C); z[14] = eighths3(z[14]); z[15] = turned(z[15], -SIXTEENTH_C, -SIXTEENTH_S); \
     QUAD(z[0], z[1], z[2], z[3]) QUAD(z[4], z[5], z[6], z[7]) \
     QUAD(z[8], z[9], z[10], z[11]) QUAD(z[12], z[13], z[14], z[15]) \
     SWAP(z[1], z[4]) SWAP(z[2], z[8]) SWAP(z[3], z[12]) SWAP(z[6], z[9]) SWAP(z[7], z[13]) SWAP(z[11], z[14])
-
-// 4 x 8, likewise.
-#define BUTTERFLY_32(z) \
-    EIGHT(z[0], z[4], z[8], z[12], z[16], z[20], z[24], z[28]) EIGHT(z[1], z[5], z[9], z[13], z[17], z[21], z[25], z[29]) \
-    EIGHT(z[2], z[6], z[10], z[14], z[18], z[22], z[26], z[30]) EIGHT(z[3], z[7], z[11], z[15], z[19], z[23], z[27], z[31]) \
-    z[5] = turned(z[5], TURN_C1, TURN_S1); z[6] = turned(z[6], TURN_C2, TURN_S2); z[7] = turned(z[7], TURN_C3, TURN_S3); \
-    z[9] = turned(z[9], TURN_C2, TURN_S2); z[10] = eighth(z[10]); z[11] = turned(z[11], TURN_S2, TURN_C2); \
-    z[13] = turned(z[13], TURN_C3, TURN_S3); z[14] = turned(z[14], TURN_S2, TURN_C2); z[15] = turned(z[15], -TURN_S1, TURN_C1); \
-    z[17] = eighth(z[17]); z[18] = quarter(z[18]); z[19] = eighths3(z[19]); \
-    z[21] = turned(z[21], TURN_S3, TURN_C3); z[22] = turned(z[22], -TURN_S2, TURN_C2); z[23] = turned(z[23], -TURN_C1, TURN_S1); \
-    z[25] = turned(z[25], TURN_S2, TURN_C2); z[26] = eighths3(z[26]); z[27] = turned(z[27], -TURN_C2, -TURN_S2); \
-    z[29] = turned(z[29], TURN_S1, TURN_C1); z[30] = turned(z[30], -TURN_C2, TURN_S2); z[31] = turned(z[31], -TURN_S3, -TURN_C3); \
-    QUAD(z[0], z[1], z[2], z[3]) QUAD(z[4], z[5], z[6], z[7]) QUAD(z[8], z[9], z[10], z[11]) \
-    QUAD(z[12], z[13], z[14], z[15]) QUAD(z[16], z[17], z[18], z[19]) QUAD(z[20], z[21], z[22], z[23]) \
-    QUAD(z[24], z[25], z[26], z[27]) QUAD(z[28], z[29], z[30], z[31]) \
-    SWAP(z[1], z[4]) SWAP(z[2], z[8]) SWAP(z[3], z[12]) SWAP(z[4], z[16]) SWAP(z[5], z[20]) SWAP(z[6], z[24]) \
-    SWAP(z[7], z[28]) SWAP(z[8], z[16]) SWAP(z[9], z[20]) SWAP(z[10], z[20]) SWAP(z[11], z[13]) SWAP(z[12], z[17]) \
-    SWAP(z[13], z[21]) SWAP(z[14], z[25]) SWAP(z[15], z[29]) SWAP(z[17], z[24]) SWAP(z[18], z[20]) SWAP(z[19], z[25]) \
-    SWAP(z[21], z[22]) SWAP(z[22], z[26]) SWAP(z[23], z[30]) SWAP(z[25], z[28]) SWAP(z[27], z[29]) SWAP(z[29], z[30])
-
-// Cosines and sines of 1, 2 and 3 parts of 32 of a turn.
-#define TURN_C1 0.98078528040323043f
-#define TURN_C2 0.92387953251128674f
-#define TURN_C3 0.83146961230254524f
-#define TURN_S1 0.19509032201612825f
-#define TURN_S2 0.38268343236508978f
-#define TURN_S3 0.55557023301960218f
+#define SIXTEENTH_C 0.92387953251128676f
+#define SIXTEENTH_S 0.38268343236508977f
 
 // Odd radices: elements that lie as far from the first, either way, share their products. `even` is the sum of
 // cosines, `odd` that of sines of the differences.
@@ -112,8 +86,7 @@ FUNCTION Complex turned(Complex a, float c, float s) { return COMPLEX(a.re * c +
 #define SEVENTH_S2 0.97492791218182361f
 #define SEVENTH_S3 0.43388373911755812f
 
-// Multiplies z[k] by w^k, k < radix, from w^1, w^2, w^4, w^8 and w^16, which POWER(b) loads: few loads, few
-// roundings.
+// Multiplies z[k] by w^k, k < radix, from w^1, w^2, w^4 and w^8, which POWER(b) loads: few loads, few roundings.
 #define TWIDDLE(z, radix) { \
     Complex w1 = POWER(0); \
     z[1] = times(z[1], w1); \
@@ -126,24 +99,15 @@ FUNCTION Complex turned(Complex a, float c, float s) { return COMPLEX(a.re * c +
             z[4] = times(z[4], w4); \
             if (radix > 5u) { z[5] = times(z[5], w5); z[6] = times(z[6], w6); } \
             if (radix > 7u) z[7] = times(z[7], w7); \
-            if (radix > 8u) { Complex w8 = POWER(3); TWIDDLE_8(z, 8, w8) } \
-            TWIDDLE_32(z, radix) \
+            if (radix > 8u) { \
+                Complex w8 = POWER(3); \
+                z[8] = times(z[8], w8); z[9] = times(z[9], times(w8, w1)); \
+                z[10] = times(z[10], times(w8, w2)); z[11] = times(z[11], times(w8, w3)); \
+                z[12] = times(z[12], times(w8, w4)); z[13] = times(z[13], times(w8, w5)); \
+                z[14] = times(z[14], times(w8, w6)); z[15] = times(z[15], times(w8, w7)); \
+            } \
         } \
     } }
-#if MAX_RADIX < 32
-#define TWIDDLE_32(z, radix)
-#else
-#define TWIDDLE_32(z, radix) \
-    if (radix > 16u) { \
-        Complex w16 = POWER(4), w24 = times(w16, POWER(3)); \
-        TWIDDLE_8(z, 16, w16) TWIDDLE_8(z, 24, w24) \
-    }
-#endif
-#define TWIDDLE_8(z, first, w) \
-    z[first] = times(z[first], w); z[first + 1] = times(z[first + 1], times(w, w1)); \
-    z[first + 2] = times(z[first + 2], times(w, w2)); z[first + 3] = times(z[first + 3], times(w, w3)); \
-    z[first + 4] = times(z[first + 4], times(w, w4)); z[first + 5] = times(z[first + 5], times(w, w5)); \
-    z[first + 6] = times(z[first + 6], times(w, w6)); z[first + 7] = times(z[first + 7], times(w, w7));
 
 #define BUTTERFLY(z, radix) \
     if (radix == 2u) BUTTERFLY_2(z) \
@@ -152,10 +116,4 @@ FUNCTION Complex turned(Complex a, float c, float s) { return COMPLEX(a.re * c +
     if (radix == 5u) BUTTERFLY_5(z) \
     if (radix == 7u) BUTTERFLY_7(z) \
     if (radix == 8u) { BUTTERFLY_8(z) } \
-    if (radix == 16u) { BUTTERFLY_16(z) } \
-    LARGE_BUTTERFLY(z, radix)
-#if MAX_RADIX < 32
-#define LARGE_BUTTERFLY(z, radix)
-#else
-#define LARGE_BUTTERFLY(z, radix) if (radix == 32u) { BUTTERFLY_32(z) }
-#endif
+    if (radix == 16u) { BUTTERFLY_16(z) }

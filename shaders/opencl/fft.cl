@@ -1,7 +1,7 @@
 // fft: one pass of complex Fourier transforms, a butterfly of FFT_RADIX(OPTIONS) elements a work-item, of each VECTOR
 // side by side, all in registers. See params/fft.h.
 //
-// Defines: VECTOR (1, 4, 16; at any address), MAX_RADIX (16, 32), GROUP_SIZE.
+// Defines: VECTOR (1, 4, 16; at any address), GROUP_SIZE.
 #define LANES VECTOR
 #include "params/fft.h"
 #define KERNEL_PARAMS FFT_PARAMS
@@ -203,7 +203,7 @@ fft(__global const From *from_re, __global const From *from_im, __global const f
     t.batch = item / p->num_rows;
     if (t.batch >= p->num_batches) return;
 
-    Complex z[MAX_RADIX];
+    Complex z[16];
     EACH_ELEMENT(k) {
         const uint a = t.butterfly + k * p->num_butterflies;
         z[k] = LOAD(p, from_re, from_im, &t, a);

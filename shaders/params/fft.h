@@ -36,16 +36,16 @@
 
 #define FFT_SPECIALISATION(X) X(0, OPTIONS)
 
-#define FFT_RADIX(options) ((options) & 63u)
-#define FFT_ALONG 64u         // vectors lie along the transform, else across columns
-#define FFT_TWIDDLES 128u      // span > 1
-#define FFT_FROM_HALF 256u    // float16, element by element
-#define FFT_FROM_LOOSE 512u   // element by element: no vectors, or not all of one exist
-#define FFT_TO_HALF 1024u      // float16 (OpenCL), element by element; with FFT_REAL alone
-#define FFT_TO_LOOSE 2048u
-#define FFT_UNTANGLE 4096u
-#define FFT_LOAD_FACTORS 8192u
-#define FFT_STORE_FACTORS 16384u
-#define FFT_DIRECT 32768u
-#define FFT_MIRROR 65536u
+#define FFT_RADIX(options) ((options) & 31u)
+#define FFT_ALONG 32u         // vectors lie along the transform, else across columns
+#define FFT_TWIDDLES 64u      // span > 1
+#define FFT_FROM_HALF 128u    // float16, element by element
+#define FFT_FROM_LOOSE 256u   // element by element: no vectors, or not all of one exist
+#define FFT_TO_HALF 512u      // float16 (OpenCL), element by element; with FFT_REAL alone
+#define FFT_TO_LOOSE 1024u
+#define FFT_UNTANGLE 2048u
+#define FFT_LOAD_FACTORS 4096u
+#define FFT_STORE_FACTORS 8192u
+#define FFT_DIRECT 16384u
+#define FFT_MIRROR 32768u
 #define FFT_REAL (FFT_DIRECT | FFT_MIRROR)

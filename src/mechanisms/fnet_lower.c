@@ -327,6 +327,11 @@ static ikat_status lower_all(fnet_lowering *f) {
     return status;
 }
 
+static ikat_status make_table(ikati_lowering *lowering, const ikati_fft *fft, uint32_t *out) {
+    *out = ikati_lowering_table(lowering, fft->table, fft->num_floats * sizeof(*fft->table));
+    return *out == UINT32_MAX ? IKAT_NO_MEMORY : IKAT_OK;
+}
+
 static void read_request(fnet_lowering *f, const ikati_request *request) {
     f->x = ikati_input_view(request, "x");
     f->out = ikati_output_view(request, 0);
@@ -351,15 +356,15 @@ ikat_status ikati_fnet_lower(const ikati_request *request, ikati_lowering *lower
     if (!f.num_batches || f.out.kind == IKATI_SLOT_NONE) {
         return IKAT_OK;
     }
-    ikat_status status =
-        ikati_fft_make(lowering, f.num_channels, true, 1, &f.channels, &f.channels_table);
+    ikat_status status = ikati_fft_create(lowering->host, f.num_channels, &f.channels);
     if (status) {
         return status;
     }
-    status = ikati_fft_make(lowering, f.num_positions, false, num_columns(&f), &f.positions,
-                            &f.positions_table);
+    status = ikati_fft_create(lowering->host, f.num_positions, &f.positions);
     if (!status) {
-        status = lower_all(&f);
+        status = make_table(lowering, &f.channels, &f.channels_table);
+        status = status ? status : make_table(lowering, &f.positions, &f.positions_table);
+        status = status ? status : lower_all(&f);
         ikati_fft_clear(&f.positions);
     }
     ikati_fft_clear(&f.channels);
