@@ -351,13 +351,6 @@ static void read_request(fnet_lowering *f, const ikati_request *request) {
 }
 
 ikat_status ikati_fnet_lower(const ikati_request *request, ikati_lowering *lowering) {
-    if (ikati_extent(request, "N") > IKATI_FFT_MAX_LENGTH ||
-        ikati_extent(request, "C") > IKATI_FFT_MAX_LENGTH) {
-        return ikati_fail(lowering->host, IKAT_UNSUPPORTED, IKAT_MESSAGE_SHAPE,
-                          "x has N = %" PRId64 ", C = %" PRId64 ", expected at most %d",
-                          ikati_extent(request, "N"), ikati_extent(request, "C"),
-                          IKATI_FFT_MAX_LENGTH);
-    }
     fnet_lowering f = {.lowering = lowering};
     read_request(&f, request);
     if (!f.num_batches || f.out.kind == IKATI_SLOT_NONE) {
