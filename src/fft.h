@@ -39,7 +39,7 @@ typedef struct ikati_fft {
     uint64_t num_floats;
 } ikati_fft;
 
-// Plans a length of at least 1, of at most 2^28. After a failure nothing is left to clear.
+// Plans a length of at least 1, of at most 2^28, as extents are. After a failure nothing is left to clear.
 //
 // IKAT_NO_MEMORY
 ikat_status ikati_fft_create(const ikati_host *host, uint32_t length, ikati_fft *out_fft);

@@ -2,7 +2,6 @@
 
 #include "../shaders/params/fft.h"
 
-#include <assert.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
