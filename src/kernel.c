@@ -15,6 +15,7 @@
 #include "../shaders/params/merge.h"
 #include "../shaders/params/norm.h"
 #include "../shaders/params/pack.h"
+#include "../shaders/params/pool.h"
 #include "../shaders/params/ring.h"
 #include "../shaders/params/spread.h"
 #include "../shaders/params/threshold.h"
@@ -102,6 +103,11 @@ static const ikati_variant pack_variants[] = {
 #include "../shaders/variants/pack.inc"
 };
 #undef KERNEL_NAME
+#define KERNEL_NAME "pool"
+static const ikati_variant pool_variants[] = {
+#include "../shaders/variants/pool.inc"
+};
+#undef KERNEL_NAME
 #define KERNEL_NAME "ring"
 static const ikati_variant ring_variants[] = {
 #include "../shaders/variants/ring.inc"
@@ -158,6 +164,7 @@ DEFINE_KERNEL(mean, MEAN)
 DEFINE_KERNEL(merge, MERGE)
 DEFINE_KERNEL(norm, NORM)
 DEFINE_KERNEL(pack, PACK)
+DEFINE_KERNEL(pool, POOL)
 DEFINE_KERNEL(ring, RING)
 DEFINE_KERNEL(spread, SPREAD)
 DEFINE_KERNEL(threshold, THRESHOLD)
