@@ -1,0 +1,2 @@
+#include "performer.h"
+ikat_status ikati_performer_lower(const ikati_request *request, ikati_lowering *lowering) { (void)lowering; return ikati_fail(request->host, IKAT_UNSUPPORTED, IKAT_MESSAGE_DEVICE, "not yet"); }
