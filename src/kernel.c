@@ -1,10 +1,13 @@
 #include "kernel.h"
 
 #include "../shaders/params/attend.h"
+#include "../shaders/params/carry.h"
 #include "../shaders/params/coarsen.h"
 #include "../shaders/params/collect.h"
 #include "../shaders/params/copy.h"
 #include "../shaders/params/edges.h"
+#include "../shaders/params/fade.h"
+#include "../shaders/params/feature.h"
 #include "../shaders/params/gemm.h"
 #include "../shaders/params/heads.h"
 #include "../shaders/params/infonce.h"
@@ -13,8 +16,11 @@
 #include "../shaders/params/mean.h"
 #include "../shaders/params/merge.h"
 #include "../shaders/params/norm.h"
+#include "../shaders/params/outer.h"
 #include "../shaders/params/pack.h"
+#include "../shaders/params/peak.h"
 #include "../shaders/params/project.h"
+#include "../shaders/params/readout.h"
 #include "../shaders/params/ring.h"
 #include "../shaders/params/spread.h"
 #include "../shaders/params/threshold.h"
@@ -30,6 +36,11 @@
 #define KERNEL_NAME "attend"
 static const ikati_variant attend_variants[] = {
 #include "../shaders/variants/attend.inc"
+};
+#undef KERNEL_NAME
+#define KERNEL_NAME "carry"
+static const ikati_variant carry_variants[] = {
+#include "../shaders/variants/carry.inc"
 };
 #undef KERNEL_NAME
 #define KERNEL_NAME "coarsen"
@@ -50,6 +61,16 @@ static const ikati_variant copy_variants[] = {
 #define KERNEL_NAME "edges"
 static const ikati_variant edges_variants[] = {
 #include "../shaders/variants/edges.inc"
+};
+#undef KERNEL_NAME
+#define KERNEL_NAME "fade"
+static const ikati_variant fade_variants[] = {
+#include "../shaders/variants/fade.inc"
+};
+#undef KERNEL_NAME
+#define KERNEL_NAME "feature"
+static const ikati_variant feature_variants[] = {
+#include "../shaders/variants/feature.inc"
 };
 #undef KERNEL_NAME
 #define KERNEL_NAME "gemm"
@@ -92,14 +113,29 @@ static const ikati_variant norm_variants[] = {
 #include "../shaders/variants/norm.inc"
 };
 #undef KERNEL_NAME
+#define KERNEL_NAME "outer"
+static const ikati_variant outer_variants[] = {
+#include "../shaders/variants/outer.inc"
+};
+#undef KERNEL_NAME
 #define KERNEL_NAME "pack"
 static const ikati_variant pack_variants[] = {
 #include "../shaders/variants/pack.inc"
 };
 #undef KERNEL_NAME
+#define KERNEL_NAME "peak"
+static const ikati_variant peak_variants[] = {
+#include "../shaders/variants/peak.inc"
+};
+#undef KERNEL_NAME
 #define KERNEL_NAME "project"
 static const ikati_variant project_variants[] = {
 #include "../shaders/variants/project.inc"
+};
+#undef KERNEL_NAME
+#define KERNEL_NAME "readout"
+static const ikati_variant readout_variants[] = {
+#include "../shaders/variants/readout.inc"
 };
 #undef KERNEL_NAME
 #define KERNEL_NAME "ring"
@@ -144,10 +180,13 @@ static const ikati_variant threshold_variants[] = {
     _Static_assert(COUNT(lower##_bindings) <= IKATI_MAX_BINDINGS, #lower);
 
 DEFINE_KERNEL(attend, ATTEND)
+DEFINE_KERNEL(carry, CARRY)
 DEFINE_KERNEL(coarsen, COARSEN)
 DEFINE_KERNEL(collect, COLLECT)
 DEFINE_KERNEL(copy, COPY)
 DEFINE_KERNEL(edges, EDGES)
+DEFINE_KERNEL(fade, FADE)
+DEFINE_KERNEL(feature, FEATURE)
 DEFINE_KERNEL(gemm, GEMM)
 DEFINE_KERNEL(heads, HEADS)
 DEFINE_KERNEL(infonce, INFONCE)
@@ -156,8 +195,11 @@ DEFINE_KERNEL(losses, LOSSES)
 DEFINE_KERNEL(mean, MEAN)
 DEFINE_KERNEL(merge, MERGE)
 DEFINE_KERNEL(norm, NORM)
+DEFINE_KERNEL(outer, OUTER)
 DEFINE_KERNEL(pack, PACK)
+DEFINE_KERNEL(peak, PEAK)
 DEFINE_KERNEL(project, PROJECT)
+DEFINE_KERNEL(readout, READOUT)
 DEFINE_KERNEL(ring, RING)
 DEFINE_KERNEL(spread, SPREAD)
 DEFINE_KERNEL(threshold, THRESHOLD)

@@ -1,0 +1,76 @@
+#version 450
+#extension GL_GOOGLE_include_directive : require
+#extension GL_EXT_control_flow_attributes : require
+// outer: S = sum of features times values over a chunk of slots, Z = sum of features, see params/outer.h.
+//
+// An invocation owns 8 features x 8 columns of one chunk's state in registers, and walks the chunk's slots. Those of the
+// first columns own Z too. Neighbours share features, so loads meet in the cache.
+//
+// Defines: ALIGNED_FLOAT: v is float32 on multiples of 4 elements.
+
+#include "../params/outer.h"
+#define KERNEL_PARAMS OUTER_PARAMS
+#define KERNEL_SPECIALISATION OUTER_SPECIALISATION
+#include "lib/kernel.glsl"
+#include "lib/numbers.glsl"
+
+layout(local_size_x = 64) in;
+
+layout(std430, set = 0, binding = 0) readonly buffer Features { vec4 features[]; };
+layout(std430, set = 0, binding = 2) readonly buffer Fade { float fade[]; };
+layout(std430, set = 0, binding = 3) readonly buffer Lengths { int lengths[]; };
+layout(std430, set = 0, binding = 4) writeonly buffer States { vec4 states[]; };
+
+#include "lib/slots.glsl"
+#define V_BINDING 1
+#define V_HALF OUTER_V_HALF
+#include "lib/values.glsl"
+
+#define EACH(i, n) [[unroll]] for (int i = 0; i < n; ++i)
+
+bool has(uint option) { return (OPTIONS & option) != 0u; }
+
+vec4 sum[8][2];
+vec4 sum_z[2];
+
+void add(vec4 x[2], vec4 y[2]) {
+    EACH(i, 2) EACH(k, 4) EACH(c, 2) sum[4 * i + k][c] += x[i][k] * y[c];
+    EACH(i, 2) sum_z[i] += x[i];
+}
+
+void main() {
+    uint item = group_index() * 64u + gl_LocalInvocationIndex;
+    uint column_tiles = p.value_stride / 8u, feature_tiles = p.num_features / 8u;
+    uint column = item % column_tiles * 8u;
+    item /= column_tiles;
+    uint feature = item % feature_tiles * 8u;
+    item /= feature_tiles;
+    uint chunk = item % p.num_chunks;
+    item /= p.num_chunks;
+    uint head = item % p.num_heads, batch = item / p.num_heads;
+    if (batch >= p.num_batches) return;
+
+    uint valid = count_valid(has(OUTER_LENGTHS), batch), first = slot_of_first(valid);
+    uint row = chunk * p.chunk, end = min(row + p.chunk, p.num_rows);
+    uint weights = p.base_fade + batch * p.fade_batch + head * p.fade_head + (row + p.chunk - 1u) * (p.chunk + 16u) - row;
+    row = max(row, first - min(first, p.row_begin));
+    end = min(end, first + valid - min(first + valid, p.row_begin));
+    uint from = p.base_features + batch * p.feature_batch + head * p.feature_head + feature;
+    uint values = p.base_v + batch * p.v_batch + head / p.heads_per_value * p.v_head;
+    EACH(i, 8) EACH(c, 2) sum[i][c] = vec4(0.0);
+    EACH(i, 2) sum_z[i] = vec4(0.0);
+    for (; row < end; row++) {
+        uint e = (from + row * p.num_features) >> 2;
+        vec4 x[2] = vec4[2](features[e], features[e + 1u]);
+        if (has(OUTER_FADE)) EACH(i, 2) x[i] *= fade[weights + row];
+        uint at = values + (p.row_begin + row - first - p.position_begin) * p.v_row;
+        add(x, vec4[2](load_v(at, column), load_v(at, column + 4u)));
+    }
+    uint to = p.base_states + batch * p.states_batch + head * p.states_head + chunk * p.states_chunk;
+    uvec4 place = uvec4(0u, 1u, 2u, 3u);
+    EACH(i, 8) EACH(c, 2) {
+        uint e = to + (feature + uint(i)) * p.value_stride + column + 4u * uint(c);
+        states[e >> 2] = mix(vec4(0.0), sum[i][c], lessThan(column + 4u * uint(c) + place, uvec4(p.value_size)));
+    }
+    if (column == 0u) EACH(i, 2) states[((to + p.num_features * p.value_stride + feature) >> 2) + uint(i)] = sum_z[i];
+}
