@@ -17,6 +17,7 @@
 #define ROWS 4
 #define TILE_ROWS 16u
 #define MAX_CHUNK 256
+#define VALUE_ROWS (OPTIONS & READOUT_CAUSAL ? MAX_CHUNK : 1)
 #define EACH_ROW _Pragma("unroll") for (int r = 0; r < ROWS; r++)
 
 static inline float add_16(float16 x) {
@@ -126,7 +127,7 @@ readout(__global const float *features, __global const float *states, __global c
     Weights weights;
     weigh(p, &t, &weights);
     for (uint column = 0; column < p->value_size; column += LANES * VECTORS) {
-        float16 values[has(READOUT_CAUSAL) ? MAX_CHUNK : 1][VECTORS];
+        float16 values[VALUE_ROWS][VECTORS];
         const uint vectors = min((p->value_stride - column) / LANES, (uint)VECTORS);
         for (uint j = t.begin; has(READOUT_CAUSAL) && j < t.end; j++)
             for (uint c = 0; c < vectors; c++)

@@ -94,8 +94,10 @@ static const ikat_setting_info settings[] = {
 static const ikat_mechanism_case cases[] = {
     {"defaults", IKATI_QKV("2,3,70,16", "2,3,70,16"), "", ""},
     {"head_64", "q=1,4,300,64 k=1,2,300,64 v=1,2,300,64", "", "the most common head, grouped"},
-    {"cross", "q=2,3,37,12 k=2,3,90,12 v=2,3,90,20 lengths=2@90,41",
-     "feature_map=exp feature_eps=0.01 scale=0.5", ""},
+    {"cross",
+     "q=2,3,37,12@-1.5,0.5,2,-0.25,1 k=2,3,90,12@0.5,-2,1,0.25,-0.5,1.5,-1 v=2,3,90,20 "
+     "lengths=2@90,41",
+     "feature_map=exp feature_eps=0.01 scale=0.5", "exp of what is not large"},
     {"causal", "q=2,4,150,16 k=2,2,150,16 v=2,2,150,24" STATE("2,2,16,24", "2,2,16@1,2,3"),
      "causal=1 feature_map=relu feature_eps=0.1", "several chunks after a state"},
     {"causal_head_64", IKATI_QKV("1,2,300,64", "1,2,300,64"), "causal=1", ""},

@@ -108,8 +108,10 @@ static const ikat_mechanism_case cases[] = {
      "a matrix a query head, sizes that are multiples of nothing"},
     {"relu_cross", "q=2,4,40,16 k=2,2,90,16 v=2,2,90,16 features=1,20,16 lengths=2@90,0 !features",
      "kernel=relu eps=0.01 den_eps=1", "den_eps where nothing is visible"},
-    {"unstabilized", "q=1,4,50,8 k=1,2,50,8 v=1,2,50,8 features=4,12,8 !features",
-     "stabilize=0 eps=0 causal=1", ""},
+    {"unstabilized",
+     "q=1,4,50,8@-1.5,0.5,1,-0.25,1 k=1,2,50,8@0.5,-1,1,0.25,-0.5,1.5,-1 v=1,2,50,8 "
+     "features=4,12,8 !features",
+     "stabilize=0 eps=0 causal=1", "exp of what is not large"},
     {"head_mask", IKATI_QKV("2,3,50,16", "2,3,50,16") " head_mask=3@1,0,1", "", "a pruned head"},
     {"large_causal", IKATI_QKV("1,2,6000,32", "1,2,6000,32"), "causal=1 num_features=64",
      "many chunks"},
