@@ -46,7 +46,8 @@ static ikati_operand scratch_part(uint32_t scratch, uint64_t num, uint64_t size,
 
 // A tensor of which the kernel sees a batch entry, a head and a row by these strides, that of a part of it.
 static ikati_operand matrices_part(const ikati_matrices *m, ikati_axis_range batches,
-                                   ikati_axis_range heads, ikati_axis_range rows, uint32_t columns) {
+                                   ikati_axis_range heads, ikati_axis_range rows,
+                                   uint32_t columns) {
     if (!m->kind || !batches.count || !heads.count || !rows.count || !columns) {
         return (ikati_operand){0};
     }
@@ -58,8 +59,8 @@ static ikati_operand matrices_part(const ikati_matrices *m, ikati_axis_range bat
 }
 
 static ikati_operand lengths_part(const ikati_linear_builder *b) {
-    const ikati_matrices m = ikati_matrices_of(&b->attention->lengths, 0, IKATI_NO_AXIS,
-                                               IKATI_NO_AXIS, IKATI_NO_AXIS);
+    const ikati_matrices m =
+        ikati_matrices_of(&b->attention->lengths, 0, IKATI_NO_AXIS, IKATI_NO_AXIS, IKATI_NO_AXIS);
     return matrices_part(&m, b->batches, (ikati_axis_range){0, 1}, (ikati_axis_range){0, 1}, 1);
 }
 
@@ -221,9 +222,9 @@ ikat_status ikati_linear_project(const ikati_linear_builder *b, ikati_side side,
     const uint32_t per_head = side == IKATI_KEYS ? b->states_per_kv : 1;
     ikat_status status = IKAT_OK;
     if (b->total) {
-        status = add_mapped_input(b, side, slots,
-                                  side == IKATI_KEYS ? b->key_copies : b->query_copies,
-                                  copy_stride(b), IKATI_FEATURE_IDENTITY, 0);
+        status =
+            add_mapped_input(b, side, slots, side == IKATI_KEYS ? b->key_copies : b->query_copies,
+                             copy_stride(b), IKATI_FEATURE_IDENTITY, 0);
     }
     for (uint32_t i = 0; i < per_head && !status; i++) {
         status = add_projection(b, side, &source, num_rows, i, per_head);
@@ -233,7 +234,8 @@ ikat_status ikati_linear_project(const ikati_linear_builder *b, ikati_side side,
 
 // Of one state, or query head, of `per_head` that share a head of the source.
 static ikat_status add_mapped_projection(const ikati_linear_builder *b, ikati_side side,
-                                         ikati_axis_range slots, uint32_t index, uint32_t per_head) {
+                                         ikati_axis_range slots, uint32_t index,
+                                         uint32_t per_head) {
     const ikati_features *f = &b->attention->features;
     const ikati_axis_range heads = heads_of(b, side), all = {0, heads.count};
     const ikati_matrices source = source_of(b, side, slots);
@@ -275,7 +277,8 @@ static ikat_status add_mapped_projection(const ikati_linear_builder *b, ikati_si
     return add_feature(b, side, slots, &step, &params);
 }
 
-ikat_status ikati_linear_map(const ikati_linear_builder *b, ikati_side side, ikati_axis_range slots) {
+ikat_status ikati_linear_map(const ikati_linear_builder *b, ikati_side side,
+                             ikati_axis_range slots) {
     const uint32_t per_head = side == IKATI_KEYS ? b->states_per_kv : 1;
     ikat_status status = IKAT_OK;
     for (uint32_t i = 0; i < per_head && !status; i++) {
@@ -483,8 +486,8 @@ ikat_status ikati_linear_outer(const ikati_linear_builder *b, ikati_axis_range s
     step.operands[1] = matrices_part(&v, b->batches, b->kv_heads, positions, b->value_size);
     step.operands[2] = fade_part(b, 0);
     step.operands[4] = states_part(b, 0);
-    step.specialisation[0] = (v.dtype == IKAT_FLOAT16 ? OUTER_V_HALF : 0) |
-                             (b->attention->decay.kind ? OUTER_FADE : 0);
+    step.specialisation[0] =
+        (v.dtype == IKAT_FLOAT16 ? OUTER_V_HALF : 0) | (b->attention->decay.kind ? OUTER_FADE : 0);
     if (has_lengths(b, IKATI_KEYS)) {
         step.specialisation[0] |= OUTER_LENGTHS;
         step.operands[3] = lengths_part(b);
@@ -577,7 +580,8 @@ ikat_status ikati_linear_carry(const ikati_linear_builder *b, uint32_t num_chunk
 
 ikat_status ikati_linear_products(const ikati_linear_builder *b, ikati_axis_range rows,
                                   uint32_t skipped) {
-    const uint32_t num_features = b->num_features, heads_per_state = b->heads_per_kv / b->states_per_kv;
+    const uint32_t num_features = b->num_features,
+                   heads_per_state = b->heads_per_kv / b->states_per_kv;
     const uint64_t room = (uint64_t)b->segment * num_features;
     const uint64_t product_room = (uint64_t)b->segment * b->chunk;
     ikat_status status = IKAT_OK;
@@ -674,9 +678,9 @@ static ikat_status add_readout(const ikati_linear_builder *b, ikati_axis_range r
         .guard = (float)a->guard,
     };
     step.operands[0] = scratch_part(b->query_features, num_heads, room, 0);
-    step.operands[1] = a->causal ? states_part(b, skipped / b->chunk)
-                                 : scratch_part(b->carried, (uint64_t)b->batches.count * states,
-                                                b->state_size, 0);
+    step.operands[1] =
+        a->causal ? states_part(b, skipped / b->chunk)
+                  : scratch_part(b->carried, (uint64_t)b->batches.count * states, b->state_size, 0);
     if (a->causal) {
         step.operands[2] = scratch_part(b->products, num_heads, product_room, 0);
         step.operands[3] = fade_part(b, skipped);
@@ -707,7 +711,8 @@ ikat_status ikati_linear_readout(const ikati_linear_builder *b, ikati_axis_range
     const ikati_matrices out = input_matrices(view);
     const ikati_axis_range heads = heads_of(b, IKATI_QUERIES), queries = queries_of(b, rows);
     const uint32_t strides[3] = {stride_of(out.batch, b->batches.count),
-                                 stride_of(out.head, heads.count), stride_of(out.row, queries.count)};
+                                 stride_of(out.head, heads.count),
+                                 stride_of(out.row, queries.count)};
     const ikati_operand to = matrices_part(&out, b->batches, heads, queries, b->value_size);
     if (!queries.count) {
         return IKAT_OK;
@@ -726,6 +731,5 @@ ikat_status ikati_linear_readout(const ikati_linear_builder *b, ikati_axis_range
     const uint32_t packed[3] = {heads.count * head, head, row};
     const ikati_operand floats = {IKATI_SLOT_SCRATCH, scratch, IKAT_FLOAT32, 0, count};
     ikat_status status = add_readout(b, rows, skipped, queries, &floats, packed);
-    return status ? status
-                  : ikati_lowering_pack(b->lowering, scratch, &to, counts, row, strides);
+    return status ? status : ikati_lowering_pack(b->lowering, scratch, &to, counts, row, strides);
 }

@@ -31,7 +31,8 @@ typedef struct ikati_linear_builder {
     uint32_t chunk, segment, total;
     ikati_axis_range batches, kv_heads;
     uint32_t mask_table;
-    uint32_t key_features, query_features, key_copies, query_copies, products, fade, states, carried;
+    uint32_t key_features, query_features, key_copies, query_copies, products, fade, states,
+        carried;
     uint32_t peaks, maxima;
     uint32_t num_peaks; // rooms in `peaks` of a (batch, state)
 } ikati_linear_builder;
@@ -50,7 +51,8 @@ ikat_status ikati_linear_features(const ikati_linear_builder *b, ikati_side side
 ikat_status ikati_linear_project(const ikati_linear_builder *b, ikati_side side,
                                  ikati_axis_range slots);
 // Turns them into features.
-ikat_status ikati_linear_map(const ikati_linear_builder *b, ikati_side side, ikati_axis_range slots);
+ikat_status ikati_linear_map(const ikati_linear_builder *b, ikati_side side,
+                             ikati_axis_range slots);
 
 // Largest projections of parts of the range, to places `first_peak` on; returns in *num_peaks how many.
 ikat_status ikati_linear_peaks(const ikati_linear_builder *b, ikati_axis_range slots,

@@ -44,7 +44,8 @@ static uint64_t room_of(const ikati_linear_builder *b) {
 }
 
 // Bytes that the block reaches in a tensor of the call, by the positions of one segment.
-static uint64_t reach_of(const ikati_linear_builder *b, const ikati_view *view, uint32_t heads_per_kv) {
+static uint64_t reach_of(const ikati_linear_builder *b, const ikati_view *view,
+                         uint32_t heads_per_kv) {
     const ikati_matrices m = ikati_matrices_of(view, 0, 1, 2, 3);
     const uint64_t heads = (uint64_t)b->kv_heads.count * heads_per_kv;
     const uint64_t all = view->kind ? (uint64_t)view->tensor->shape[2] : 0;
@@ -52,9 +53,8 @@ static uint64_t reach_of(const ikati_linear_builder *b, const ikati_view *view, 
     if (!view->kind || !rows) {
         return 0;
     }
-    return ikat_dtype_size(m.dtype) *
-           ((b->batches.count - 1) * m.batch + (heads - 1) * m.head + (rows - 1) * m.row +
-            (uint64_t)view->tensor->shape[3]);
+    return ikat_dtype_size(m.dtype) * ((b->batches.count - 1) * m.batch + (heads - 1) * m.head +
+                                       (rows - 1) * m.row + (uint64_t)view->tensor->shape[3]);
 }
 
 static bool fits(const ikati_linear_builder *b, uint64_t limit_bytes, uint64_t room) {
@@ -112,8 +112,9 @@ static ikat_status make_scratch(ikati_linear_builder *b) {
     const uint64_t kv_heads = (uint64_t)b->batches.count * b->kv_heads.count;
     const uint64_t copies = b->total && a->features.rows.kind ? b->segment : 0;
     const uint64_t copy = ikati_round_up(b->head_size, IKATI_SLOT_GRANULE);
-    b->num_peaks = (uint32_t)ikati_round_up(
-        divide_up(count_slots(b), ikati_linear_peak_rows(b)) + divide_up(count_slots(b), b->segment), 4);
+    b->num_peaks = (uint32_t)ikati_round_up(divide_up(count_slots(b), ikati_linear_peak_rows(b)) +
+                                                divide_up(count_slots(b), b->segment),
+                                            4);
     const struct {
         uint32_t *scratch;
         uint64_t count;
@@ -142,8 +143,8 @@ static ikat_status make_scratch(ikati_linear_builder *b) {
 static ikati_axis_range segment_at(const ikati_linear_builder *b, uint32_t first, uint32_t total) {
     const uint32_t granule = b->attention->causal ? b->chunk : IKATI_SLOT_GRANULE;
     const uint32_t left = total - first;
-    return (ikati_axis_range){
-        first, left < b->segment ? (uint32_t)ikati_round_up(left, granule) : b->segment};
+    return (ikati_axis_range){first, left < b->segment ? (uint32_t)ikati_round_up(left, granule)
+                                                       : b->segment};
 }
 
 // The maxima of all keys' projections. Those of keys that are one segment can stay where they are.
@@ -178,8 +179,9 @@ static ikat_status add_keys(const ikati_linear_builder *b, ikati_axis_range slot
         status = ikati_linear_fade(b, slots);
     }
     status = status ? status : ikati_linear_outer(b, slots);
-    return status ? status
-                  : ikati_linear_carry(b, divide_up(slots.count, b->chunk), slots.first == 0, is_last);
+    return status
+               ? status
+               : ikati_linear_carry(b, divide_up(slots.count, b->chunk), slots.first == 0, is_last);
 }
 
 static ikat_status add_all_keys(const ikati_linear_builder *b, bool projected) {
@@ -263,8 +265,8 @@ static void read_sizes(ikati_linear_builder *b) {
     b->num_keys = (uint32_t)k[2];
     b->head_size = (uint32_t)q[3];
     b->value_size = (uint32_t)a->v.tensor->shape[3];
-    b->num_features = (uint32_t)ikati_round_up(f->rows.kind ? f->num_rows : b->head_size,
-                                               IKATI_SLOT_GRANULE);
+    b->num_features =
+        (uint32_t)ikati_round_up(f->rows.kind ? f->num_rows : b->head_size, IKATI_SLOT_GRANULE);
     b->num_features *= f->map == IKATI_FEATURE_MIRRORED ? 2 : 1;
     b->value_stride = (uint32_t)ikati_round_up(b->value_size, IKATI_SLOT_GRANULE);
     b->state_size = b->num_features * (b->value_stride + 1);
@@ -283,8 +285,9 @@ ikat_status ikati_lower_linear(ikati_lowering *lowering, const ikati_linear_atte
         return IKAT_OK;
     }
     if (attention->head_mask) {
-        b.mask_table = ikati_lowering_table(lowering, attention->head_mask,
-                                            (uint64_t)attention->q.tensor->shape[1] * sizeof(int32_t));
+        b.mask_table =
+            ikati_lowering_table(lowering, attention->head_mask,
+                                 (uint64_t)attention->q.tensor->shape[1] * sizeof(int32_t));
     }
     ikat_status status = b.mask_table == UINT32_MAX ? IKAT_NO_MEMORY : choose_blocks(&b);
     return status ? status : add_blocks(&b);

@@ -103,14 +103,14 @@ static const ikat_mechanism_case cases[] = {
     {"causal_head_64", IKATI_QKV("1,2,300,64", "1,2,300,64"), "causal=1", ""},
     {"causal_odd",
      "q=3,2,21,5 k=3,2,90,5 v=3,2,90,7 lengths=3@90,13,0" STATE("3,2,5,7", "3,2,5@2,1"),
-     "causal=1 chunk=32 eps=0.01", "sizes that are multiples of nothing, rows left of the first key"},
+     "causal=1 chunk=32 eps=0.01",
+     "sizes that are multiples of nothing, rows left of the first key"},
     {"retention", IKATI_QKV("1,2,140,16", "1,2,140,24") " decay=2@0.96875,0.984375",
      "causal=1 feature_map=identity normalize=0 scale=0.25 chunk=64", "RetNet's"},
     {"gated",
      "q=2,2,100,16 k=2,2,100,16 v=2,2,100,16 decay=2,2,100@0.9,1,0.7,0.95,0.99 lengths=2@100,61",
      "causal=1", "a factor a token"},
-    {"decode",
-     "q=2,4,1,32 k=2,2,1,32 v=2,2,1,40 decay=2@0.9,0.5" STATE("2,2,32,40", "2,2,32@1,3"),
+    {"decode", "q=2,4,1,32 k=2,2,1,32 v=2,2,1,40 decay=2@0.9,0.5" STATE("2,2,32,40", "2,2,32@1,3"),
      "causal=1", "one new token"},
     {"head_mask", IKATI_QKV("2,3,50,16", "2,3,50,16") " head_mask=3@1,0,1", "", "a pruned head"},
     {"empty", "q=2,2,5,8 k=2,2,0,8 v=2,2,0,8" STATE("2,2,8,8", "2,2,8@1"), "", "M = 0: the state"},
@@ -131,12 +131,13 @@ static ikat_status check(ikati_request *request) {
 }
 
 static ikati_cost cost(const ikati_request *request) {
-    const double heads = (double)ikati_extent(request, "H"), keys = (double)ikati_extent(request, "M");
+    const double heads = (double)ikati_extent(request, "H"),
+                 keys = (double)ikati_extent(request, "M");
     const double sizes = (double)ikati_extent(request, "D") * (double)ikati_extent(request, "Dv");
     ikati_cost result = ikati_attention_cost(request, 0);
-    result.flops = 2 * (double)ikati_extent(request, "B") * sizes *
-                   (heads * (double)ikati_extent(request, "N") +
-                    keys * (double)ikati_extent(request, "Hkv"));
+    result.flops =
+        2 * (double)ikati_extent(request, "B") * sizes *
+        (heads * (double)ikati_extent(request, "N") + keys * (double)ikati_extent(request, "Hkv"));
     return result;
 }
 
@@ -155,8 +156,9 @@ const ikati_mechanism ikati_mechanism_linear = {
         {
             .name = "linear",
             .title = "Linear attention",
-            .citation = "Katharopoulos et al., Transformers are RNNs, arXiv:2006.16236; decay: Sun et "
-                        "al., Retentive Network, arXiv:2307.08621",
+            .citation =
+                "Katharopoulos et al., Transformers are RNNs, arXiv:2006.16236; decay: Sun et "
+                "al., Retentive Network, arXiv:2307.08621",
             .family = "kernels",
             .cost = "time O((N + M) D Dv), causal O(M (D Dv + chunk (D + Dv))); memory O(D Dv) a "
                     "head and chunk beyond the tensors and their features",

@@ -139,7 +139,9 @@ static ikat_status check_draw(ikati_request *request) {
     const double size = (double)ikati_extent(request, "D");
     const double usual = floor(size * log(size));
     return ikati_shape_fix(request, "num_features", "R",
-                           given->given ? given->integer : usual < 1 ? 1 : (int64_t)usual);
+                           given->given ? given->integer
+                           : usual < 1  ? 1
+                                        : (int64_t)usual);
 }
 
 static ikat_status check(ikati_request *request) {
@@ -165,8 +167,8 @@ static ikati_cost cost(const ikati_request *request) {
     const double rows = (double)ikati_extent(request, "H") * (double)ikati_extent(request, "N") +
                         (double)ikati_extent(request, "Hkv") * (double)ikati_extent(request, "M");
     ikati_cost result = ikati_attention_cost(request, 0);
-    result.flops = 2 * (double)ikati_extent(request, "B") * rows *
-                   (double)ikati_extent(request, "R") * sizes;
+    result.flops =
+        2 * (double)ikati_extent(request, "B") * rows * (double)ikati_extent(request, "R") * sizes;
     return result;
 }
 
@@ -183,7 +185,8 @@ const ikati_mechanism ikati_mechanism_performer = {
         {
             .name = "performer",
             .title = "Performer",
-            .citation = "Choromanski et al., Rethinking Attention with Performers, arXiv:2009.14794",
+            .citation =
+                "Choromanski et al., Rethinking Attention with Performers, arXiv:2009.14794",
             .family = "kernels",
             .cost = "time O((N + M) R (D + Dv)); memory O(R Dv) a head and chunk, and features of "
                     "a segment of the positions, beyond the tensors",

@@ -11,16 +11,19 @@ static double setting_or(const ikati_request *request, const char *name, double 
 static ikat_status draw(const ikati_request *request, ikati_lowering *lowering,
                         ikati_matrices *out_rows) {
     const int64_t num_rows = ikati_extent(request, "R"), size = ikati_extent(request, "D");
-    float *rows = ikati_performer_draw(
-        request->host, (uint64_t)ikati_setting(request, "seed")->integer, num_rows, size,
-        ikati_setting(request, "ortho")->integer != 0,
-        (ikati_performer_norm)ikati_setting(request, "feature_norm")->integer);
+    float *rows =
+        ikati_performer_draw(request->host, (uint64_t)ikati_setting(request, "seed")->integer,
+                             num_rows, size, ikati_setting(request, "ortho")->integer != 0,
+                             (ikati_performer_norm)ikati_setting(request, "feature_norm")->integer);
     const uint64_t bytes = (uint64_t)num_rows * (uint64_t)size * sizeof(*rows);
     const uint32_t table = rows ? ikati_lowering_table(lowering, rows, bytes) : UINT32_MAX;
     ikat_status status = table == UINT32_MAX ? IKAT_NO_MEMORY : IKAT_OK;
     status = status ? status : ikati_lowering_write_output(lowering, request, 1, rows);
-    *out_rows = (ikati_matrices){
-        .kind = IKATI_SLOT_TABLE, .index = table, .dtype = IKAT_FLOAT32, .row = (uint64_t)size, .column = 1};
+    *out_rows = (ikati_matrices){.kind = IKATI_SLOT_TABLE,
+                                 .index = table,
+                                 .dtype = IKAT_FLOAT32,
+                                 .row = (uint64_t)size,
+                                 .column = 1};
     ikati_free(request->host, rows);
     return status;
 }
@@ -44,8 +47,8 @@ ikat_status ikati_performer_lower(const ikati_request *request, ikati_lowering *
                      .eps = setting_or(request, "eps", exponential ? 1e-6 : 1e-3),
                      .rows = ikati_matrices_of(&features, IKATI_NO_AXIS, 0, 1, 2),
                      .num_rows = (uint32_t)num_rows,
-                     .input_scale = sqrt(setting_or(
-                         request, "scale", 1 / sqrt((double)ikati_extent(request, "D")))),
+                     .input_scale = sqrt(setting_or(request, "scale",
+                                                    1 / sqrt((double)ikati_extent(request, "D")))),
                      .stabilizes = ikati_setting(request, "stabilize")->integer != 0},
         .causal = ikati_setting(request, "causal")->integer != 0,
         .normalizes = true,
@@ -54,6 +57,7 @@ ikat_status ikati_performer_lower(const ikati_request *request, ikati_lowering *
         .guard = ikati_setting(request, "den_eps")->number,
         .head_mask = ikati_head_mask(request),
     };
-    ikat_status status = features.kind ? IKAT_OK : draw(request, lowering, &attention.features.rows);
+    ikat_status status =
+        features.kind ? IKAT_OK : draw(request, lowering, &attention.features.rows);
     return status ? status : ikati_lower_linear(lowering, &attention);
 }

@@ -160,8 +160,7 @@ static void walk_heads(void *user, uint32_t worker) {
     for (int64_t n = worker; n < l->num_batches * l->num_kv_heads; n += l->num_workers) {
         w.b = n / l->num_kv_heads;
         w.kv_head = n % l->num_kv_heads;
-        w.num_valid_keys =
-            l->lengths ? cpu_load_length(l->lengths, w.b, l->num_keys) : l->num_keys;
+        w.num_valid_keys = l->lengths ? cpu_load_length(l->lengths, w.b, l->num_keys) : l->num_keys;
         w.num_valid_queries = l->num_queries == l->num_keys ? w.num_valid_keys : l->num_queries;
         load_state(l, &w);
         clear_padding(l, &w);

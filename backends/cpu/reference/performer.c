@@ -150,8 +150,8 @@ static void project_keys(void *user, uint32_t worker) {
     const int64_t kv_head = p->head / (p->num_heads / p->num_kv_heads);
     double *x = p->scratch + worker * scratch_size(p);
     for (int64_t j = worker; j < p->num_valid_keys; j += p->num_workers) {
-        p->squares[j] = project(p, p->k, cpu_index(p->k, p->b, kv_head, j, 0), x,
-                                p->phi + j * p->num_features);
+        p->squares[j] =
+            project(p, p->k, cpu_index(p->k, p->b, kv_head, j, 0), x, p->phi + j * p->num_features);
         cpu_load_row(p->v, cpu_index(p->v, p->b, kv_head, j, 0), p->value_size,
                      p->values + j * p->value_size);
     }
@@ -208,11 +208,13 @@ static void read_sizes(performer *p, const cpu_call *call) {
     p->value_size = p->v->tensor.shape[3];
     const double size = (double)p->head_size;
     const double usual = floor(size * log(size));
-    p->num_projections = p->features ? p->features->tensor.shape[1]
-                                     : cpu_integer(call, "num_features", usual < 1 ? 1 : (int64_t)usual);
+    p->num_projections = p->features
+                             ? p->features->tensor.shape[1]
+                             : cpu_integer(call, "num_features", usual < 1 ? 1 : (int64_t)usual);
     p->num_features = p->num_projections * (p->kernel == KERNEL_HYPERBOLIC ? 2 : 1);
     const double rows = (double)p->num_keys + (double)cpu_num_rows(call, p->num_queries);
-    const double wanted = rows * (double)(p->num_features * p->head_size) / MULTIPLIES_PER_THREAD + 1;
+    const double wanted =
+        rows * (double)(p->num_features * p->head_size) / MULTIPLIES_PER_THREAD + 1;
     p->num_workers = wanted < call->num_threads ? (uint32_t)wanted : call->num_threads;
 }
 
@@ -287,8 +289,9 @@ ikat_status ikati_reference_performer(const cpu_call *call) {
     performer p = {0};
     read_call(&p, call);
     double *room = make_room(&p);
-    p.drawn = room ? ikati_alloc(call->host, (size_t)(p.num_projections * p.head_size), sizeof(float))
-                   : NULL;
+    p.drawn =
+        room ? ikati_alloc(call->host, (size_t)(p.num_projections * p.head_size), sizeof(float))
+             : NULL;
     if (p.drawn) {
         compute(&p);
     }
