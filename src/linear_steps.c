@@ -428,11 +428,29 @@ ikat_status ikati_linear_fade(const ikati_linear_builder *b, ikati_axis_range sl
     return ikati_lowering_step(b->lowering, &step, IKAT_FLOAT32, "");
 }
 
-static ikati_pick describe_values(const ikati_linear_builder *b) {
+// What the values that a step binds offer; scratch is small enough for texels where these are.
+static ikati_pick describe_values(const ikati_linear_builder *b, ikati_axis_range slots) {
     const ikati_view *v = &b->attention->v;
+    const ikati_matrices m = input_matrices(v);
+    const ikati_axis_range positions = positions_of(b, IKATI_KEYS, slots);
+    const uint64_t values =
+        matrices_part(&m, b->batches, b->kv_heads, positions, b->value_size).count;
+    const uint64_t rows = b->num_features > b->chunk ? b->num_features : b->chunk;
+    const uint64_t heads = (uint64_t)b->batches.count * ikati_linear_heads(b);
+    const uint64_t scratch = heads * b->segment * (rows + IKATI_FADE_EXTRA);
+    const uint64_t states = heads * divide_up(b->segment, b->chunk) * b->state_size;
     ikati_pick pick = {.offers = v->tensor->dtype == IKAT_FLOAT32 ? IKATI_NEED_FLOAT : 0};
     pick.offers |= ikati_view_is_multiple(v, b->value_size, 4) ? IKATI_NEED_ALIGNED4 : 0;
+    if (ikati_fits_texels(b->lowering, values) && ikati_fits_texels(b->lowering, scratch) &&
+        ikati_fits_texels(b->lowering, states)) {
+        pick.offers |= IKATI_NEED_TEXEL;
+    }
     return pick;
+}
+
+// Workgroups: an item of variants whose workgroup is one subgroup, or one work-item, is a workgroup's.
+static uint64_t count_groups(const ikati_variant *variant, uint64_t items) {
+    return variant->group_size <= 8 ? items : ikati_divide_up(items, variant->group_size);
 }
 
 // States of the chunks of a segment, or the one that is carried.
@@ -449,7 +467,7 @@ static uint32_t states_head(const ikati_linear_builder *b) {
 
 ikat_status ikati_linear_outer(const ikati_linear_builder *b, ikati_axis_range slots) {
     ikati_step step = {0};
-    const ikati_pick pick = describe_values(b);
+    const ikati_pick pick = describe_values(b, slots);
     ikat_status status = ikati_pick_variant(b->lowering, IKATI_KERNEL_outer, &pick, &step);
     if (status) {
         return status;
@@ -496,7 +514,7 @@ ikat_status ikati_linear_outer(const ikati_linear_builder *b, ikati_axis_range s
     const uint64_t items = (uint64_t)b->batches.count * states * params.num_chunks *
                            ikati_divide_up(b->num_features, variant->tile_rows) *
                            ikati_divide_up(b->value_stride, variant->tile_keys);
-    step.num_groups = ikati_divide_up(items, variant->group_size);
+    step.num_groups = count_groups(variant, items);
     step.flops = 2.0 * (double)items * variant->tile_rows * variant->tile_keys * b->chunk;
     memcpy(step.params, &params, sizeof(params));
     return ikati_lowering_step(b->lowering, &step, v.dtype,
@@ -630,7 +648,7 @@ static ikat_status add_readout(const ikati_linear_builder *b, ikati_axis_range r
                                uint32_t skipped, ikati_axis_range queries, const ikati_operand *to,
                                const uint32_t strides[3]) {
     const ikati_linear_attention *a = b->attention;
-    const ikati_pick pick = describe_values(b);
+    const ikati_pick pick = describe_values(b, rows);
     ikati_step step = {0};
     ikat_status status = ikati_pick_variant(b->lowering, IKATI_KERNEL_readout, &pick, &step);
     if (status) {
@@ -698,7 +716,7 @@ static ikat_status add_readout(const ikati_linear_builder *b, ikati_axis_range r
     const ikati_variant *variant = step.variant;
     const uint64_t items = num_heads * ikati_divide_up(rows.count, variant->tile_rows) *
                            ikati_divide_up(b->value_size, variant->tile_keys);
-    step.num_groups = ikati_divide_up(items, variant->group_size);
+    step.num_groups = count_groups(variant, items);
     step.flops = 2.0 * (double)num_heads * rows.count * b->value_stride *
                  (b->num_features + (a->causal ? b->chunk : 0));
     memcpy(step.params, &params, sizeof(params));

@@ -1,5 +1,6 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
+#extension GL_EXT_control_flow_attributes : require
 // carry: the recurrence of states over chunks, see params/carry.h. An invocation owns four neighbouring elements of
 // a state and walks the chunks.
 
@@ -59,7 +60,7 @@ void main() {
 
     uint own = (p.base_carried + (batch * p.num_heads + head) * size + e) >> 2;
     vec4 value = vec4(0.0);
-    if (has(CARRY_GIVEN)) for (uint i = 0u; i < 4u; i++) value[i] = load_given(batch, head, e + i);
+    if (has(CARRY_GIVEN)) [[unroll]] for (int i = 0; i < 4; ++i) value[i] = load_given(batch, head, e + uint(i));
     if (has(CARRY_CONTINUES)) value = carried[own];
     uint at = p.base_states + batch * p.states_batch + head * p.states_head + e;
     uint decays = p.base_fade + batch * p.fade_batch + head * p.fade_head;
@@ -71,5 +72,5 @@ void main() {
         value = decay * value + next;
     }
     carried[own] = value;
-    if (has(CARRY_S_OUT | CARRY_Z_OUT)) for (uint i = 0u; i < 4u; i++) store_given(batch, head, e + i, value[i]);
+    if (has(CARRY_S_OUT | CARRY_Z_OUT)) [[unroll]] for (int i = 0; i < 4; ++i) store_given(batch, head, e + uint(i), value[i]);
 }

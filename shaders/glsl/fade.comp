@@ -1,5 +1,6 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
+#extension GL_EXT_control_flow_attributes : require
 // fade: products of decays inside a chunk, see params/fade.h. An invocation owns the row of one slot, and multiplies from
 // the slot back to the chunk's first.
 
@@ -37,12 +38,13 @@ void main() {
     float product = 1.0;
     for (uint four = p.chunk / 4u; four-- > 0u;) {
         vec4 value = vec4(0.0);
-        for (uint i = 4u; i-- > 0u;) {
-            uint j = 4u * four + i, slot = p.row_begin + row - own + j;
-            if (j > own) continue;
-            value[i] = product;
-            bool is_valid = slot >= first && slot - first < valid;
-            product *= is_valid ? load_decay(from + (slot - first - p.position_begin) * p.decay_row) : 1.0;
+        [[unroll]] for (int i = 3; i >= 0; --i) {
+            uint j = 4u * four + uint(i), slot = p.row_begin + row - own + j;
+            if (j <= own) {
+                value[i] = product;
+                bool is_valid = slot >= first && slot - first < valid;
+                product *= is_valid ? load_decay(from + (slot - first - p.position_begin) * p.decay_row) : 1.0;
+            }
         }
         fade[(to >> 2) + four] = value;
     }

@@ -58,6 +58,10 @@ vec4 load_x(uint e, uint c) {
 
 // NaN is larger than all else.
 float larger(float a, float b) { return is_nan(a) || a > b ? a : b; }
+vec4 larger(vec4 a, vec4 b) {
+    bvec4 nan = greaterThan(floatBitsToUint(a) & 0x7fffffffu, uvec4(0x7f800000u));
+    return mix(mix(b, a, greaterThan(a, b)), a, nan);
+}
 
 // The sum, or the maximum, over the lanes of the row, in all of them.
 float join_lanes(float share, bool is_sum) {
@@ -88,18 +92,17 @@ float row_square(uint e, uint lane, uint count) {
 }
 
 float row_maximum(uint e, uint lane, uint count) {
-    float maximum = -INFINITY;
+    vec4 maxima = vec4(-INFINITY);
     for (uint c = 4u * lane; c < count; c += 4u * LANES) {
         vec4 value = load_x(e, c);
         value = MAP == FEATURE_MIRRORED ? abs(value) : value;
-        for (uint i = 0u; i < 4u; i++)
-            if (c + i < count) maximum = larger(value[i], maximum);
+        maxima = mix(maxima, larger(value, maxima), lessThan(c + uvec4(0u, 1u, 2u, 3u), uvec4(count)));
     }
-    return join_lanes(maximum, false);
+    return join_lanes(larger(larger(maxima.x, maxima.y), larger(maxima.z, maxima.w)), false);
 }
 
 vec4 map(vec4 value, float shift) {
-    if (MAP == FEATURE_ELU) value = mix(exp(min(value, vec4(0.0))), value + 1.0, greaterThan(value, vec4(0.0)));
+    if (MAP == FEATURE_ELU) value = mix(exp(value), value + 1.0, greaterThan(value, vec4(0.0)));
     if (MAP == FEATURE_RELU) value = mix(value, vec4(0.0), lessThan(value, vec4(0.0))); // NaN stays NaN
     if (MAP == FEATURE_EXP) value = exp(value);
     if (IS_SOFTMAX) value = exp(value - shift);

@@ -29,6 +29,10 @@ bool has(uint option) { return (OPTIONS & option) != 0u; }
 
 // NaN is larger than all else.
 float larger(float a, float b) { return is_nan(a) || a > b ? a : b; }
+vec4 larger(vec4 a, vec4 b) {
+    bvec4 nan = greaterThan(floatBitsToUint(a) & 0x7fffffffu, uvec4(0x7f800000u));
+    return mix(mix(b, a, greaterThan(a, b)), a, nan);
+}
 
 float join_lanes(float share) {
 #if LANES != 1
@@ -63,8 +67,7 @@ void main() {
         for (uint c = 4u * lane; c < p.num_columns; c += 4u * LANES) {
             vec4 value = x[(from + row * p.x_row + c) >> 2];
             value = has(PEAK_ABSOLUTE) ? abs(value) : value;
-            for (uint i = 0u; i < 4u; i++)
-                if (c + i < p.num_columns) maxima[i] = larger(value[i], maxima[i]);
+            maxima = mix(maxima, larger(value, maxima), lessThan(c + uvec4(0u, 1u, 2u, 3u), uvec4(p.num_columns)));
         }
     }
     float maximum = join_lanes(larger(larger(maxima.x, maxima.y), larger(maxima.z, maxima.w)));

@@ -29,10 +29,9 @@ layout(std430, set = 0, binding = 7) writeonly buffer Out { uint out_words[]; };
 #define V_BINDING 4
 #define V_HALF READOUT_V_HALF
 #include "lib/values.glsl"
+#include "lib/readout.glsl"
 
 #define EACH(i, n) [[unroll]] for (int i = 0; i < n; ++i)
-
-bool has(uint option) { return (OPTIONS & option) != 0u; }
 
 vec4 sum[ROWS][2];
 float den[ROWS];
@@ -71,21 +70,6 @@ void add_slots(uint a, uint weights, uint values, uint j, uint own, uint begin, 
     }
 }
 
-float denominator(float x) {
-    x = x * p.scale + p.eps;
-    return p.guard > 0.0 && abs(x) <= p.guard ? x + 2.0 * p.guard : x;
-}
-
-void store(uint e, uint column, vec4 x) {
-    if (has(READOUT_OUT_HALF)) {
-        if (column < p.value_size) out_words[(e + column) >> 1] = pack_half(x.xy);
-        if (column + 2u < p.value_size) out_words[((e + column) >> 1) + 1u] = pack_half(x.zw);
-        return;
-    }
-    for (uint i = 0u; i < 4u; i++)
-        if (column + i < p.value_size) out_words[e + column + i] = floatBitsToUint(x[i]);
-}
-
 void main() {
     uint item = group_index() * 64u + gl_LocalInvocationIndex;
     uint column_tiles = (p.value_size + 7u) / 8u, row_tiles = p.num_rows / ROWS;
@@ -122,14 +106,11 @@ void main() {
         for (j = max(own, begin & ~3u); j < min(own + ROWS, end); j += 4u) add_slots(a, weights, values, j, own, begin, end, column, true);
     }
     bool kept = !has(READOUT_MASK) || mask[p.base_mask + head] != 0u;
-    uint valid_queries = has(READOUT_SELF) ? valid : p.num_queries;
-    uint first_query_slot = p.total != 0u ? p.total - p.num_queries : 0u;
     EACH(r, ROWS) {
-        uint query = p.row_begin + row + uint(r) - first_query_slot; // before the first one: past the last
-        float d = has(READOUT_NORMALIZE) ? denominator(den[r]) : 1.0;
-        float factor = query < valid_queries && kept && d != 0.0 ? p.scale : 0.0;
+        uint query = query_of(row + uint(r));
+        float factor = kept && is_valid_query(query, valid) ? factor_of(den[r]) : 0.0;
         uint e = p.base_out + batch * p.out_batch + head * p.out_head + (query - p.out_begin) * p.out_row;
         EACH(c, 2) if (query < p.num_queries)
-            store(e, column + 4u * uint(c), factor == 0.0 ? vec4(0.0) : sum[r][c] * factor / d);
+            store_columns(e, column + 4u * uint(c), factor == 0.0 ? vec4(0.0) : sum[r][c] * factor);
     }
 }

@@ -38,7 +38,7 @@ typedef float SourceElement;
 static inline float larger(float a, float b) { return isnan(a) || a > b ? a : b; }
 
 static inline Reals map(const Params *p, Reals value, float shift) {
-    if (MAP == FEATURE_ELU) value = value > 0.0f ? value + 1.0f : exp(min(value, (Reals)(0.0f)));
+    if (MAP == FEATURE_ELU) value = value > 0.0f ? value + 1.0f : exp(value);
     if (MAP == FEATURE_RELU) value = value < 0.0f ? (Reals)(0.0f) : value; // NaN stays NaN
     if (MAP == FEATURE_EXP) value = exp(value);
     if (IS_SOFTMAX) value = exp(value - shift);

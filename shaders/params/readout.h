@@ -21,6 +21,7 @@
 //              i + total - num_queries
 //   READOUT_SELF   valid queries are as many as valid keys; else all
 //   guard      not 0: twice as much is added to denominators of at most guard
+//   unroll_guard   always 0: a zero that the compiler cannot see
 #define READOUT_PARAMS(X)                                                                                             \
     X(uint, base_features) X(uint, base_states) X(uint, base_products) X(uint, base_fade) X(uint, base_v)             \
     X(uint, base_lengths) X(uint, base_mask) X(uint, base_out)                                                        \
@@ -31,7 +32,7 @@
     X(uint, feature_batch) X(uint, feature_head) X(uint, states_batch) X(uint, states_head) X(uint, states_chunk)     \
     X(uint, product_batch) X(uint, product_head) X(uint, fade_batch) X(uint, fade_head)                               \
     X(uint, v_batch) X(uint, v_head) X(uint, v_row) X(uint, out_batch) X(uint, out_head) X(uint, out_row)             \
-    X(float, scale) X(float, eps) X(float, guard)
+    X(float, scale) X(float, eps) X(float, guard) X(uint, unroll_guard)
 
 #define READOUT_SPECIALISATION(X) X(0, OPTIONS)
 
