@@ -21,6 +21,7 @@
 #include "../shaders/params/peak.h"
 #include "../shaders/params/project.h"
 #include "../shaders/params/readout.h"
+#include "../shaders/params/recur.h"
 #include "../shaders/params/ring.h"
 #include "../shaders/params/spread.h"
 #include "../shaders/params/threshold.h"
@@ -138,6 +139,11 @@ static const ikati_variant readout_variants[] = {
 #include "../shaders/variants/readout.inc"
 };
 #undef KERNEL_NAME
+#define KERNEL_NAME "recur"
+static const ikati_variant recur_variants[] = {
+#include "../shaders/variants/recur.inc"
+};
+#undef KERNEL_NAME
 #define KERNEL_NAME "ring"
 static const ikati_variant ring_variants[] = {
 #include "../shaders/variants/ring.inc"
@@ -200,6 +206,7 @@ DEFINE_KERNEL(pack, PACK)
 DEFINE_KERNEL(peak, PEAK)
 DEFINE_KERNEL(project, PROJECT)
 DEFINE_KERNEL(readout, READOUT)
+DEFINE_KERNEL(recur, RECUR)
 DEFINE_KERNEL(ring, RING)
 DEFINE_KERNEL(spread, SPREAD)
 DEFINE_KERNEL(threshold, THRESHOLD)

@@ -11,10 +11,6 @@ enum {
     GPU_ROOM = 1 << 24, // and what keeps many busy
 };
 
-static uint32_t divide_up(uint32_t value, uint32_t divisor) {
-    return (uint32_t)ikati_divide_up(value, divisor);
-}
-
 static uint32_t choose_chunk(const ikati_linear_builder *b, uint32_t num_slots) {
     const ikati_linear_attention *a = b->attention;
     uint64_t chunk = b->num_features > CHUNK ? WIDE_CHUNK : CHUNK;
@@ -39,7 +35,7 @@ static uint64_t room_of(const ikati_linear_builder *b) {
     uint64_t row = b->num_features > b->value_stride ? b->num_features : b->value_stride;
     row = rows * (row > products ? row : products);
     const uint64_t states =
-        (uint64_t)b->states_per_kv * divide_up(b->segment, b->chunk) * b->state_size;
+        (uint64_t)b->states_per_kv * ikati_linear_divide(b->segment, b->chunk) * b->state_size;
     return row * b->segment > states ? row * b->segment : states;
 }
 
@@ -73,9 +69,9 @@ static bool shrink(ikati_linear_builder *b) {
     if (b->segment > 4 * b->chunk) {
         b->segment = (uint32_t)ikati_round_up(b->segment / 2, b->chunk);
     } else if (b->batches.count > 1) {
-        b->batches.count = divide_up(b->batches.count, 2);
+        b->batches.count = ikati_linear_divide(b->batches.count, 2);
     } else if (b->kv_heads.count > 1) {
-        b->kv_heads.count = divide_up(b->kv_heads.count, 2);
+        b->kv_heads.count = ikati_linear_divide(b->kv_heads.count, 2);
     } else if (b->segment > b->chunk) {
         b->segment = (uint32_t)ikati_round_up(b->segment / 2, b->chunk);
     } else {
@@ -112,9 +108,17 @@ static ikat_status make_scratch(ikati_linear_builder *b) {
     const uint64_t kv_heads = (uint64_t)b->batches.count * b->kv_heads.count;
     const uint64_t copies = b->total && a->features.rows.kind ? b->segment : 0;
     const uint64_t copy = ikati_round_up(b->head_size, IKATI_SLOT_GRANULE);
-    b->num_peaks = (uint32_t)ikati_round_up(divide_up(count_slots(b), ikati_linear_peak_rows(b)) +
-                                                divide_up(count_slots(b), b->segment),
-                                            4);
+    b->num_peaks =
+        (uint32_t)ikati_round_up(ikati_linear_divide(count_slots(b), ikati_linear_peak_rows(b)) +
+                                     ikati_linear_divide(count_slots(b), b->segment),
+                                 4);
+    if (ikati_linear_is_recurrent(b)) {
+        // Keys' features, and behind them those of queries.
+        b->query_begin = kv_heads * b->segment * b->num_features;
+        b->key_features = b->query_features = ikati_lowering_scratch(
+            b->lowering, b->query_begin * (1 + b->heads_per_kv) * sizeof(float));
+        return b->key_features == UINT32_MAX ? IKAT_NO_MEMORY : IKAT_OK;
+    }
     const struct {
         uint32_t *scratch;
         uint64_t count;
@@ -125,7 +129,7 @@ static ikat_status make_scratch(ikati_linear_builder *b) {
         {&b->query_copies, heads * copies * copy},
         {&b->products, a->causal ? heads * b->segment * b->chunk : 0},
         {&b->fade, a->decay.kind ? kv_heads * b->segment * (b->chunk + IKATI_FADE_EXTRA) : 0},
-        {&b->states, states * divide_up(b->segment, b->chunk) * b->state_size},
+        {&b->states, states * ikati_linear_divide(b->segment, b->chunk) * b->state_size},
         {&b->carried, states * b->state_size},
         {&b->peaks, states * b->num_peaks},
         {&b->maxima, states},
@@ -179,9 +183,9 @@ static ikat_status add_keys(const ikati_linear_builder *b, ikati_axis_range slot
         status = ikati_linear_fade(b, slots);
     }
     status = status ? status : ikati_linear_outer(b, slots);
-    return status
-               ? status
-               : ikati_linear_carry(b, divide_up(slots.count, b->chunk), slots.first == 0, is_last);
+    return status ? status
+                  : ikati_linear_carry(b, ikati_linear_divide(slots.count, b->chunk),
+                                       slots.first == 0, is_last);
 }
 
 static ikat_status add_all_keys(const ikati_linear_builder *b, bool projected) {
@@ -230,6 +234,9 @@ static ikat_status add_causal(const ikati_linear_builder *b, bool projected) {
 
 static ikat_status add_block(const ikati_linear_builder *b) {
     bool projected = false;
+    if (ikati_linear_is_recurrent(b)) {
+        return ikati_linear_recur(b);
+    }
     ikat_status status = add_maxima(b, &projected);
     if (status || b->attention->causal) {
         return status ? status : add_causal(b, projected);

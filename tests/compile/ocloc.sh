@@ -88,6 +88,12 @@ options_of() { # kernel needs
         collect:*) echo "0 156" ;;
         mean:*) echo "0 3" ;;
         norm:*) echo "0 127" ;;
+        feature:*) echo "0 356 509" ;;
+        peak:* | fade:*) echo "0 3" ;;
+        outer:*) echo "0 7" ;;
+        carry:*) echo "8 61" ;;
+        readout:*) echo "128 255" ;;
+        recur:*) echo "280 511" ;;
         ring:*) echo "64 92 95" ;;
         infonce:*) echo "0 7" ;;
         losses:*) echo "3 4" ;;
