@@ -39,7 +39,8 @@ shared float shared_dens[GROUP_SIZE];
 
 bool has(uint option) { return (OPTIONS & option) != 0u; }
 
-// One a token, and one a row of the output: a token's of all heads that share the state follow each other.
+// One a row of the output: those of a token, of all heads that share the state, follow each other. value and factor are
+// the token's value and decay.
 vec4 value[MAX_ROWS], sum[MAX_ROWS];
 float factor[MAX_ROWS], den[MAX_ROWS];
 
@@ -90,9 +91,9 @@ void main() {
     EACH(n, MAX_ROWS) {
         sum[n] = value[n] = vec4(0.0);
         den[n] = factor[n] = 0.0;
-        if (uint(n) < p.num_tokens) {
-            value[n] = load_v(values + uint(n) * p.v_row, column);
-            factor[n] = load_decay(decays + uint(n) * p.decay_row);
+        if (uint(n) < num_rows) {
+            value[n] = load_v(values + uint(n) / p.group * p.v_row, column);
+            factor[n] = load_decay(decays + uint(n) / p.group * p.decay_row);
         }
     }
     uint keys = p.base_features + (batch * p.num_heads + head) * p.feature_head;
@@ -111,14 +112,9 @@ void main() {
         uint token = 0u, member = 0u;
         EACH(n, MAX_ROWS) if (uint(n) < num_rows) {
             if (member == 0u) {
-                float x = features[keys + token * p.num_features + f], g = 0.0;
-                vec4 y = vec4(0.0);
-                EACH(t, MAX_ROWS) if (uint(t) == token) {
-                    g = factor[t];
-                    y = value[t];
-                }
-                s = g * s + x * y;
-                z = g * z + x;
+                float x = features[keys + token * p.num_features + f];
+                s = factor[n] * s + x * value[n];
+                z = factor[n] * z + x;
             }
             float x = features[queries + member * p.feature_head + token * p.num_features + f];
             sum[n] += x * s;

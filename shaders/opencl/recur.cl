@@ -29,9 +29,15 @@ typedef float Out;
 
 #define GROUP_SIZE (8 * SLICES)
 #define MAX_ROWS 8
+// Devices of type CPU keep arrays in memory either way, and compile an unrolled loop for seconds.
+#if SLICES == 1
+#define EACH(i, n) _Pragma("nounroll") for (int i = 0; i < n; i++)
+#else
 #define EACH(i, n) _Pragma("unroll") for (int i = 0; i < n; i++)
+#endif
 
-// One a token, and one a row of the output: a token's of all heads that share the state follow each other.
+// One a row of the output: those of a token, of all heads that share the state, follow each other. value and factor are
+// the token's value and decay.
 typedef struct Rows {
     float4 value[MAX_ROWS], sum[MAX_ROWS];
     float factor[MAX_ROWS], den[MAX_ROWS];
@@ -50,14 +56,8 @@ static inline void add_tokens(const Params *p, Rows *rows, __global const float 
     EACH(n, MAX_ROWS) if ((uint)n < p->num_tokens * p->group) {
         if (member == 0u) {
             const float x = key[token * p->num_features];
-            float g = 0.0f;
-            float4 y = 0.0f;
-            EACH(t, MAX_ROWS) if ((uint)t == token) {
-                g = rows->factor[t];
-                y = rows->value[t];
-            }
-            *s = g * *s + x * y;
-            *z = g * *z + x;
+            *s = rows->factor[n] * *s + x * rows->value[n];
+            *z = rows->factor[n] * *z + x;
         }
         const float x = query[member * p->feature_head + token * p->num_features];
         rows->sum[n] += x * *s;
@@ -89,12 +89,13 @@ recur(__global const float *features, __global const Value *v, __global const De
     EACH(n, MAX_ROWS) {
         rows.sum[n] = rows.value[n] = 0.0f;
         rows.den[n] = rows.factor[n] = 0.0f;
-        if ((uint)n < p->num_tokens) {
+        if ((uint)n < p->num_tokens * p->group) {
+            const uint token = (uint)n / p->group;
             rows.value[n] = load4_value(
-                p, v, p->base_v + batch * p->v_batch + head * p->v_head + (uint)n * p->v_row, column);
+                p, v, p->base_v + batch * p->v_batch + head * p->v_head + token * p->v_row, column);
             rows.factor[n] = has(RECUR_DECAY)
                                  ? load_decay(decay, p->base_decay + batch * p->decay_batch +
-                                                         head * p->decay_head + (uint)n * p->decay_row)
+                                                         head * p->decay_head + token * p->decay_row)
                                  : 1.0f;
         }
     }
