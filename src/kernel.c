@@ -19,7 +19,6 @@
 #include "../shaders/params/outer.h"
 #include "../shaders/params/pack.h"
 #include "../shaders/params/peak.h"
-#include "../shaders/params/project.h"
 #include "../shaders/params/readout.h"
 #include "../shaders/params/recur.h"
 #include "../shaders/params/ring.h"
@@ -129,11 +128,6 @@ static const ikati_variant peak_variants[] = {
 #include "../shaders/variants/peak.inc"
 };
 #undef KERNEL_NAME
-#define KERNEL_NAME "project"
-static const ikati_variant project_variants[] = {
-#include "../shaders/variants/project.inc"
-};
-#undef KERNEL_NAME
 #define KERNEL_NAME "readout"
 static const ikati_variant readout_variants[] = {
 #include "../shaders/variants/readout.inc"
@@ -204,7 +198,6 @@ DEFINE_KERNEL(norm, NORM)
 DEFINE_KERNEL(outer, OUTER)
 DEFINE_KERNEL(pack, PACK)
 DEFINE_KERNEL(peak, PEAK)
-DEFINE_KERNEL(project, PROJECT)
 DEFINE_KERNEL(readout, READOUT)
 DEFINE_KERNEL(recur, RECUR)
 DEFINE_KERNEL(ring, RING)

@@ -140,9 +140,9 @@ static ikat_status add_mapped_input(const ikati_linear_builder *b, ikati_side si
         .position_begin = positions.first,
         .num_columns = b->head_size,
         .num_features = num_features,
-        .x_batch = ikati_linear_stride(x.batch, b->batches.count),
-        .x_head = ikati_linear_stride(x.head, heads.count),
-        .x_row = ikati_linear_stride(x.row, positions.count),
+        .x_batch = ikati_step_of(x.batch, b->batches.count),
+        .x_head = ikati_step_of(x.head, heads.count),
+        .x_row = ikati_step_of(x.row, positions.count),
         .y_head = b->segment * num_features,
         .eps = (float)eps,
     };
@@ -233,9 +233,9 @@ static ikat_status add_mapped_projection(const ikati_linear_builder *b, ikati_si
         features_of(b, side), (uint64_t)b->batches.count * num, room, (uint64_t)index * room);
     step.operands[4] = step.operands[0];
     if (is_exponential(f)) {
-        params.source_batch = ikati_linear_stride(source.batch, b->batches.count);
-        params.source_head = ikati_linear_stride(source.head, heads.count);
-        params.source_row = ikati_linear_stride(source.row, num_rows);
+        params.source_batch = ikati_step_of(source.batch, b->batches.count);
+        params.source_head = ikati_step_of(source.head, heads.count);
+        params.source_row = ikati_step_of(source.row, num_rows);
         step.operands[1] = ikati_linear_part(&source, (ikati_axis_range){0, b->batches.count}, all,
                                              (ikati_axis_range){0, num_rows}, b->head_size);
         step.specialisation[0] |= source.dtype == IKAT_FLOAT16 ? FEATURE_SOURCE_HALF : 0;

@@ -34,11 +34,11 @@ static void set_state(const ikati_linear_builder *b, ikati_step *step, recur_par
             ikati_linear_part(&s, b->batches, b->kv_heads, rows, b->value_size);
         step->operands[i ? 7 : 4] =
             ikati_linear_part(&z, b->batches, b->kv_heads, one, b->head_size);
-        strides[i][0] = ikati_linear_stride(s.batch, b->batches.count);
-        strides[i][1] = ikati_linear_stride(s.head, b->kv_heads.count);
-        strides[i][2] = ikati_linear_stride(s.row, b->head_size);
-        strides[i][3] = ikati_linear_stride(z.batch, b->batches.count);
-        strides[i][4] = ikati_linear_stride(z.head, b->kv_heads.count);
+        strides[i][0] = ikati_step_of(s.batch, b->batches.count);
+        strides[i][1] = ikati_step_of(s.head, b->kv_heads.count);
+        strides[i][2] = ikati_step_of(s.row, b->head_size);
+        strides[i][3] = ikati_step_of(z.batch, b->batches.count);
+        strides[i][4] = ikati_step_of(z.head, b->kv_heads.count);
     }
     step->specialisation[0] |= (a->state_s.kind ? RECUR_GIVEN : 0) |
                                (a->s_out.kind ? RECUR_S_OUT : 0) |
@@ -61,9 +61,9 @@ static void set_tokens(const ikati_linear_builder *b, ikati_step *step, recur_pa
     const ikati_matrices v = ikati_linear_matrices(&a->v);
     step->operands[1] = ikati_linear_part(&v, b->batches, b->kv_heads, tokens, b->value_size);
     step->specialisation[0] |= v.dtype == IKAT_FLOAT16 ? RECUR_V_HALF : 0;
-    params->v_batch = ikati_linear_stride(v.batch, b->batches.count);
-    params->v_head = ikati_linear_stride(v.head, b->kv_heads.count);
-    params->v_row = ikati_linear_stride(v.row, b->num_keys);
+    params->v_batch = ikati_step_of(v.batch, b->batches.count);
+    params->v_head = ikati_step_of(v.head, b->kv_heads.count);
+    params->v_row = ikati_step_of(v.row, b->num_keys);
     if (a->decay.kind) {
         const ikati_matrices decay =
             a->decay.tensor->rank == 1
@@ -72,9 +72,9 @@ static void set_tokens(const ikati_linear_builder *b, ikati_step *step, recur_pa
         step->operands[2] = ikati_linear_part(&decay, b->batches, b->kv_heads, tokens, 1);
         step->specialisation[0] |=
             RECUR_DECAY | (decay.dtype == IKAT_FLOAT16 ? RECUR_DECAY_HALF : 0);
-        params->decay_batch = ikati_linear_stride(decay.batch, b->batches.count);
-        params->decay_head = ikati_linear_stride(decay.head, b->kv_heads.count);
-        params->decay_row = ikati_linear_stride(decay.row, b->num_keys);
+        params->decay_batch = ikati_step_of(decay.batch, b->batches.count);
+        params->decay_head = ikati_step_of(decay.head, b->kv_heads.count);
+        params->decay_row = ikati_step_of(decay.row, b->num_keys);
     }
 }
 
@@ -125,9 +125,9 @@ ikat_status ikati_linear_recur(const ikati_linear_builder *b) {
     const ikati_axis_range heads = ikati_linear_heads_of(b, IKATI_QUERIES),
                            tokens = {0, b->num_keys};
     const ikati_axis_range slots = {0, (uint32_t)ikati_round_up(b->num_keys, IKATI_SLOT_GRANULE)};
-    const uint32_t strides[3] = {ikati_linear_stride(out.batch, b->batches.count),
-                                 ikati_linear_stride(out.head, heads.count),
-                                 ikati_linear_stride(out.row, tokens.count)};
+    const uint32_t strides[3] = {ikati_step_of(out.batch, b->batches.count),
+                                 ikati_step_of(out.head, heads.count),
+                                 ikati_step_of(out.row, tokens.count)};
     const ikati_operand to = ikati_linear_part(&out, b->batches, heads, tokens, b->value_size);
     ikat_status status = ikati_linear_features(b, IKATI_KEYS, slots);
     status = status ? status : ikati_linear_features(b, IKATI_QUERIES, slots);

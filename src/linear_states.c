@@ -59,9 +59,9 @@ ikat_status ikati_linear_fade(const ikati_linear_builder *b, ikati_axis_range sl
         .num_positions = b->num_keys,
         .position_begin = positions.first,
         .chunk = b->chunk,
-        .decay_batch = ikati_linear_stride(decay.batch, b->batches.count),
-        .decay_head = ikati_linear_stride(decay.head, b->kv_heads.count),
-        .decay_row = ikati_linear_stride(decay.row, positions.count),
+        .decay_batch = ikati_step_of(decay.batch, b->batches.count),
+        .decay_head = ikati_step_of(decay.head, b->kv_heads.count),
+        .decay_row = ikati_step_of(decay.row, positions.count),
         .fade_batch = b->kv_heads.count * room,
         .fade_head = room,
     };
@@ -92,8 +92,10 @@ static ikati_pick describe_values(const ikati_linear_builder *b, ikati_axis_rang
     const uint64_t states = heads * ikati_linear_divide(b->segment, b->chunk) * b->state_size;
     ikati_pick pick = {.offers = v->tensor->dtype == IKAT_FLOAT32 ? IKATI_NEED_FLOAT : 0};
     pick.offers |= ikati_view_is_multiple(v, b->value_size, 4) ? IKATI_NEED_ALIGNED4 : 0;
-    if (ikati_fits_texels(b->lowering, values) && ikati_fits_texels(b->lowering, scratch) &&
-        ikati_fits_texels(b->lowering, states)) {
+    uint64_t most = values > scratch ? values : scratch;
+    most = most > states ? most : states;
+    if (ikati_lowering_takes_texels(b->lowering) &&
+        most * sizeof(float) <= ikati_lowering_texel_bytes(b->lowering, sizeof(float))) {
         pick.offers |= IKATI_NEED_TEXEL;
     }
     return pick;
@@ -142,9 +144,9 @@ ikat_status ikati_linear_outer(const ikati_linear_builder *b, ikati_axis_range s
         .value_stride = b->value_stride,
         .feature_batch = states * room,
         .feature_head = room,
-        .v_batch = ikati_linear_stride(v.batch, b->batches.count),
-        .v_head = ikati_linear_stride(v.head, b->kv_heads.count),
-        .v_row = ikati_linear_stride(v.row, positions.count),
+        .v_batch = ikati_step_of(v.batch, b->batches.count),
+        .v_head = ikati_step_of(v.head, b->kv_heads.count),
+        .v_row = ikati_step_of(v.row, positions.count),
         .fade_batch = b->kv_heads.count * b->segment * fade_row(b),
         .fade_head = b->segment * fade_row(b),
         .states_batch = states * states_head(b),
@@ -196,16 +198,16 @@ static void set_given(const ikati_linear_builder *b, ikati_step *step, carry_par
         step->specialisation[0] |= CARRY_Z_OUT;
         step->operands[6] = ikati_linear_part(&z_out, b->batches, b->kv_heads, one, b->head_size);
     }
-    params->s_batch = ikati_linear_stride(s.batch, batches);
-    params->s_head = ikati_linear_stride(s.head, heads);
-    params->s_row = ikati_linear_stride(s.row, b->head_size);
-    params->z_batch = ikati_linear_stride(z.batch, batches);
-    params->z_head = ikati_linear_stride(z.head, heads);
-    params->s_out_batch = ikati_linear_stride(s_out.batch, batches);
-    params->s_out_head = ikati_linear_stride(s_out.head, heads);
-    params->s_out_row = ikati_linear_stride(s_out.row, b->head_size);
-    params->z_out_batch = ikati_linear_stride(z_out.batch, batches);
-    params->z_out_head = ikati_linear_stride(z_out.head, heads);
+    params->s_batch = ikati_step_of(s.batch, batches);
+    params->s_head = ikati_step_of(s.head, heads);
+    params->s_row = ikati_step_of(s.row, b->head_size);
+    params->z_batch = ikati_step_of(z.batch, batches);
+    params->z_head = ikati_step_of(z.head, heads);
+    params->s_out_batch = ikati_step_of(s_out.batch, batches);
+    params->s_out_head = ikati_step_of(s_out.head, heads);
+    params->s_out_row = ikati_step_of(s_out.row, b->head_size);
+    params->z_out_batch = ikati_step_of(z_out.batch, batches);
+    params->z_out_head = ikati_step_of(z_out.head, heads);
 }
 
 ikat_status ikati_linear_carry(const ikati_linear_builder *b, uint32_t num_chunks, bool is_first,
@@ -337,9 +339,9 @@ static ikat_status add_readout(const ikati_linear_builder *b, ikati_axis_range r
         .product_head = product_room,
         .fade_batch = b->kv_heads.count * b->segment * fade_row(b),
         .fade_head = b->segment * fade_row(b),
-        .v_batch = ikati_linear_stride(v.batch, b->batches.count),
-        .v_head = ikati_linear_stride(v.head, b->kv_heads.count),
-        .v_row = ikati_linear_stride(v.row, positions.count),
+        .v_batch = ikati_step_of(v.batch, b->batches.count),
+        .v_head = ikati_step_of(v.head, b->kv_heads.count),
+        .v_row = ikati_step_of(v.row, positions.count),
         .out_batch = strides[0],
         .out_head = strides[1],
         .out_row = strides[2],
@@ -382,9 +384,9 @@ ikat_status ikati_linear_readout(const ikati_linear_builder *b, ikati_axis_range
     const ikati_matrices out = ikati_linear_matrices(view);
     const ikati_axis_range heads = ikati_linear_heads_of(b, IKATI_QUERIES),
                            queries = queries_of(b, rows);
-    const uint32_t strides[3] = {ikati_linear_stride(out.batch, b->batches.count),
-                                 ikati_linear_stride(out.head, heads.count),
-                                 ikati_linear_stride(out.row, queries.count)};
+    const uint32_t strides[3] = {ikati_step_of(out.batch, b->batches.count),
+                                 ikati_step_of(out.head, heads.count),
+                                 ikati_step_of(out.row, queries.count)};
     const ikati_operand to = ikati_linear_part(&out, b->batches, heads, queries, b->value_size);
     if (!queries.count) {
         return IKAT_OK;

@@ -50,9 +50,6 @@ static inline uint32_t ikati_linear_heads(const ikati_linear_builder *b) {
 static inline uint32_t ikati_linear_divide(uint32_t value, uint32_t divisor) {
     return (uint32_t)ikati_divide_up(value, divisor);
 }
-static inline uint32_t ikati_linear_stride(uint64_t stride, uint32_t count) {
-    return count > 1 ? (uint32_t)stride : 0;
-}
 // Of a tensor [batch, head, position, column].
 static inline ikati_matrices ikati_linear_matrices(const ikati_view *view) {
     return ikati_matrices_of(view, 0, 1, 2, 3);

@@ -82,9 +82,7 @@ static bool shrink(ikati_linear_builder *b) {
 
 static ikat_status choose_blocks(ikati_linear_builder *b) {
     const ikat_device_info *device = ikati_lowering_device(b->lowering);
-    // Kernels index with 32 bits; bindings start up to an alignment before their tensor.
-    const uint64_t most = UINT32_MAX, slack = 1024, range = device->limits.max_storage_range_bytes;
-    const uint64_t limit = (range < most ? range : most) - slack;
+    const uint64_t most = UINT32_MAX, limit = ikati_lowering_binding_bytes(b->lowering);
     uint64_t room = device->type == IKAT_DEVICE_CPU ? CPU_ROOM : GPU_ROOM;
     while (!fits(b, limit, room)) {
         if (!shrink(b)) {
@@ -95,7 +93,7 @@ static ikat_status choose_blocks(ikati_linear_builder *b) {
             return ikati_fail(b->lowering->host, IKAT_UNSUPPORTED, IKAT_MESSAGE_DEVICE,
                               "a chunk of one head needs more than %s binds at once, %" PRIu64
                               " bytes",
-                              device->id, range);
+                              device->id, limit);
         }
     }
     return IKAT_OK;

@@ -10,6 +10,7 @@
 #ifndef IKATI_LOWER_LINEAR_H
 #define IKATI_LOWER_LINEAR_H
 
+#include "lower_attend.h"
 #include "lower_gemm.h"
 
 // Of one component x; the last two, of projections, are exp(x - |row|^2 / 2 - maximum), and that joined by

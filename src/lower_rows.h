@@ -38,7 +38,4 @@ typedef struct ikati_mean {
 
 ikat_status ikati_lower_mean(ikati_lowering *lowering, const ikati_mean *mean);
 
-// Bytes that one binding may reach, slack for its alignment apart.
-uint64_t ikati_rows_limit(const ikati_lowering *lowering);
-
 #endif
