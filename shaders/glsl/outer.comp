@@ -1,6 +1,5 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
-#extension GL_EXT_control_flow_attributes : require
 // outer: S = sum of features times values over a chunk of slots, Z = sum of features, see params/outer.h.
 //
 // An invocation owns 8 features x 8 columns of one chunk's state in registers, and walks the chunk's slots. Those of the
@@ -13,6 +12,7 @@
 #define KERNEL_SPECIALISATION OUTER_SPECIALISATION
 #include "lib/kernel.glsl"
 #include "lib/numbers.glsl"
+#include "lib/repeat.glsl"
 
 layout(local_size_x = 64) in;
 
@@ -26,17 +26,19 @@ layout(std430, set = 0, binding = 4) writeonly buffer States { vec4 states[]; };
 #define V_HALF OUTER_V_HALF
 #include "lib/values.glsl"
 
-#define EACH(i, n) [[unroll]] for (int i = 0; i < n; ++i)
-
 bool has(uint option) { return (OPTIONS & option) != 0u; }
 
-vec4 sum[8][2];
+vec4 sum[16]; // of feature 4 i + k, columns c: 2 (4 i + k) + c
 vec4 sum_z[2];
 
-void add(vec4 x[2], vec4 y[2]) {
-    EACH(i, 2) EACH(k, 4) EACH(c, 2) sum[4 * i + k][c] += x[i][k] * y[c];
-    EACH(i, 2) sum_z[i] += x[i];
-}
+#define AT(i, k) 2 * (4 * (i) + (k))
+#define CLEAR(i, k) sum[AT(i, k)] = sum[AT(i, k) + 1] = vec4(0.0);
+#define ADD(i, k) \
+    sum[AT(i, k)] += x##i[k] * y0; \
+    sum[AT(i, k) + 1] += x##i[k] * y1;
+#define STORE(i, k) \
+    states[(to + (feature + 4u * uint(i) + uint(k)) * p.value_stride + column) >> 2] = mix(vec4(0.0), sum[AT(i, k)], kept0); \
+    states[((to + (feature + 4u * uint(i) + uint(k)) * p.value_stride + column) >> 2) + 1u] = mix(vec4(0.0), sum[AT(i, k) + 1], kept1);
 
 void main() {
     uint item = group_index() * 64u + gl_LocalInvocationIndex;
@@ -57,20 +59,31 @@ void main() {
     end = min(end, first + valid - min(first + valid, p.row_begin));
     uint from = p.base_features + batch * p.feature_batch + head * p.feature_head + feature;
     uint values = p.base_v + batch * p.v_batch + head / p.heads_per_value * p.v_head;
-    EACH(i, 8) EACH(c, 2) sum[i][c] = vec4(0.0);
-    EACH(i, 2) sum_z[i] = vec4(0.0);
+    REPEAT_4_OF(CLEAR, 0)
+    REPEAT_4_OF(CLEAR, 1)
+    sum_z[0] = sum_z[1] = vec4(0.0);
     for (; row < end; row++) {
         uint e = (from + row * p.num_features) >> 2;
-        vec4 x[2] = vec4[2](features[e], features[e + 1u]);
-        if (has(OUTER_FADE)) EACH(i, 2) x[i] *= fade[weights + row];
+        vec4 x0 = features[e], x1 = features[e + 1u];
+        if (has(OUTER_FADE)) {
+            x0 *= fade[weights + row];
+            x1 *= fade[weights + row];
+        }
         uint at = values + (p.row_begin + row - first - p.position_begin) * p.v_row;
-        add(x, vec4[2](load_v(at, column), load_v(at, column + 4u)));
+        vec4 y0 = load_v(at, column), y1 = load_v(at, column + 4u);
+        REPEAT_4_OF(ADD, 0)
+        REPEAT_4_OF(ADD, 1)
+        sum_z[0] += x0;
+        sum_z[1] += x1;
     }
     uint to = p.base_states + batch * p.states_batch + head * p.states_head + chunk * p.states_chunk;
-    uvec4 place = uvec4(0u, 1u, 2u, 3u);
-    EACH(i, 8) EACH(c, 2) {
-        uint e = to + (feature + uint(i)) * p.value_stride + column + 4u * uint(c);
-        states[e >> 2] = mix(vec4(0.0), sum[i][c], lessThan(column + 4u * uint(c) + place, uvec4(p.value_size)));
+    uvec4 place = column + uvec4(0u, 1u, 2u, 3u);
+    bvec4 kept0 = lessThan(place, uvec4(p.value_size)), kept1 = lessThan(place + 4u, uvec4(p.value_size));
+    REPEAT_4_OF(STORE, 0)
+    REPEAT_4_OF(STORE, 1)
+    if (column == 0u) {
+        uint z = (to + p.num_features * p.value_stride + feature) >> 2;
+        states[z] = sum_z[0];
+        states[z + 1u] = sum_z[1];
     }
-    if (column == 0u) EACH(i, 2) states[((to + p.num_features * p.value_stride + feature) >> 2) + uint(i)] = sum_z[i];
 }
