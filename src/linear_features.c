@@ -1,5 +1,5 @@
-// Features of queries and keys: kernels `feature`, `gemm` for projections, `peak` for their maxima; and what all steps
-// share: the parts of tensors and scratch that they bind.
+// Features of queries and keys: kernels `feature`, `gemm` for projections, `peak` for their maxima; and
+// what all steps share: the parts of tensors and scratch that they bind.
 
 #include "linear_steps.h"
 
@@ -17,13 +17,15 @@ typedef struct peak_params {
     PEAK_PARAMS(IKATI_PARAM_FIELD)
 } peak_params;
 
-// A part of scratch that is laid out [batch, head, ...], `size` a (batch, head), from element `first` of each on.
+// A part of scratch that is laid out [batch, head, ...], `size` a (batch, head), from element `first`
+// of each on.
 ikati_operand ikati_linear_scratch_part(uint32_t scratch, uint64_t num, uint64_t size,
                                         uint64_t first) {
     return (ikati_operand){IKATI_SLOT_SCRATCH, scratch, IKAT_FLOAT32, first, num * size - first};
 }
 
-// A tensor of which the kernel sees a batch entry, a head and a row by these strides, that of a part of it.
+// A tensor of which the kernel sees a batch entry, a head and a row by these strides, that of a part of
+// it.
 ikati_operand ikati_linear_part(const ikati_matrices *m, ikati_axis_range batches,
                                 ikati_axis_range heads, ikati_axis_range rows, uint32_t columns) {
     if (!m->kind || !batches.count || !heads.count || !rows.count || !columns) {
@@ -42,8 +44,8 @@ ikati_operand ikati_linear_lengths(const ikati_linear_builder *b) {
     return ikati_linear_part(&m, b->batches, (ikati_axis_range){0, 1}, (ikati_axis_range){0, 1}, 1);
 }
 
-// Heads of a side, positions, and those of them that a range of slots may hold: where slots end with the last
-// valid position, which that is is known on the device only.
+// Heads of a side, positions, and those of them that a range of slots may hold: where slots end with
+// the last valid position, which that is is known on the device only.
 ikati_axis_range ikati_linear_heads_of(const ikati_linear_builder *b, ikati_side side) {
     const uint32_t per_kv = side == IKATI_KEYS ? 1 : b->heads_per_kv;
     return (ikati_axis_range){b->kv_heads.first * per_kv, b->kv_heads.count * per_kv};
@@ -158,8 +160,8 @@ static ikat_status add_mapped_input(const ikati_linear_builder *b, ikati_side si
     return add_feature(b, side, slots, &step, &params);
 }
 
-// Products with the rows of all states, or query heads, that share a key/value head or a query head: one of
-// `per_head` that each head of the source has.
+// Products with the rows of all states, or query heads, that share a key/value head or a query head:
+// one of `per_head` that each head of the source has.
 static ikat_status add_projection(const ikati_linear_builder *b, ikati_side side,
                                   const ikati_matrices *source, uint32_t num_rows, uint32_t index,
                                   uint32_t per_head) {

@@ -1,5 +1,5 @@
-// Decoding: a few tokens after a state, by kernel `recur`, which reads the state once. No chunks, no scratch but
-// for features.
+// Decoding: a few tokens after a state, by kernel `recur`, which reads the state once. No chunks, no
+// scratch but for features.
 
 #include "linear_steps.h"
 

@@ -1,5 +1,5 @@
-// States of chunks and the rows that read them: kernels `fade`, `outer`, `carry`, `gemm` for products inside chunks, and
-// `readout`.
+// States of chunks and the rows that read them: kernels `fade`, `outer`, `carry`, `gemm` for products
+// inside chunks, and `readout`.
 
 #include "linear_steps.h"
 

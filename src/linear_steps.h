@@ -1,5 +1,5 @@
-// Between lower_linear.c (decisions, order) and the steps themselves: linear_features.c, linear_states.c and
-// linear_recur.c.
+// Between lower_linear.c (decisions, order) and the steps themselves: linear_features.c,
+// linear_states.c and linear_recur.c.
 
 #ifndef IKATI_LINEAR_STEPS_H
 #define IKATI_LINEAR_STEPS_H
@@ -15,11 +15,11 @@ enum {
 // Which of the two a step makes features of.
 typedef enum ikati_side { IKATI_QUERIES, IKATI_KEYS } ikati_side;
 
-// A lowering under way. Extents of the call come first, then those of the block that is being lowered: some
-// batch entries, some key/value heads and the heads that go with them.
+// A lowering under way. Extents of the call come first, then those of the block that is being lowered:
+// some batch entries, some key/value heads and the heads that go with them.
 //
-// heads_per_kv, states_per_kv  query heads, and states, of a key/value head
-// total     slots end with the last valid position, of which there are at most so many; 0: they begin with
+// heads_per_kv, states_per_kv  query heads, and states, of a key/value head total     slots end with
+// the last valid position, of which there are at most so many; 0: they begin with
 //           the first
 // segment   slots that are worked on at once
 // query_begin  elements of query_features that lie before them
@@ -59,7 +59,8 @@ static inline bool ikati_linear_has_lengths(const ikati_linear_builder *b, ikati
     return b->attention->lengths.kind && (side == IKATI_KEYS || b->num_queries == b->num_keys);
 }
 
-// The part of a tensor that a step sees: these batch entries, heads, rows and columns; nothing if there are none.
+// The part of a tensor that a step sees: these batch entries, heads, rows and columns; nothing if there
+// are none.
 ikati_operand ikati_linear_part(const ikati_matrices *m, ikati_axis_range batches,
                                 ikati_axis_range heads, ikati_axis_range rows, uint32_t columns);
 // Of scratch of `num` (batch, head)s with `size` elements each, from element `first` of each on.
@@ -90,7 +91,8 @@ ikat_status ikati_linear_maxima(const ikati_linear_builder *b, uint32_t num_peak
 // Slots of one of these parts.
 uint32_t ikati_linear_peak_rows(const ikati_linear_builder *b);
 
-// Products of decays, states of chunks and what they begin with, products of features inside chunks, rows.
+// Products of decays, states of chunks and what they begin with, products of features inside chunks,
+// rows.
 ikat_status ikati_linear_fade(const ikati_linear_builder *b, ikati_axis_range slots);
 ikat_status ikati_linear_outer(const ikati_linear_builder *b, ikati_axis_range slots);
 // is_first, is_last: of the segments.
@@ -102,7 +104,8 @@ ikat_status ikati_linear_products(const ikati_linear_builder *b, ikati_axis_rang
 ikat_status ikati_linear_readout(const ikati_linear_builder *b, ikati_axis_range rows,
                                  uint32_t skipped);
 
-// Whether a few tokens are taken through the state one after the other, by kernel `recur`; and the steps.
+// Whether a few tokens are taken through the state one after the other, by kernel `recur`; and the
+// steps.
 bool ikati_linear_is_recurrent(const ikati_linear_builder *b);
 ikat_status ikati_linear_recur(const ikati_linear_builder *b);
 

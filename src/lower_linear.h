@@ -1,11 +1,13 @@
-// Lowers linear attention, sums over keys that are products of features, to kernels `feature`, `gemm`, `outer`,
-// `carry`, `readout` and few more: what every mechanism shares whose weights are a_ij = phi(q_i).phi(k_j).
+// Lowers linear attention, sums over keys that are products of features, to kernels `feature`, `gemm`,
+// `outer`, `carry`, `readout` and few more: what every mechanism shares whose weights are a_ij =
+// phi(q_i).phi(k_j).
 //
-// Positions lie in slots, slots in chunks, chunks in segments. Without a causal mask the outer products of all
-// keys are summed up, chunk by chunk in parallel, and rows read the sum. With one, each chunk leaves the sum
-// of its own; `carry` turns these into what each chunk begins with; and rows read that, and the keys
-// of their own chunk up to themselves. What lies between the steps is float32 scratch of one segment, so it
-// does not grow with the number of positions; the state is carried from segment to segment.
+// Positions lie in slots, slots in chunks, chunks in segments. Without a causal mask the outer products
+// of all keys are summed up, chunk by chunk in parallel, and rows read the sum. With one, each chunk
+// leaves the sum of its own; `carry` turns these into what each chunk begins with; and rows read that,
+// and the keys of their own chunk up to themselves. What lies between the steps is float32 scratch of
+// one segment, so it does not grow with the number of positions; the state is carried from segment to
+// segment.
 
 #ifndef IKATI_LOWER_LINEAR_H
 #define IKATI_LOWER_LINEAR_H
@@ -13,8 +15,8 @@
 #include "lower_attend.h"
 #include "lower_gemm.h"
 
-// Of one component x; the last two, of projections, are exp(x - |row|^2 / 2 - maximum), and that joined by
-// the same of -x.
+// Of one component x; the last two, of projections, are exp(x - |row|^2 / 2 - maximum), and that joined
+// by the same of -x.
 typedef enum ikati_feature_map {
     IKATI_FEATURE_ELU, // elu(x) + 1
     IKATI_FEATURE_RELU,
@@ -43,12 +45,11 @@ typedef struct ikati_features {
 
 // q [B,H,N,D], k [B,Hkv,M,D], v [B,Hkv,M,Dv], out [B,H,N,Dv]; all else may be absent.
 //
-// decay    [Hkv] or [B,Hkv,M]: factor on the state before a key enters; only if causal
-// state_s, state_z  [B,Hkv,D,Dv] and [B,Hkv,D] float32: the state before the first key, without projections
-// s_out, z_out      the same, after the last valid one
-// lengths  [B], valid keys; where N = M valid queries too
-// causal   row i sees keys up to i + valid keys - valid queries
-// out      scale sum_j a_ij v_j / (scale sum_j a_ij + eps), with normalizes, else the dividend; 0 where the
+// decay    [Hkv] or [B,Hkv,M]: factor on the state before a key enters; only if causal state_s, state_z
+// [B,Hkv,D,Dv] and [B,Hkv,D] float32: the state before the first key, without projections s_out, z_out
+// the same, after the last valid one lengths  [B], valid keys; where N = M valid queries too causal
+// row i sees keys up to i + valid keys - valid queries out      scale sum_j a_ij v_j / (scale sum_j
+// a_ij + eps), with normalizes, else the dividend; 0 where the
 //          denominator is 0
 // guard    not 0: twice as much is added to denominators of at most guard
 // chunk    slots a chunk, roughly; 0: chosen

@@ -72,5 +72,6 @@ void main() {
         value = decay * value + next;
     }
     carried[own] = value;
-    if (has(CARRY_S_OUT | CARRY_Z_OUT)) [[unroll]] for (int i = 0; i < 4; ++i) store_given(batch, head, e + uint(i), value[i]);
+    if (has(CARRY_S_OUT | CARRY_Z_OUT)) [[unroll]] for (int i = 0; i < 4; ++i)
+        store_given(batch, head, e + uint(i), value[i]);
 }

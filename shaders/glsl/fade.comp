@@ -1,8 +1,8 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
-// fade: products of decays inside a chunk, see params/fade.h. An invocation owns the row of one slot, and multiplies from
-// the slot back to the chunk's first.
+// fade: products of decays inside a chunk, see params/fade.h. An invocation owns the row of one slot, and multiplies
+// from the slot back to the chunk's first.
 
 #include "../params/fade.h"
 #define KERNEL_PARAMS FADE_PARAMS

@@ -2,8 +2,8 @@
 #extension GL_GOOGLE_include_directive : require
 // outer: S = sum of features times values over a chunk of slots, Z = sum of features, see params/outer.h.
 //
-// An invocation owns 8 features x 8 columns of one chunk's state in registers, and walks the chunk's slots. Those of the
-// first columns own Z too. Neighbours share features, so loads meet in the cache.
+// An invocation owns 8 features x 8 columns of one chunk's state in registers, and walks the chunk's slots. Those of
+// the first columns own Z too. Neighbours share features, so loads meet in the cache.
 //
 // Defines: ALIGNED_FLOAT: v is float32 on multiples of 4 elements.
 
@@ -37,8 +37,9 @@ vec4 sum_z[2];
     sum[AT(i, k)] += x##i[k] * y0; \
     sum[AT(i, k) + 1] += x##i[k] * y1;
 #define STORE(i, k) \
-    states[(to + (feature + 4u * uint(i) + uint(k)) * p.value_stride + column) >> 2] = mix(vec4(0.0), sum[AT(i, k)], kept0); \
-    states[((to + (feature + 4u * uint(i) + uint(k)) * p.value_stride + column) >> 2) + 1u] = mix(vec4(0.0), sum[AT(i, k) + 1], kept1);
+    row_to = (to + (feature + 4u * uint(i) + uint(k)) * p.value_stride + column) >> 2; \
+    states[row_to] = mix(vec4(0.0), sum[AT(i, k)], kept0); \
+    states[row_to + 1u] = mix(vec4(0.0), sum[AT(i, k) + 1], kept1);
 
 void main() {
     uint item = group_index() * 64u + gl_LocalInvocationIndex;
@@ -54,7 +55,8 @@ void main() {
 
     uint valid = count_valid(has(OUTER_LENGTHS), batch), first = slot_of_first(valid);
     uint row = chunk * p.chunk, end = min(row + p.chunk, p.num_rows);
-    uint weights = p.base_fade + batch * p.fade_batch + head * p.fade_head + (row + p.chunk - 1u) * (p.chunk + 16u) - row;
+    uint weights = p.base_fade + batch * p.fade_batch + head * p.fade_head +
+                   (row + p.chunk - 1u) * (p.chunk + 16u) - row;
     row = max(row, first - min(first, p.row_begin));
     end = min(end, first + valid - min(first + valid, p.row_begin));
     uint from = p.base_features + batch * p.feature_batch + head * p.feature_head + feature;
@@ -77,6 +79,7 @@ void main() {
         sum_z[1] += x1;
     }
     uint to = p.base_states + batch * p.states_batch + head * p.states_head + chunk * p.states_chunk;
+    uint row_to;
     uvec4 place = column + uvec4(0u, 1u, 2u, 3u);
     bvec4 kept0 = lessThan(place, uvec4(p.value_size)), kept1 = lessThan(place + 4u, uvec4(p.value_size));
     REPEAT_4_OF(STORE, 0)

@@ -3,12 +3,12 @@
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_KHR_shader_subgroup_basic : require
 #extension GL_KHR_shader_subgroup_shuffle : require
-// outer, per invocation: S = sum of features times values over a chunk of slots, Z = sum of features, for devices of type
-// CPU, where an invocation is a lane of a vector register. See params/outer.h.
+// outer, per invocation: S = sum of features times values over a chunk of slots, Z = sum of features, for devices of
+// type CPU, where an invocation is a lane of a vector register. See params/outer.h.
 //
 // A workgroup is one subgroup of 8 invocations and owns 32 features x 32 columns of one chunk's state. A lane keeps 4
-// columns of all features in registers. Of a slot it fetches its own columns, and 4 of the features, which shuffles hand
-// round; those it sums up for Z.
+// columns of all features in registers. Of a slot it fetches its own columns, and 4 of the features, which shuffles
+// hand round; those it sums up for Z.
 //
 // Features and values are uniform texel buffers: float32, offsets, strides and sizes multiples of 4.
 
@@ -46,7 +46,8 @@ void main() {
 
     uint valid = count_valid(has(OUTER_LENGTHS), batch), first = slot_of_first(valid);
     uint row = chunk * p.chunk, end = min(row + p.chunk, p.num_rows);
-    uint weights = p.base_fade + batch * p.fade_batch + head * p.fade_head + (row + p.chunk - 1u) * (p.chunk + 16u) - row;
+    uint weights = p.base_fade + batch * p.fade_batch + head * p.fade_head +
+                   (row + p.chunk - 1u) * (p.chunk + 16u) - row;
     row = max(row, first - min(first, p.row_begin));
     end = min(end, first + valid - min(first + valid, p.row_begin));
     uint from = p.base_features + batch * p.feature_batch + head * p.feature_head + own_feature;

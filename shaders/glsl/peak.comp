@@ -1,7 +1,7 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
-// peak: the largest element of some rows of a matrix, see params/peak.h. LANES invocations own a part, each of them fours
-// of columns that lie apart; their maxima meet in shared memory.
+// peak: the largest element of some rows of a matrix, see params/peak.h. LANES invocations own a part, each of them
+// fours of columns that lie apart; their maxima meet in shared memory.
 //
 // Defines: LANES (128: a part a workgroup; 1: 16 parts, nothing is shared).
 

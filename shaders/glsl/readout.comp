@@ -2,9 +2,9 @@
 #extension GL_GOOGLE_include_directive : require
 // readout: rows of linear attention from states, products and values, see params/readout.h.
 //
-// An invocation owns ROWS rows x 8 columns in registers, and those rows' denominators, which neighbours compute too. It
-// walks the features, four a step, then the chunk's slots before its rows, which all of them see, then its
-// rows' own, which each sees up to itself.
+// An invocation owns ROWS rows x 8 columns in registers, and those rows' denominators, which neighbours compute too.
+// It walks the features, four a step, then the chunk's slots before its rows, which all of them see, then its rows'
+// own, which each sees up to itself.
 //
 // Defines: ROWS (4, 8); ALIGNED_FLOAT: v is float32 on multiples of 4 elements.
 
@@ -76,8 +76,8 @@ void add_state(uint from, uint e, uint column) {
         REPEAT_4_OF(ADD_SLOT, r) \
     }
 
-// Slots j .. j + 3 of the chunk; `cut`: rows, the first in slot `own`, do not see those past their own. Values of slots
-// outside [begin, end) are not read.
+// Slots j .. j + 3 of the chunk; `cut`: rows, the first in slot `own`, do not see those past their own. Values of
+// slots outside [begin, end) are not read.
 void add_slots(uint a, uint weights, uint values, uint j, uint own, uint begin, uint end, uint column, bool cut) {
     REPEAT_4(LOAD_SLOT)
     OVER_ROWS(ADD_SLOTS)
@@ -115,14 +115,16 @@ void main() {
     uint valid = count_valid(has(READOUT_LENGTHS), batch), first = slot_of_first(valid);
     uint chunk = has(READOUT_CAUSAL) ? row / p.chunk : 0u;
     OVER_ROWS(CLEAR)
-    uint state = p.base_states + batch * p.states_batch + head / p.heads_per_state * p.states_head + chunk * p.states_chunk;
+    uint state = p.base_states + batch * p.states_batch + head / p.heads_per_state * p.states_head +
+                 chunk * p.states_chunk;
     add_state(p.base_features + batch * p.feature_batch + head * p.feature_head + row * p.num_features, state, column);
     if (has(READOUT_CAUSAL)) {
         uint begin_slot = p.row_begin + chunk * p.chunk; // of the chunk
         uint begin = max(first, begin_slot) - begin_slot;
         uint end = max(first + valid, begin_slot) - begin_slot, own = row % p.chunk;
         uint a = p.base_products + batch * p.product_batch + head * p.product_head + row * p.chunk;
-        uint weights = p.base_fade + batch * p.fade_batch + head / p.heads_per_state * p.fade_head + row * (p.chunk + 16u);
+        uint weights = p.base_fade + batch * p.fade_batch + head / p.heads_per_state * p.fade_head +
+                       row * (p.chunk + 16u);
         uint values = p.base_v + batch * p.v_batch + head / p.heads_per_value * p.v_head +
                       (begin_slot - first - p.position_begin) * p.v_row; // of the chunk's first slot, perhaps before v
         if (has(READOUT_FADE)) {
@@ -130,7 +132,8 @@ void main() {
         }
         uint j = begin & ~3u;
         for (; j < min(own, end); j += 4u) add_slots(a, weights, values, j, own, begin, end, column, false);
-        for (j = max(own, begin & ~3u); j < min(own + ROWS, end); j += 4u) add_slots(a, weights, values, j, own, begin, end, column, true);
+        for (j = max(own, begin & ~3u); j < min(own + ROWS, end); j += 4u)
+            add_slots(a, weights, values, j, own, begin, end, column, true);
     }
     bool kept = !has(READOUT_MASK) || mask[p.base_mask + head] != 0u;
     OVER_ROWS(STORE)

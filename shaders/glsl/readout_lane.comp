@@ -3,13 +3,13 @@
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_KHR_shader_subgroup_basic : require
 #extension GL_KHR_shader_subgroup_shuffle : require
-// readout, per invocation: rows of linear attention from states, products and values, for devices of type CPU, where an
-// invocation is a lane of a vector register. See params/readout.h.
+// readout, per invocation: rows of linear attention from states, products and values, for devices of type CPU, where
+// an invocation is a lane of a vector register. See params/readout.h.
 //
 // A workgroup is one subgroup of 8 invocations and owns 16 rows x 32 columns. A lane keeps 4 columns of all rows in
 // registers, and the denominators of two rows, whose features and products it fetches; shuffles hand these round. It
-// walks the features, four a step, then the chunk's slots before its rows, which all of them see, then its rows' own, which
-// each sees up to itself.
+// walks the features, four a step, then the chunk's slots before its rows, which all of them see, then its rows' own,
+// which each sees up to itself.
 //
 // Inputs are uniform texel buffers: float32, offsets, strides and sizes multiples of 4.
 
@@ -54,8 +54,8 @@ void add_state(uint from, uint e, uint column) {
     }
 }
 
-// Slots j .. j + 3 of the chunk. Values of those outside [begin, end) are not read; with `cut` those past a row's own slot
-// count nothing, and are not multiplied by 0.
+// Slots j .. j + 3 of the chunk. Values of those outside [begin, end) are not read; with `cut` those past a row's own
+// slot count nothing, and are not multiplied by 0.
 void add_slots(uint a, uint weights, uint values, uint j, uint own, uint begin, uint end, bool cut) {
     vec4 y[4];
     EACH(i, 4) {
@@ -90,13 +90,15 @@ void main() {
     EACH(r, ROWS) sum[r] = vec4(0.0);
     EACH(n, FETCHES) den[n] = 0.0;
     add_state(p.base_features + batch * p.feature_batch + head * p.feature_head + row * p.num_features,
-              p.base_states + batch * p.states_batch + head / p.heads_per_state * p.states_head + chunk * p.states_chunk,
+              p.base_states + batch * p.states_batch + head / p.heads_per_state * p.states_head +
+                  chunk * p.states_chunk,
               own_column);
     if (has(READOUT_CAUSAL)) {
         uint begin_slot = p.row_begin + chunk * p.chunk, own = row % p.chunk;
         uint begin = max(first, begin_slot) - begin_slot, end = max(first + valid, begin_slot) - begin_slot;
         uint a = p.base_products + batch * p.product_batch + head * p.product_head + row * p.chunk;
-        uint weights = p.base_fade + batch * p.fade_batch + head / p.heads_per_state * p.fade_head + row * (p.chunk + 16u);
+        uint weights = p.base_fade + batch * p.fade_batch + head / p.heads_per_state * p.fade_head +
+                       row * (p.chunk + 16u);
         uint values = p.base_v + batch * p.v_batch + head / p.heads_per_value * p.v_head +
                       (begin_slot - first - p.position_begin) * p.v_row + own_column; // of the chunk's first slot
         if (has(READOUT_FADE)) EACH(n, FETCHES) {

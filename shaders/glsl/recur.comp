@@ -3,8 +3,8 @@
 #extension GL_EXT_control_flow_attributes : require
 // recur: linear attention of a few tokens after a given state, see params/recur.h.
 //
-// A workgroup owns 32 columns of one state; an invocation 4 of them, in every SLICES-th row, which it reads, takes through
-// all tokens in registers, and writes. What it adds to the rows of the output meets in shared memory.
+// A workgroup owns 32 columns of one state; an invocation 4 of them, in every SLICES-th row, which it reads, takes
+// through all tokens in registers, and writes. What it adds to the rows of the output meets in shared memory.
 //
 // Defines: SLICES (8; 1: nothing is shared).
 
@@ -39,8 +39,8 @@ shared float shared_dens[GROUP_SIZE];
 
 bool has(uint option) { return (OPTIONS & option) != 0u; }
 
-// One a row of the output: those of a token, of all heads that share the state, follow each other. value and factor are
-// the token's value and decay.
+// One a row of the output: those of a token, of all heads that share the state, follow each other. value and factor
+// are the token's value and decay.
 vec4 value[MAX_ROWS], sum[MAX_ROWS];
 float factor[MAX_ROWS], den[MAX_ROWS];
 
@@ -125,7 +125,8 @@ void main() {
                 token++;
             }
         }
-        if (has(RECUR_S_OUT)) EACH(i, 4) if (column + uint(i) < p.value_size) s_out[s_to + f * p.s_out_row + uint(i)] = s[i];
+        if (has(RECUR_S_OUT)) EACH(i, 4) if (column + uint(i) < p.value_size)
+            s_out[s_to + f * p.s_out_row + uint(i)] = s[i];
         if (has(RECUR_Z_OUT) && column == 0u) z_out[z_to + f] = z;
     }
     EACH(n, MAX_ROWS) if (uint(n) < num_rows && has(RECUR_OUT)) {

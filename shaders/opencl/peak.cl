@@ -1,5 +1,5 @@
-// peak: the largest element of some rows of a matrix, see params/peak.h. LANES_A_PART work-items own a part, each of them
-// columns that lie apart; their maxima meet in local memory. An item that owns a whole part takes 16 columns at a
+// peak: the largest element of some rows of a matrix, see params/peak.h. LANES_A_PART work-items own a part, each of
+// them columns that lie apart; their maxima meet in local memory. An item that owns a whole part takes 16 columns at a
 // time.
 //
 // Defines: LANES_A_PART (128; 1: nothing is shared).

@@ -1,7 +1,7 @@
 // readout: rows of linear attention from states, products and values, see params/readout.h.
 //
-// A work-item owns 4 rows x 8 columns in registers, and those rows' denominators, which neighbours compute too. It walks
-// the features, four a step, then the chunk's slots before its rows, which all of them see, then its rows' own,
+// A work-item owns 4 rows x 8 columns in registers, and those rows' denominators, which neighbours compute too. It
+// walks the features, four a step, then the chunk's slots before its rows, which all of them see, then its rows' own,
 // which each sees up to itself.
 #define LANES 1
 #include "params/readout.h"
@@ -102,7 +102,8 @@ readout(__global const float *features, __global const float *states, __global c
     EACH(r, ROWS) {
         const Query query = query_of(p, row + (uint)r, valid, kept);
         const float factor = query.counts ? factor_of(p, sums.den[r]) : 0.0f;
-        const uint e = p->base_out + batch * p->out_batch + head * p->out_head + (query.index - p->out_begin) * p->out_row;
+        const uint e = p->base_out + batch * p->out_batch + head * p->out_head +
+                       (query.index - p->out_begin) * p->out_row;
         const float columns[8] = {sums.num[r][0].x, sums.num[r][0].y, sums.num[r][0].z, sums.num[r][0].w,
                                   sums.num[r][1].x, sums.num[r][1].y, sums.num[r][1].z, sums.num[r][1].w};
         _Pragma("unroll") for (uint c = 0; c < 8u; c++) if (query.exists && column + c < p->value_size)

@@ -113,7 +113,8 @@ readout(__global const float *features, __global const float *states, __global c
     const uint chunk = has(READOUT_CAUSAL) ? row / p->chunk : 0u;
     const uint begin_slot = p->row_begin + chunk * p->chunk;
     Tile t;
-    t.features = features + p->base_features + batch * p->feature_batch + head * p->feature_head + row * p->num_features;
+    t.features = features + p->base_features + batch * p->feature_batch + head * p->feature_head +
+                 row * p->num_features;
     t.state = states + p->base_states + batch * p->states_batch + head / p->heads_per_state * p->states_head +
               chunk * p->states_chunk;
     t.products = products + p->base_products + batch * p->product_batch + head * p->product_head + row * p->chunk;

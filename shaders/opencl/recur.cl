@@ -1,7 +1,7 @@
 // recur: linear attention of a few tokens after a given state, see params/recur.h.
 //
-// A work-group owns 32 columns of one state; a work-item 4 of them, in every SLICES-th row, which it reads, takes through
-// all tokens in registers, and writes. What it adds to the rows of the output meets in local memory.
+// A work-group owns 32 columns of one state; a work-item 4 of them, in every SLICES-th row, which it reads, takes
+// through all tokens in registers, and writes. What it adds to the rows of the output meets in local memory.
 //
 // Defines: SLICES (8; 1: nothing is shared).
 #define LANES 1
@@ -36,8 +36,8 @@ typedef float Out;
 #define EACH(i, n) _Pragma("unroll") for (int i = 0; i < n; i++)
 #endif
 
-// One a row of the output: those of a token, of all heads that share the state, follow each other. value and factor are
-// the token's value and decay.
+// One a row of the output: those of a token, of all heads that share the state, follow each other. value and factor
+// are the token's value and decay.
 typedef struct Rows {
     float4 value[MAX_ROWS], sum[MAX_ROWS];
     float factor[MAX_ROWS], den[MAX_ROWS];

@@ -23,7 +23,7 @@
     X(uint, num_columns) X(uint, num_features) X(uint, source_size)                                                   \
     X(uint, x_batch) X(uint, x_head) X(uint, x_row)                                                                   \
     X(uint, source_batch) X(uint, source_head) X(uint, source_row)                                                    \
-    X(uint, maxima_batch) X(uint, maxima_head) X(uint, y_batch) X(uint, y_head)                                                            \
+    X(uint, maxima_batch) X(uint, maxima_head) X(uint, y_batch) X(uint, y_head)                                       \
     X(float, eps) X(float, square_scale)
 
 #define FEATURE_SPECIALISATION(X) X(0, OPTIONS)
