@@ -8,6 +8,7 @@
 #include "../shaders/params/edges.h"
 #include "../shaders/params/fade.h"
 #include "../shaders/params/feature.h"
+#include "../shaders/params/fft.h"
 #include "../shaders/params/gemm.h"
 #include "../shaders/params/heads.h"
 #include "../shaders/params/infonce.h"
@@ -71,6 +72,11 @@ static const ikati_variant fade_variants[] = {
 #define KERNEL_NAME "feature"
 static const ikati_variant feature_variants[] = {
 #include "../shaders/variants/feature.inc"
+};
+#undef KERNEL_NAME
+#define KERNEL_NAME "fft"
+static const ikati_variant fft_variants[] = {
+#include "../shaders/variants/fft.inc"
 };
 #undef KERNEL_NAME
 #define KERNEL_NAME "gemm"
@@ -187,6 +193,7 @@ DEFINE_KERNEL(copy, COPY)
 DEFINE_KERNEL(edges, EDGES)
 DEFINE_KERNEL(fade, FADE)
 DEFINE_KERNEL(feature, FEATURE)
+DEFINE_KERNEL(fft, FFT)
 DEFINE_KERNEL(gemm, GEMM)
 DEFINE_KERNEL(heads, HEADS)
 DEFINE_KERNEL(infonce, INFONCE)
