@@ -1,10 +1,13 @@
 #include "kernel.h"
 
 #include "../shaders/params/attend.h"
+#include "../shaders/params/carry.h"
 #include "../shaders/params/coarsen.h"
 #include "../shaders/params/collect.h"
 #include "../shaders/params/copy.h"
 #include "../shaders/params/edges.h"
+#include "../shaders/params/fade.h"
+#include "../shaders/params/feature.h"
 #include "../shaders/params/fft.h"
 #include "../shaders/params/gemm.h"
 #include "../shaders/params/heads.h"
@@ -14,8 +17,12 @@
 #include "../shaders/params/mean.h"
 #include "../shaders/params/merge.h"
 #include "../shaders/params/norm.h"
+#include "../shaders/params/outer.h"
 #include "../shaders/params/pack.h"
 #include "../shaders/params/pool.h"
+#include "../shaders/params/peak.h"
+#include "../shaders/params/readout.h"
+#include "../shaders/params/recur.h"
 #include "../shaders/params/ring.h"
 #include "../shaders/params/spread.h"
 #include "../shaders/params/threshold.h"
@@ -31,6 +38,11 @@
 #define KERNEL_NAME "attend"
 static const ikati_variant attend_variants[] = {
 #include "../shaders/variants/attend.inc"
+};
+#undef KERNEL_NAME
+#define KERNEL_NAME "carry"
+static const ikati_variant carry_variants[] = {
+#include "../shaders/variants/carry.inc"
 };
 #undef KERNEL_NAME
 #define KERNEL_NAME "coarsen"
@@ -51,6 +63,16 @@ static const ikati_variant copy_variants[] = {
 #define KERNEL_NAME "edges"
 static const ikati_variant edges_variants[] = {
 #include "../shaders/variants/edges.inc"
+};
+#undef KERNEL_NAME
+#define KERNEL_NAME "fade"
+static const ikati_variant fade_variants[] = {
+#include "../shaders/variants/fade.inc"
+};
+#undef KERNEL_NAME
+#define KERNEL_NAME "feature"
+static const ikati_variant feature_variants[] = {
+#include "../shaders/variants/feature.inc"
 };
 #undef KERNEL_NAME
 #define KERNEL_NAME "fft"
@@ -98,6 +120,11 @@ static const ikati_variant norm_variants[] = {
 #include "../shaders/variants/norm.inc"
 };
 #undef KERNEL_NAME
+#define KERNEL_NAME "outer"
+static const ikati_variant outer_variants[] = {
+#include "../shaders/variants/outer.inc"
+};
+#undef KERNEL_NAME
 #define KERNEL_NAME "pack"
 static const ikati_variant pack_variants[] = {
 #include "../shaders/variants/pack.inc"
@@ -106,6 +133,21 @@ static const ikati_variant pack_variants[] = {
 #define KERNEL_NAME "pool"
 static const ikati_variant pool_variants[] = {
 #include "../shaders/variants/pool.inc"
+};
+#undef KERNEL_NAME
+#define KERNEL_NAME "peak"
+static const ikati_variant peak_variants[] = {
+#include "../shaders/variants/peak.inc"
+};
+#undef KERNEL_NAME
+#define KERNEL_NAME "readout"
+static const ikati_variant readout_variants[] = {
+#include "../shaders/variants/readout.inc"
+};
+#undef KERNEL_NAME
+#define KERNEL_NAME "recur"
+static const ikati_variant recur_variants[] = {
+#include "../shaders/variants/recur.inc"
 };
 #undef KERNEL_NAME
 #define KERNEL_NAME "ring"
@@ -150,10 +192,13 @@ static const ikati_variant threshold_variants[] = {
     _Static_assert(COUNT(lower##_bindings) <= IKATI_MAX_BINDINGS, #lower);
 
 DEFINE_KERNEL(attend, ATTEND)
+DEFINE_KERNEL(carry, CARRY)
 DEFINE_KERNEL(coarsen, COARSEN)
 DEFINE_KERNEL(collect, COLLECT)
 DEFINE_KERNEL(copy, COPY)
 DEFINE_KERNEL(edges, EDGES)
+DEFINE_KERNEL(fade, FADE)
+DEFINE_KERNEL(feature, FEATURE)
 DEFINE_KERNEL(fft, FFT)
 DEFINE_KERNEL(gemm, GEMM)
 DEFINE_KERNEL(heads, HEADS)
@@ -163,8 +208,12 @@ DEFINE_KERNEL(losses, LOSSES)
 DEFINE_KERNEL(mean, MEAN)
 DEFINE_KERNEL(merge, MERGE)
 DEFINE_KERNEL(norm, NORM)
+DEFINE_KERNEL(outer, OUTER)
 DEFINE_KERNEL(pack, PACK)
 DEFINE_KERNEL(pool, POOL)
+DEFINE_KERNEL(peak, PEAK)
+DEFINE_KERNEL(readout, READOUT)
+DEFINE_KERNEL(recur, RECUR)
 DEFINE_KERNEL(ring, RING)
 DEFINE_KERNEL(spread, SPREAD)
 DEFINE_KERNEL(threshold, THRESHOLD)

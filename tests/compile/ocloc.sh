@@ -90,6 +90,12 @@ options_of() { # kernel needs
         mean:*) echo "0 3" ;;
         pool:*) echo "0 3 7 59" ;;
         norm:*) echo "0 127 511 640" ;;
+        feature:*) echo "0 356 509" ;;
+        peak:* | fade:*) echo "0 3" ;;
+        outer:*) echo "0 7" ;;
+        carry:*) echo "8 61" ;;
+        readout:*) echo "128 255" ;;
+        recur:*) echo "280 511" ;;
         ring:*) echo "64 92 95" ;;
         infonce:*) echo "0 7" ;;
         losses:*) echo "3 4" ;;

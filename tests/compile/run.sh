@@ -85,6 +85,16 @@ options_of() {
         mean:*) echo 0 3 ;;
         pool:*) echo 0 3 7 0x3b ;;
         norm:*) echo 0 0x7f 0x1ff 0x280 ;;
+        feature:*NEED_FLOAT*) echo 0 0x164 0x1f5 ;;
+        feature:*) echo 0 0x164 0x1fd ;;
+        peak:*) echo 0 3 ;;
+        outer:*NEED_FLOAT*) echo 0 6 ;;
+        outer:*) echo 0 7 ;;
+        carry:*) echo 8 0x3d ;;
+        fade:*) echo 0 3 ;;
+        readout:*NEED_FLOAT*) echo 0x80 0xf3 ;;
+        readout:*) echo 0x80 0xff ;;
+        recur:*) echo 0x118 0x1ff ;;
         ring:*) echo 0x40 0x5c 0x5f ;;
         infonce:*) echo 0 7 ;;
         losses:*) echo 3 4 ;;
