@@ -1,45 +1,25 @@
-// The steps of attention: parameter blocks, bindings and group counts of kernels `heads`, `attend`,
-// `merge` and `spread`.
+// The steps of attention: parameter blocks, bindings and group counts of kernels `attend`, `merge` and
+// `spread`.
 
 #include "attend_steps.h"
 
 #include "../shaders/params/attend.h"
-#include "../shaders/params/heads.h"
 #include "../shaders/params/merge.h"
 #include "../shaders/params/spread.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
 typedef struct attend_params {
     ATTEND_PARAMS(IKATI_PARAM_FIELD)
 } attend_params;
-typedef struct heads_params {
-    HEADS_PARAMS(IKATI_PARAM_FIELD)
-} heads_params;
 typedef struct merge_params {
     MERGE_PARAMS(IKATI_PARAM_FIELD)
 } merge_params;
 typedef struct spread_params {
     SPREAD_PARAMS(IKATI_PARAM_FIELD)
 } spread_params;
-
-// What a block sees of a small input of one axis, or of a batch and a head axis.
-static ikati_operand operand_small(const ikati_view *view, ikati_axis_range batches,
-                                   ikati_axis_range heads, bool per_head) {
-    if (view->kind == IKATI_SLOT_NONE) {
-        return (ikati_operand){0};
-    }
-    const ikat_tensor *t = view->tensor;
-    ikati_axis_range inner = per_head ? heads : batches;
-    ikati_operand operand = {view->kind, view->index, t->dtype, (uint64_t)t->offset + inner.first,
-                             inner.count};
-    if (t->rank == 2) {
-        operand.offset += batches.first * (uint64_t)t->strides[0];
-        operand.count += (batches.count - 1) * (uint64_t)t->strides[0];
-    }
-    return operand;
-}
 
 // The key/value heads that a range of query heads reads.
 static ikati_axis_range kv_heads_of(const ikati_attend_builder *b, ikati_axis_range heads) {
@@ -69,10 +49,15 @@ static uint32_t attend_options(const ikati_attend_builder *b, bool in_parts) {
     options |= a->labels ? label_options(a->labels) : 0;
     options |= a->lengths.kind || a->query_lengths.kind ? OPTION_LENGTHS : 0;
     options |= b->mask_table != UINT32_MAX ? OPTION_LENGTHS : 0;
-    options |= a->window_left >= 0 || a->window_right >= 0 ? OPTION_WINDOW : 0;
+    const bool is_windowed = a->window_left >= 0 || a->window_right >= 0;
+    options |= is_windowed ? OPTION_WINDOW : 0;
+    options |= is_windowed && a->windows ? OPTION_STEPS : 0;
     options |= a->lse.kind || in_parts ? OPTION_LSE : 0;
     const bool widens = b->dtype == IKAT_FLOAT16 && a->out.tensor->dtype == IKAT_FLOAT32;
-    options |= in_parts || b->needs_float || widens ? OPTION_OUT_FLOAT : 0;
+    const bool is_float = in_parts || b->needs_float || widens;
+    const bool narrows = b->dtype == IKAT_FLOAT32 && a->out.tensor->dtype == IKAT_FLOAT16;
+    options |= is_float ? OPTION_OUT_FLOAT : 0;
+    options |= narrows && !is_float ? OPTION_OUT_HALF : 0;
     options |= a->pattern ? OPTION_SCHEDULE : 0;
     options |= a->cluster_shift ? OPTION_CLUSTERS : 0;
     options |= a->expressions && a->expressions->score_words ? OPTION_SCORE_EXPRESSION : 0;
@@ -97,6 +82,8 @@ static void name_options(uint32_t options, char *text, size_t capacity) {
         {OPTION_WINDOW, ".window"},
         {OPTION_LSE, ".lse"},
         {OPTION_OUT_FLOAT, ".part"},
+        {OPTION_STEPS, ".steps"},
+        {OPTION_OUT_HALF, ".half"},
         {OPTION_SCHEDULE, ".schedule"},
         {OPTION_CLUSTERS, ".clusters"},
         {OPTION_SCORE_EXPRESSION, ".score"},
@@ -108,81 +95,6 @@ static void name_options(uint32_t options, char *text, size_t capacity) {
             strcat(text, words[i].word);
         }
     }
-}
-
-static uint32_t heads_options(const ikati_attend_builder *b) {
-    const ikati_attention *a = b->attention;
-    uint32_t options = 0;
-    options |= a->lengths.kind ? HEADS_LENGTHS : 0;
-    options |= a->query_lengths.kind ? HEADS_QUERY_LENGTHS : 0;
-    options |= b->num_queries == b->num_keys && !a->is_cross ? HEADS_SELF : 0;
-    options |= a->alibi ? HEADS_SLOPES : 0;
-    options |= a->alibi && a->slopes.tensor->dtype == IKAT_FLOAT16 ? HEADS_SLOPES_HALF : 0;
-    options |= a->sinks.kind ? HEADS_SINKS : 0;
-    options |= a->sinks.kind && a->sinks.tensor->dtype == IKAT_FLOAT16 ? HEADS_SINKS_HALF : 0;
-    options |= a->cluster_shift ? HEADS_CLUSTERS : 0;
-    options |= b->mask_table != UINT32_MAX ? HEADS_MASK : 0;
-    return options;
-}
-
-uint64_t ikati_attend_table_words(const ikati_attend_builder *b, const ikati_attend_block *blk) {
-    uint64_t records = (uint64_t)blk->batches.count * blk->heads.count;
-    uint64_t thresholds = b->attention->topk ? 2 * records * b->num_queries : 0;
-    return (b->needs_table ? 4 * records : 0) + thresholds;
-}
-
-ikat_status ikati_attend_make_table(ikati_attend_builder *b, const ikati_attend_block *blk,
-                                    uint64_t num_more, ikati_operand *out_table) {
-    uint64_t num = ikati_attend_table_words(b, blk);
-    if (num + num_more == 0) {
-        *out_table = (ikati_operand){0};
-        return IKAT_OK;
-    }
-    uint32_t scratch = ikati_lowering_scratch(b->lowering, 4 * (num + num_more));
-    *out_table = (ikati_operand){IKATI_SLOT_SCRATCH, scratch, IKAT_INT32, 0, num};
-    return scratch == UINT32_MAX ? IKAT_NO_MEMORY : IKAT_OK;
-}
-
-ikat_status ikati_attend_add_heads(ikati_attend_builder *b, const ikati_attend_block *blk,
-                                   const ikati_operand *table) {
-    const ikati_attention *a = b->attention;
-    uint32_t records = blk->batches.count * blk->heads.count;
-    ikati_step step = {0};
-    ikati_pick pick = {.offers = IKATI_NEED_FLOAT, .num_rows = records};
-    ikat_status status = ikati_pick_variant(b->lowering, IKATI_KERNEL_heads, &pick, &step);
-    if (status) {
-        return status;
-    }
-    bool slopes_per_batch = a->alibi && a->slopes.tensor->rank == 2;
-    heads_params params = {
-        .num_batches = blk->batches.count,
-        .num_heads = blk->heads.count,
-        .num_queries = a->cluster_shift ? a->num_positions : b->num_queries,
-        .num_keys = a->cluster_shift ? a->num_positions : b->num_keys,
-        .lengths_stride = 1,
-        .query_lengths_stride = 1,
-        .slopes_batch = slopes_per_batch ? ikati_step_of((uint64_t)a->slopes.tensor->strides[0],
-                                                         blk->batches.count)
-                                         : 0,
-        .slopes_head = 1,
-        .sinks_stride = 1,
-        .cluster_shift = a->cluster_shift,
-    };
-    step.operands[0] = operand_small(&a->lengths, blk->batches, blk->heads, false);
-    step.operands[1] = operand_small(&a->query_lengths, blk->batches, blk->heads, false);
-    step.operands[2] =
-        a->alibi ? operand_small(&a->slopes, blk->batches, blk->heads, true) : (ikati_operand){0};
-    step.operands[3] = operand_small(&a->sinks, blk->batches, blk->heads, true);
-    if (b->mask_table != UINT32_MAX) {
-        step.operands[4] = (ikati_operand){IKATI_SLOT_TABLE, b->mask_table, IKAT_INT32,
-                                           blk->heads.first, blk->heads.count};
-    }
-    step.operands[5] = *table;
-    step.operands[5].count = 4ull * records;
-    step.specialisation[0] = heads_options(b);
-    step.num_groups = ikati_divide_up(records, step.variant->tile_rows);
-    memcpy(step.params, &params, sizeof(params));
-    return ikati_lowering_step(b->lowering, &step, IKAT_FLOAT32, "");
 }
 
 ikati_attend_targets ikati_attend_direct(const ikati_attend_builder *b,
@@ -236,6 +148,9 @@ uint64_t ikati_attend_keys_of_group(const ikati_attend_builder *b, uint32_t keys
         return keys_per_split;
     }
     uint64_t seen = (uint64_t)(a->window_left + a->window_right) + b->attend.variant->tile_rows;
+    if (a->windows) {
+        seen = (seen + a->windows->row_block) / a->windows->stride + 1;
+    }
     return seen < keys_per_split ? seen : keys_per_split;
 }
 
@@ -282,6 +197,23 @@ static void fill_label_params(const ikati_attend_labels *labels, const ikati_att
     out->edge_columns = labels->is_local && labels->edges.kind
                             ? (uint32_t)labels->edges.tensor->shape[3]
                             : blk->keys.count;
+}
+
+// Edges by steps: none is open, and those of keys that stand for several positions count from the
+// last.
+static void fill_step_params(const ikati_attention *a, attend_params *out) {
+    const ikati_attend_windows *w = a->windows;
+    const int32_t far = 0x3fffffff;
+    const int64_t right = a->window_right - (int64_t)w->size + 1;
+    assert(!w->num_front || a->window_left < 0);
+    out->window_left = a->window_left < 0 || a->window_left > far ? far : (int32_t)a->window_left;
+    out->window_right = a->window_right < 0 || right > far ? far : (int32_t)right;
+    out->total_positions = w->num_positions;
+    out->row_step = w->row_block;
+    out->key_step = w->stride;
+    out->front_keys = w->num_front;
+    out->front_from = w->needs_position ? 0 : INT32_MIN;
+    out->right_follows = !w->from_block;
 }
 
 static void fill_attend_params(const ikati_attend_builder *b, const ikati_attend_block *blk,
@@ -346,6 +278,9 @@ static void fill_attend_params(const ikati_attend_builder *b, const ikati_attend
     if (a->labels) {
         fill_label_params(a->labels, blk, out);
     }
+    if (a->windows) {
+        fill_step_params(a, out);
+    }
     if (a->expressions) {
         out->mask_at = a->expressions->mask_at;
         out->mask_words = a->expressions->mask_words;
@@ -403,15 +338,31 @@ static uint32_t count_kept(const ikati_attend_builder *b, ikati_axis_range heads
     return kept;
 }
 
+// The keys that stand for windows within the window of rows whose own positions are low to high; about.
+static void clip_to_windows(const ikati_attention *a, int64_t low, int64_t high, int64_t *from,
+                            int64_t *to) {
+    const ikati_attend_windows *w = a->windows;
+    const int64_t block = w->row_block;
+    low = low < 0 ? 0 : low - low % block;
+    high = high < 0 ? -1 : w->from_block ? high - high % block : high;
+    if (a->window_left >= 0 && (low - a->window_left) / w->stride > *from) {
+        *from = (low - a->window_left) / w->stride;
+    }
+    const int64_t last = a->window_right < 0 ? INT64_MAX : high + a->window_right - w->size + 1;
+    const int64_t seen = w->num_front + (last < 0 ? 0 : last / w->stride + 1);
+    *to = seen < *to ? seen : *to;
+}
+
 // Pairs that the tiles of a block compute for one head: whole tiles of rows times the keys that any of
 // their rows sees. Lengths are taken as full.
 static double count_pairs(const ikati_attend_builder *b, const ikati_attend_block *blk) {
     const ikati_attention *a = b->attention;
     const int64_t rows = b->attend.variant->tile_rows;
     const int64_t begin = blk->keys.first, end = begin + blk->keys.count;
+    const int64_t num_positions = a->windows ? a->windows->num_positions : b->num_keys;
     double pairs = 0;
     for (int64_t row = 0; row < blk->queries.count; row += rows) {
-        int64_t low = blk->queries.first + row + (int64_t)b->num_keys - b->num_queries;
+        int64_t low = blk->queries.first + row + num_positions - b->num_queries;
         int64_t high =
             low + (rows < blk->queries.count - row ? rows : blk->queries.count - row) - 1;
         int64_t from =
@@ -419,6 +370,11 @@ static double count_pairs(const ikati_attend_builder *b, const ikati_attend_bloc
         int64_t to = a->window_right >= 0 && high + a->window_right + 1 < end
                          ? high + a->window_right + 1
                          : end;
+        if (a->windows) {
+            from = begin;
+            to = end;
+            clip_to_windows(a, low, high, &from, &to);
+        }
         pairs += to > from ? (double)rows * (double)(to - from) : 0;
     }
     return pairs;

@@ -20,6 +20,7 @@
 #include "../shaders/params/outer.h"
 #include "../shaders/params/pack.h"
 #include "../shaders/params/peak.h"
+#include "../shaders/params/pool.h"
 #include "../shaders/params/readout.h"
 #include "../shaders/params/recur.h"
 #include "../shaders/params/ring.h"
@@ -134,6 +135,11 @@ static const ikati_variant peak_variants[] = {
 #include "../shaders/variants/peak.inc"
 };
 #undef KERNEL_NAME
+#define KERNEL_NAME "pool"
+static const ikati_variant pool_variants[] = {
+#include "../shaders/variants/pool.inc"
+};
+#undef KERNEL_NAME
 #define KERNEL_NAME "readout"
 static const ikati_variant readout_variants[] = {
 #include "../shaders/variants/readout.inc"
@@ -205,6 +211,7 @@ DEFINE_KERNEL(norm, NORM)
 DEFINE_KERNEL(outer, OUTER)
 DEFINE_KERNEL(pack, PACK)
 DEFINE_KERNEL(peak, PEAK)
+DEFINE_KERNEL(pool, POOL)
 DEFINE_KERNEL(readout, READOUT)
 DEFINE_KERNEL(recur, RECUR)
 DEFINE_KERNEL(ring, RING)

@@ -34,7 +34,7 @@ ikati_attention ikati_attention_of_call(const ikati_request *request) {
 // there are lengths.
 static bool block_sees(const ikati_attend_builder *b, const ikati_attend_block *blk) {
     const ikati_attention *a = b->attention;
-    if (a->lengths.kind || a->query_lengths.kind) {
+    if (a->lengths.kind || a->query_lengths.kind || a->windows) {
         return true;
     }
     int64_t diagonal = (int64_t)b->num_keys - b->num_queries;

@@ -40,8 +40,33 @@ typedef struct ikati_attend_labels {
     uint32_t radius, reach;
 } ikati_attend_labels;
 
-// One attention over tensors in the layout of the spec, [B,H,N,D]. q, k and v have one type; out has it
-// too, or is float32.
+// Keys that stand for windows of positions, and rows that lie in blocks of them; without a pattern, a
+// bias, ALiBi or a soft window. lengths count positions, query_lengths the valid rows (absent: all).
+// Row i's own position is p = i + valid positions - valid rows, as far as the window is concerned, whose
+// sides count positions: of a key all must be within, from s - window_left on up to p + window_right, s
+// being the first position of p's block. Rows whose p is negative see no windows then.
+//
+// num_positions   M
+// num_front       keys before those of windows. They are not of the window; only where its left is open
+// needs_position  front keys are visible only where a position is valid and, with a window, p >= 0
+// size, stride    of the others key c stands for positions c * stride .. c * stride + size - 1
+// is_whole        a key is visible where all its positions are valid, of which there may be none; else
+//                 where the first is
+// row_block       positions of a block; 1: each position is one
+// from_block      the right side counts from s too
+typedef struct ikati_attend_windows {
+    uint32_t num_positions, num_front;
+    bool needs_position;
+    uint32_t size, stride;
+    bool is_whole;
+    uint32_t row_block;
+    bool from_block;
+} ikati_attend_windows;
+
+// Keys that are visible where so many positions are valid: those that `k` must have.
+uint32_t ikati_attend_count_keys(const ikati_attend_windows *windows, uint32_t num_valid);
+
+// One attention over tensors in the layout of the spec, [B,H,N,D]. q, k and v have one type; out has any.
 //
 // window_left, window_right  -1: open
 // softcap                    0: off
@@ -50,6 +75,7 @@ typedef struct ikati_attend_labels {
 // is_cross                   rows and keys are of different inputs, also where they are as many: without
 //                            query_lengths all rows are valid
 // labels                     NULL: none; only without a pattern and without bias
+// windows                    NULL: keys and rows are positions
 // head_mask                  [H], 0: the head is pruned: out 0, lse -inf, nothing read; NULL: none is
 // pattern                    who sees whom, besides window and lengths; NULL: all. Only for
 //                            ikati_lower_patterns
@@ -70,6 +96,7 @@ typedef struct ikati_attention {
     double softcap;
     int64_t window_left, window_right;
     const ikati_attend_labels *labels;
+    const ikati_attend_windows *windows;
     const int32_t *head_mask;
     const ikati_pattern *pattern;
     const ikati_attend_expressions *expressions;

@@ -114,6 +114,10 @@ static ikati_operand operand_of(const ikati_matrices *m, const reach *r, const b
     return operand;
 }
 
+static ikati_operand operand_of_depths(const ikati_gemm *g, const block blk) {
+    return ikati_vector_operand(&g->depths, blk[AXIS_BATCH]);
+}
+
 // Makes one matrix of `count`, whose rows follow each other with these distances, if it can.
 static bool join_rows(ikati_gemm *g, uint32_t count, uint64_t a_stride, uint64_t c_stride) {
     const uint64_t rows = g->num_rows;
@@ -135,7 +139,7 @@ static void join_matrices(ikati_gemm *g) {
         g->num_heads = 1;
     }
     if (g->num_heads == 1 && g->num_batches > 1 && !g->b.batch && !g->bias.batch &&
-        join_rows(g, g->num_batches, g->a.batch, g->c.batch)) {
+        !g->depths.kind && join_rows(g, g->num_batches, g->a.batch, g->c.batch)) {
         g->num_batches = 1;
     }
 }
@@ -275,6 +279,7 @@ static uint32_t options_of(const builder *b, bool is_part, ikat_dtype to) {
     options |= g->b.dtype == IKAT_FLOAT16 ? GEMM_B_HALF : 0;
     options |= b->a_transposed ? GEMM_A_TRANSPOSED : 0;
     options |= b->b_transposed ? GEMM_B_TRANSPOSED : 0;
+    options |= g->depths.kind ? GEMM_DEPTHS : 0;
     if (is_part) {
         return options;
     }
@@ -287,9 +292,10 @@ static uint32_t options_of(const builder *b, bool is_part, ikat_dtype to) {
 
 // Words for a step's name.
 static void name_options(uint32_t options, bool is_part, char *text, size_t capacity) {
-    snprintf(text, capacity, "%s%s%s%s%s", options & GEMM_A_TRANSPOSED ? ".ta" : "",
-             options & GEMM_B_TRANSPOSED ? ".tb" : "", options & GEMM_BIAS ? ".bias" : "",
-             options & GEMM_RELU ? ".relu" : "", is_part ? ".part" : "");
+    snprintf(text, capacity, "%s%s%s%s%s%s", options & GEMM_A_TRANSPOSED ? ".ta" : "",
+             options & GEMM_B_TRANSPOSED ? ".tb" : "", options & GEMM_DEPTHS ? ".depths" : "",
+             options & GEMM_BIAS ? ".bias" : "", options & GEMM_RELU ? ".relu" : "",
+             is_part ? ".part" : "");
 }
 
 // Elements of the product's axes but the depth.
@@ -310,6 +316,7 @@ static ikat_status add_gemm(const builder *b, const block blk, const target *to,
         .num_rows = blk[AXIS_ROW].count,
         .num_columns = blk[AXIS_COLUMN].count,
         .depth = depth,
+        .depth_begin = blk[AXIS_DEPTH].first,
         .num_row_tiles = (uint32_t)ikati_divide_up(blk[AXIS_ROW].count, step.variant->tile_rows),
         .num_column_tiles =
             (uint32_t)ikati_divide_up(blk[AXIS_COLUMN].count, step.variant->tile_keys),
@@ -335,7 +342,8 @@ static ikat_status add_gemm(const builder *b, const block blk, const target *to,
     step.operands[0] = operand_of(&g->a, &reach_a, blk);
     step.operands[1] = operand_of(&g->b, &reach_b, blk);
     step.operands[2] = is_part ? (ikati_operand){0} : operand_of(&g->bias, &reach_bias, blk);
-    step.operands[3] = to->operand;
+    step.operands[3] = operand_of_depths(g, blk);
+    step.operands[4] = to->operand;
     step.specialisation[0] = options_of(b, is_part, to->operand.dtype);
     step.num_groups = (uint64_t)batches * heads * params.num_row_tiles * params.num_column_tiles *
                       params.num_splits;

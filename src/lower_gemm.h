@@ -39,10 +39,13 @@ typedef enum ikati_activation {
 // c = activation(scale * a b + bias), float32 arithmetic whatever is stored. Any extent may be 0: without
 // depth c is activation(bias), without rows, columns or matrices nothing is done.
 //
-// a     [num_rows, depth], b [depth, num_columns], c [num_rows, num_columns]; must not overlap c
-// bias  a row of num_columns, stride 1, one a (batch, head) by its strides; or absent
+// a       [num_rows, depth], b [depth, num_columns], c [num_rows, num_columns]; must not overlap c
+// bias    a row of num_columns, stride 1, one a (batch, head) by its strides; or absent
+// depths  [num_batches] int32, or absent: how much of the depth counts in a batch entry, clamped to
+//         0..depth. What a and b hold past it does not matter
 typedef struct ikati_gemm {
     ikati_matrices a, b, bias, c;
+    ikati_view depths;
     uint32_t num_batches, num_heads, num_rows, num_columns, depth;
     double scale;
     ikati_activation activation;

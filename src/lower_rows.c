@@ -38,9 +38,11 @@ static uint32_t norm_options(const ikati_norm *n, ikat_dtype to) {
     const bool half = (n->gamma.kind && n->gamma.dtype == IKAT_FLOAT16) ||
                       (n->beta.kind && n->beta.dtype == IKAT_FLOAT16);
     return (n->x.dtype == IKAT_FLOAT16 ? NORM_X_HALF : 0) | (to == IKAT_FLOAT16 ? NORM_Y_HALF : 0) |
-           (half ? NORM_WEIGHT_HALF : 0) | (n->gamma.kind ? NORM_GAMMA : 0) |
-           (n->beta.kind ? NORM_BETA : 0) | (n->lengths.kind ? NORM_LENGTHS : 0) |
-           (n->relu ? NORM_RELU : 0);
+           (half ? NORM_WEIGHT_HALF : 0) | (n->gamma.kind && !n->is_sum ? NORM_GAMMA : 0) |
+           (n->beta.kind && !n->is_sum ? NORM_BETA : 0) | (n->lengths.kind ? NORM_LENGTHS : 0) |
+           (n->relu ? NORM_RELU : 0) | (n->is_sum ? NORM_SUM : 0) |
+           (n->residual.kind ? NORM_RESIDUAL : 0) |
+           (n->residual.kind && n->residual.dtype == IKAT_FLOAT16 ? NORM_RESIDUAL_HALF : 0);
 }
 
 static ikat_status add_norm(ikati_lowering *lowering, const ikati_norm *n, ikati_axis_range batches,
@@ -60,6 +62,8 @@ static ikat_status add_norm(ikati_lowering *lowering, const ikati_norm *n, ikati
         .num_columns = n->num_columns,
         .x_batch = ikati_step_of(n->x.batch, batches.count),
         .x_row = ikati_step_of(n->x.row, rows.count),
+        .residual_batch = ikati_step_of(n->residual.batch, batches.count),
+        .residual_row = ikati_step_of(n->residual.row, rows.count),
         .y_batch = y_batch,
         .y_row = y_row,
         .eps = (float)n->eps,
@@ -68,13 +72,17 @@ static ikat_status add_norm(ikati_lowering *lowering, const ikati_norm *n, ikati
     step.operands[1] = operand_of(&n->gamma, one, one, one, n->num_columns);
     step.operands[2] = operand_of(&n->beta, one, one, one, n->num_columns);
     step.operands[3] = ikati_vector_operand(&n->lengths, batches);
-    step.operands[4] = *y;
+    step.operands[4] = operand_of(&n->residual, batches, one, rows, n->num_columns);
+    step.operands[5] = *y;
     step.specialisation[0] = norm_options(n, y->dtype);
     const uint64_t all = (uint64_t)batches.count * rows.count;
     step.num_groups = ikati_divide_up(all, step.variant->tile_rows);
     step.flops = 8.0 * (double)all * n->num_columns;
     memcpy(step.params, &params, sizeof(params));
-    return ikati_lowering_step(lowering, &step, n->x.dtype, n->relu ? ".relu" : "");
+    return ikati_lowering_step(lowering, &step, n->x.dtype,
+                               n->is_sum ? ".sum"
+                               : n->relu ? ".relu"
+                                         : "");
 }
 
 // Halves whose rows share words are packed from float32.
@@ -111,6 +119,7 @@ ikat_status ikati_lower_norm(ikati_lowering *lowering, const ikati_norm *n) {
         ikati_lowering_binding_bytes(lowering) / 2; // packed halves are twice as large
     uint32_t batches = n->num_batches, rows = n->num_rows;
     while (bytes_of(&n->x, batches, 1, rows, n->num_columns) > limit ||
+           bytes_of(&n->residual, batches, 1, rows, n->num_columns) > limit ||
            bytes_of(&n->y, batches, 1, rows, n->num_columns) > limit) {
         if (batches == 1 && rows == 1) {
             break; // one row: it fits by far

@@ -6,19 +6,21 @@
 
 #include "lower_gemm.h"
 
-// y = gamma (f(x) - mean) / sqrt(var + eps) + beta over the columns of each row; rows past lengths
-// are not read, and written as 0.
+// y = gamma (z - mean) / sqrt(var + eps) + beta over the columns of each row, z = f(x) + residual; or
+// y = z. Rows past lengths are not read, and written as 0.
 //
 // x, y         [num_rows, num_columns], one a batch entry; columns have stride 1. y may be x
+// residual     as x, of any float type; or absent
 // gamma, beta  a row of num_columns of one type; or absent: 1 and 0
 // lengths      [num_batches], or absent
 // relu         f is ReLU, else the identity
+// is_sum       y = z: gamma, beta and eps are not used
 typedef struct ikati_norm {
-    ikati_matrices x, gamma, beta, y;
+    ikati_matrices x, residual, gamma, beta, y;
     ikati_view lengths;
     uint32_t num_batches, num_rows, num_columns;
     double eps;
-    bool relu;
+    bool relu, is_sum;
 } ikati_norm;
 
 ikat_status ikati_lower_norm(ikati_lowering *lowering, const ikati_norm *norm);

@@ -7,7 +7,7 @@
 
 // Members of families counted.
 enum {
-    IKATI_MAX_INPUTS = 32,
+    IKATI_MAX_INPUTS = 48,
     IKATI_MAX_OUTPUTS = 8,
     IKATI_MAX_SETTINGS = 80,
     IKATI_MAX_LETTERS = 16

@@ -234,6 +234,12 @@ ikat_status ikat_plan_get_pairs(const ikat_plan *plan, ikat_plan_pairs *out_pair
         if (step->is_joint && !step->share.num_keys) {
             return refuse(plan, "its rows attend to keys of several inputs");
         }
+        if (step->operands[1].kind == IKATI_SLOT_SCRATCH && !step->share.num_keys) {
+            return refuse(plan, "its keys are made on the device");
+        }
+        if (step->specialisation[0] & OPTION_STEPS) {
+            return refuse(plan, "its windows go by steps");
+        }
         if (is_decided_late(step)) {
             return refuse(plan, "the device decides on them");
         }

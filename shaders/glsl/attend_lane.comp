@@ -325,7 +325,7 @@ void walk_cut(Tile t, int rest) {
 void store_columns(uint e, int d, vec4 x) {
     e += uint(4 * d);
     int left = int(p.value_size) - 4 * d;
-    if (has(OPTION_HALF) && !has(OPTION_OUT_FLOAT)) {
+    if (has(OPTION_OUT_HALF) || (has(OPTION_HALF) && !has(OPTION_OUT_FLOAT))) {
         if (left > 0) out_words[e / 2u] = packHalf2x16(x.xy);
         if (left > 2) out_words[e / 2u + 1u] = packHalf2x16(x.zw);
     } else {

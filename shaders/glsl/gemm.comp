@@ -31,7 +31,8 @@ layout(local_size_x = 128) in;
 layout(std430, set = 0, binding = 0) readonly buffer A { WORD a[]; };
 layout(std430, set = 0, binding = 1) readonly buffer B { WORD b[]; };
 layout(std430, set = 0, binding = 2) readonly buffer Bias { uint bias[]; };
-layout(std430, set = 0, binding = 3) writeonly buffer C { uint c_words[]; };
+layout(std430, set = 0, binding = 3) readonly buffer Depths { int depths[]; };
+layout(std430, set = 0, binding = 4) writeonly buffer C { uint c_words[]; };
 
 #include "lib/gemm_finish.glsl"
 #include "lib/gemm.glsl"
@@ -91,7 +92,7 @@ struct Lines {
 #endif
 
 // Four neighbours of the innermost axis at a time. Lines past the matrix come from its last ones, the depth past
-// its end is 0.
+// its end is 0; only with GEMM_DEPTHS may that be inside of four.
 #define STAGER(stage, name, tile, half_option, tile_lines, line_vectors) \
     void stage(Lines m, uint k0, uint end) { \
         for (uint i = gl_LocalInvocationIndex; i < uint(tile_lines) * SLICE / 4u; i += GROUP_SIZE) { \
@@ -99,6 +100,7 @@ struct Lines {
                 uint k = i % (SLICE / 4u) * 4u, line = i / (SLICE / 4u); \
                 uint e = m.start + min(m.first + line, m.count - 1u) * m.line_stride + k0 + k; \
                 vec4 x = k0 + k < end ? LOAD_FOUR(name, e) : vec4(0.0); \
+                if (has(GEMM_DEPTHS)) x = mix(vec4(0.0), x, lessThan(k0 + k + uvec4(0u, 1u, 2u, 3u), uvec4(end))); \
                 tile[(k + 0u) * uint(line_vectors) + line / 4u][line & 3u] = x.x; \
                 tile[(k + 1u) * uint(line_vectors) + line / 4u][line & 3u] = x.y; \
                 tile[(k + 2u) * uint(line_vectors) + line / 4u][line & 3u] = x.z; \

@@ -31,7 +31,8 @@ layout(std430, set = 0, binding = 0) readonly buffer A { uint a[]; };
 layout(std430, set = 0, binding = 1) readonly buffer B { uint b[]; };
 #endif
 layout(std430, set = 0, binding = 2) readonly buffer Bias { uint bias[]; };
-layout(std430, set = 0, binding = 3) writeonly buffer C { uint c_words[]; };
+layout(std430, set = 0, binding = 3) readonly buffer Depths { int depths[]; };
+layout(std430, set = 0, binding = 4) writeonly buffer C { uint c_words[]; };
 
 #include "lib/gemm_finish.glsl"
 #include "lib/gemm.glsl"

@@ -40,6 +40,12 @@ float log_tail(uint count) {
     return count == 0u ? 0.0 : log2(float(count - before)) - float(p.cluster_shift);
 }
 
+// Keys that n valid positions make.
+int keys_of(int n) {
+    int front = n >= p.front_least ? int(p.front_keys) : 0;
+    return n < p.window_least ? front : front + (n - p.window_least) / int(p.window_stride) + 1;
+}
+
 void main() {
     uint record = group_index() * 64u + gl_LocalInvocationIndex;
     uint batch = record / p.num_heads;
@@ -48,7 +54,7 @@ void main() {
 
     int num_keys = int(p.num_keys);
     int num_queries = int(p.num_queries);
-    int keys = num_keys;
+    int keys = has(HEADS_WINDOWS) ? int(p.num_positions) : num_keys;
     int queries = num_queries;
     if (has(HEADS_LENGTHS)) {
         keys = lengths[p.base_lengths + batch * p.lengths_stride];
@@ -56,6 +62,8 @@ void main() {
     }
     if (has(HEADS_QUERY_LENGTHS))
         queries = query_lengths[p.base_query_lengths + batch * p.query_lengths_stride];
+    int positions = clamp(keys, 0, int(p.num_positions));
+    if (has(HEADS_WINDOWS)) keys = keys_of(positions);
     if (has(HEADS_MASK) && head_mask[p.base_head_mask + head] == 0) {
         keys = 0;
         queries = 0;
@@ -65,6 +73,7 @@ void main() {
     uint sink = floatBitsToUint(-INFINITY);
     if (has(HEADS_SLOPES))
         slope = slope_bits(p.base_slopes + batch * p.slopes_batch + head * p.slopes_head);
+    if (has(HEADS_WINDOWS)) slope = uint(positions);
     if (has(HEADS_SINKS)) sink = sink_bits(p.base_sinks + head * p.sinks_stride);
 
     uint valid_keys = uint(clamp(keys, 0, num_keys));

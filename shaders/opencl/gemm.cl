@@ -43,11 +43,11 @@ STAGER(stage_b, BElement, load_b)
 
 __kernel __attribute__((reqd_work_group_size(128, 1, 1))) void
 gemm(__global const AElement *a, __global const BElement *b, __global const BiasElement *bias,
-     __global CElement *c, const Params params, uint first_group) {
+     __global const int *depths, __global CElement *c, const Params params, uint first_group) {
     const Params *p = &params;
     __local float a_tile[SLICE * A_LINE];
     __local float b_tile[SLICE * B_LINE];
-    const Tile t = tile_of_group(p, group_index(first_group), TILE_ROWS, TILE_COLUMNS);
+    const Tile t = tile_of_group(p, depths, group_index(first_group), TILE_ROWS, TILE_COLUMNS);
     const uint own_column = (uint)get_local_id(0) % 16u * 4u;
     const uint own_row = (uint)get_local_id(0) / 16u * 4u;
     float4 sum[4 * ROW_FOURS];

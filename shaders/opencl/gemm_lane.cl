@@ -102,6 +102,7 @@ static inline void pack_lines(float *to, uint to_stride, __global const AElement
 #endif
 
 // Adds rows r0 .. r0 + 3 times `vectors` vectors of columns over `depth`; rows past the last one repeat it.
+// Sums of a block are added up apart: long depths lose less to rounding.
 __attribute__((always_inline)) static inline void
 add_block(State *state, ARows a, uint row_stride, uint depth_stride, uint r0, uint rows,
           uint depth, int first, const int vectors) {
@@ -109,7 +110,7 @@ add_block(State *state, ARows a, uint row_stride, uint depth_stride, uint r0, ui
     ARows row[ROW_BLOCK];
     EACH_ROW {
         row[r] = a + min(r0 + r, rows - 1u) * row_stride;
-        _Pragma("unroll") for (int v = 0; v < vectors; v++) sum[r][v] = state->sums[r0 + r][first + v];
+        _Pragma("unroll") for (int v = 0; v < vectors; v++) sum[r][v] = 0.0f;
     }
     for (uint k = 0; k < depth; k++)
         _Pragma("unroll") for (int v = 0; v < vectors; v++) {
@@ -117,7 +118,7 @@ add_block(State *state, ARows a, uint row_stride, uint depth_stride, uint r0, ui
             EACH_ROW sum[r][v] += row[r][k * depth_stride] * x;
         }
     EACH_ROW
-    _Pragma("unroll") for (int v = 0; v < vectors; v++) state->sums[r0 + r][first + v] = sum[r][v];
+    _Pragma("unroll") for (int v = 0; v < vectors; v++) state->sums[r0 + r][first + v] += sum[r][v];
 }
 
 static inline void add_depth(const Params *p, const Tile *t, State *state,
@@ -148,9 +149,9 @@ static inline void add_depth(const Params *p, const Tile *t, State *state,
 
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
 gemm(__global const AElement *a, __global const BElement *b, __global const BiasElement *bias,
-     __global CElement *c, const Params params, uint first_group) {
+     __global const int *depths, __global CElement *c, const Params params, uint first_group) {
     const Params *p = &params;
-    const Tile t = tile_of_group(p, group_index(first_group), TILE_ROWS, TILE_COLUMNS);
+    const Tile t = tile_of_group(p, depths, group_index(first_group), TILE_ROWS, TILE_COLUMNS);
     const uint rows = min(p->num_rows - t.row, (uint)TILE_ROWS);
     const uint columns = min(p->num_columns - t.column, (uint)TILE_COLUMNS);
     State state;

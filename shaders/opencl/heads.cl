@@ -32,6 +32,13 @@ static inline float log_tail(const Params *p, uint count) {
     return count == 0u ? 0.0f : log2((float)(count - before)) - (float)p->cluster_shift;
 }
 
+// Keys that n valid positions make.
+static inline int keys_of(const Params *p, int n) {
+    const int front = n >= p->front_least ? (int)p->front_keys : 0;
+    return n < p->window_least ? front
+                               : front + (n - p->window_least) / (int)p->window_stride + 1;
+}
+
 __kernel __attribute__((reqd_work_group_size(64, 1, 1))) void
 heads(__global const int *lengths, __global const int *query_lengths, __global const Slope *slopes,
       __global const Sink *sinks, __global const int *head_mask, __global uint *table,
@@ -42,7 +49,7 @@ heads(__global const int *lengths, __global const int *query_lengths, __global c
     const uint head = record % p->num_heads;
     if (batch >= p->num_batches) return;
 
-    int keys = (int)p->num_keys;
+    int keys = has(HEADS_WINDOWS) ? (int)p->num_positions : (int)p->num_keys;
     int queries = (int)p->num_queries;
     if (has(HEADS_LENGTHS)) {
         keys = lengths[p->base_lengths + batch * p->lengths_stride];
@@ -50,6 +57,8 @@ heads(__global const int *lengths, __global const int *query_lengths, __global c
     }
     if (has(HEADS_QUERY_LENGTHS))
         queries = query_lengths[p->base_query_lengths + batch * p->query_lengths_stride];
+    const int positions = clamp(keys, 0, (int)p->num_positions);
+    if (has(HEADS_WINDOWS)) keys = keys_of(p, positions);
     if (has(HEADS_MASK) && head_mask[p->base_head_mask + head] == 0) keys = queries = 0;
 
     float slope = 0.0f;
@@ -69,6 +78,6 @@ heads(__global const int *lengths, __global const int *query_lengths, __global c
     __global uint *to = table + p->base_table + 4u * record;
     to[0] = valid_keys;
     to[1] = valid_queries;
-    to[2] = as_uint(slope);
+    to[2] = has(HEADS_WINDOWS) ? (uint)positions : as_uint(slope);
     to[3] = as_uint(sink);
 }

@@ -10,7 +10,8 @@
 //               EXPRESSION defined take no bias: here are the words of their expressions, bound at
 //               their beginning. With OPTION_LABELS: float32 scores of labels, one row a query row
 //   heads       what kernel `heads` wrote: 4 words a (batch, head): valid keys, valid queries,
-//               ALiBi slope (with OPTION_CLUSTERS: log2 weight of the last valid key), sink; with
+//               ALiBi slope (with OPTION_CLUSTERS: log2 weight of the last valid key, with OPTION_STEPS
+//               valid positions), sink; with
 //               OPTION_SEED seeds too
 //   lse         float32, one value a row
 //               Variants with TOPK defined read 2 words a row besides, from topk_at words behind the
@@ -37,7 +38,10 @@
 //   head_records     stride of `heads` along the batch, in records
 //   window_left, window_right   -1: open; read only with OPTION_WINDOW (causal arrives as
 //                               window_right = 0)
+//                               window_right = 0). With OPTION_STEPS edges are steps, see there: no value
+//                               is open, and window_right may be negative
 //   unroll_guard     always 0: a zero that the compiler cannot see
+//   total_positions, row_step, key_step, front_keys, front_from, right_follows   of OPTION_STEPS
 //   class_at, tiles_at, entries_at, positions_at, masks_at   parts of `schedule`, in words
 //   class_batch      stride of classes along the batch, in words
 //   out_shift        results of the query at position i go to position i + out_shift
@@ -83,7 +87,9 @@
     X(uint, num_labels) X(uint, label_reach) X(uint, label_between) X(uint, segment_of_key)                           \
     X(uint, edge_batch) X(uint, edge_row) X(uint, edge_columns) X(int, edge_shift) X(uint, edge_local)                \
     X(uint, topk_counts) X(uint, topk_shift) X(uint, topk_above) X(uint, topk_at) X(uint, topk_rows)  \
-    X(uint, seed_at) X(uint, seed_lse_at)
+    X(uint, seed_at) X(uint, seed_lse_at)                                                                             \
+    X(uint, total_positions) X(uint, row_step) X(uint, key_step) X(uint, front_keys) X(int, front_from)               \
+    X(uint, right_follows)
 
 // Specialisation constants: X(id, name), all uint.
 #define ATTEND_SPECIALISATION(X) X(0, OPTIONS)
@@ -105,6 +111,12 @@
 #define OPTION_EDGES 16384u     // the label of each pair from `schedule`; below 0: the key is invisible
 #define OPTION_SEGMENTS 32768u  // what belongs together from `schedule`
 #define OPTION_HARD 65536u      // with segments: no key is visible but those that belong to the row
+// With OPTION_WINDOW, not with a schedule: rows and keys lie at positions of their own, whose valid number
+// (total_positions without OPTION_LENGTHS) is what the diagonal ends at. Row i's own position is p = i + diagonal, the
+// start of its block s = p - p % row_step; key c, less front_keys, lies at e = c * key_step. It is visible where p >= 0
+// and s - window_left <= e <= (right_follows ? p : s) + window_right, a front key where p >= front_from.
+#define OPTION_STEPS 262144u
+#define OPTION_OUT_HALF 524288u // q, k and v are float32, out is float16
 #define OPTION_SEED 131072u // rows begin with their results over other keys, float32, and end with those over all
 
 // Options by which a score has an addend of its pair's own, and those by which one may be -inf.

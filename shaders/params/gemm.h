@@ -8,19 +8,22 @@
 //             is 1: where it is that of a's rows the matrix is stored transposed (GEMM_A_TRANSPOSED),
 //             likewise for that of b's depth (GEMM_B_TRANSPOSED)
 //   bias      float32 or float16, one row of num_columns
+//   depths    int32, with GEMM_DEPTHS: the depth of each batch entry, clamped to depth; past it nothing of a
+//             or b is used, whatever it holds
 //   c         float32 or float16, innermost stride 1. Halves that share 32-bit words with others are
 //             not written by GLSL: such a c is float32 scratch, followed by `pack`
-#define GEMM_BINDINGS(X) X(a, READ) X(b, READ) X(bias, READ) X(c, WRITE)
+#define GEMM_BINDINGS(X) X(a, READ) X(b, READ) X(bias, READ) X(depths, READ) X(c, WRITE)
 
 //   num_heads         matrices are counted batch * num_heads + head; strides along both, 0: repeats
 //   num_row_tiles, num_column_tiles   tiles of c; a group is (batch, head, row tile, column tile,
 //                     split), split running fastest
+//   depth_begin       where the step's depth begins in what `depths` counts
 //   num_splits        parts into which the depth is cut; part s covers [s * depth_per_split, (s + 1) *
 //                     depth_per_split) of it, and goes to c + s * c_split
 //   unroll_guard      always 0: a zero that the compiler cannot see
 #define GEMM_PARAMS(X)                                                                                                \
-    X(uint, base_a) X(uint, base_b) X(uint, base_bias) X(uint, base_c)                                                \
-    X(uint, num_heads) X(uint, num_rows) X(uint, num_columns) X(uint, depth)                                          \
+    X(uint, base_a) X(uint, base_b) X(uint, base_bias) X(uint, base_depths) X(uint, base_c)                           \
+    X(uint, num_heads) X(uint, num_rows) X(uint, num_columns) X(uint, depth) X(uint, depth_begin)                     \
     X(uint, num_row_tiles) X(uint, num_column_tiles) X(uint, num_splits) X(uint, depth_per_split)                     \
     X(uint, a_batch) X(uint, a_head) X(uint, a_row) X(uint, a_column)                                                 \
     X(uint, b_batch) X(uint, b_head) X(uint, b_row) X(uint, b_column)                                                 \
@@ -38,3 +41,4 @@
 #define GEMM_A_TRANSPOSED 32u
 #define GEMM_B_TRANSPOSED 64u
 #define GEMM_RELU 128u
+#define GEMM_DEPTHS 256u

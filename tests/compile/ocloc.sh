@@ -79,16 +79,17 @@ options_of() { # kernel needs
     case $1:$2 in
         attend:*NEED_EXPRESSION*) echo "1280 5376 5441" ;;
         attend:*NEED_TOPK*) echo "1024 1025 1344 1535" ;;
-        attend:*) echo "0 1 506 511 1344 25537 107329 132416" ;;
-        heads:*) echo "0 127 129 321" ;;
+        attend:*) echo "0 1 506 511 1344 25537 107329 786880 132416" ;;
+        heads:*) echo "0 127 129 771 321" ;;
         edges:*) echo "2 14" ;;
         label_scores:*) echo "2 3" ;;
         merge:* | spread:* | coarsen:*) echo "0 3" ;;
         fft:*) echo "432 2064 49232 6151 8296" ;;
-        gemm:*) echo "0 228 255" ;;
+        gemm:*) echo "0 228 511" ;;
         collect:*) echo "0 156" ;;
         mean:*) echo "0 3" ;;
-        norm:*) echo "0 127" ;;
+        pool:*) echo "0 3 7 59" ;;
+        norm:*) echo "0 127 511 640" ;;
         feature:*) echo "0 356 509" ;;
         peak:* | fade:*) echo "0 3" ;;
         outer:*) echo "0 7" ;;

@@ -26,6 +26,7 @@ static const product products[] = {
     {SIZES("halves", 1, 2, 68, 72, 132), .half_a = true, .half_b = true, .half_c = true},
     {SIZES("halves_odd", 2, 3, 17, 21, 35), .half_a = true, .half_b = true, .half_c = true,
      .half_bias = true, .biased = true, .padding = 1, .offset = 3},
+    {SIZES("ragged", 3, 2, 68, 44, 96), .is_ragged = true, .repeats = 0x10},
     {SIZES("plain", 1, 1, 64, 64, 64)},
     {SIZES("odd", 1, 1, 37, 29, 53)},
     {SIZES("one", 1, 1, 1, 1, 1)},
@@ -56,10 +57,15 @@ static const product products[] = {
     {SIZES("deep", 1, 1, 16, 64, 9000), .biased = true, .relu = true, .scale = 0.5},
     {SIZES("deep_odd", 1, 2, 3, 33, 5003), .transposed_b = true, .half_c = true, .biased = true},
     {SIZES("deep_transposed", 1, 2, 32, 20, 4100), .transposed_a = true},
+    {SIZES("ragged_odd", 5, 1, 21, 35, 33), .is_ragged = true, .transposed_a = true,
+     .biased = true},
+    {SIZES("ragged_halves", 2, 1, 20, 24, 36), .is_ragged = true, .transposed_b = true,
+     .half_a = true, .half_b = true},
+    {SIZES("ragged_deep", 2, 1, 9, 12, 9000), .is_ragged = true, .repeats = 0x01},
     {SIZES("very_deep", 1, 1, 5, 6, 200000)},
 };
 
-enum { NUM_PRODUCTS = sizeof(products) / sizeof(products[0]), NUM_THOROUGH = 6 };
+enum { NUM_PRODUCTS = sizeof(products) / sizeof(products[0]), NUM_THOROUGH = 7 };
 
 // Of sums of so many products as the error is counted in: each partial sum is about the root of their
 // number and is rounded by 6e-8, which adds up to no more than this.

@@ -17,6 +17,7 @@ static const ikat_argument_info inputs[] = {
     {.name = "a", .shape = "[Ba,Ha,Ra,Ca]", .dtype = "any float"},
     {.name = "b", .shape = "[Bb,Hb,Rb,Cb]", .dtype = "any float"},
     {.name = "bias", .shape = "[Bx,Hx,Cx]", .dtype = "any float", .optional = true},
+    {.name = "depths", .shape = "[B]", .dtype = "int32", .optional = true},
 };
 static const ikat_argument_info outputs[] = {
     {.name = "c", .shape = "[B,H,N,M]", .dtype = "float32", .optional = true},
@@ -68,6 +69,7 @@ static ikat_status lower(const ikati_request *request, ikati_lowering *lowering)
         .b = ikati_matrices_of(&b, 0, 1, tb ? 3 : 2, tb ? 2 : 3),
         .bias = ikati_matrices_of(&bias, 0, 1, IKATI_NO_AXIS, 2),
         .c = ikati_matrices_of(&c, 0, 1, 2, 3),
+        .depths = ikati_input_view(request, "depths"),
         .num_batches = (uint32_t)c.tensor->shape[0],
         .num_heads = (uint32_t)c.tensor->shape[1],
         .num_rows = (uint32_t)c.tensor->shape[2],
@@ -128,16 +130,22 @@ static ikat_tensor describe(const product *p, int operand) {
 
 ikat_status product_plan(ikat_device *device, const product *p, const char *variant,
                          ikat_plan **out_plan) {
-    const ikat_argument in[] = {{"a", describe(p, A), NULL},
-                                {"b", describe(p, B), NULL},
-                                {"bias", describe(p, BIAS), NULL}};
+    ikat_argument in[4] = {{"a", describe(p, A), NULL}, {"b", describe(p, B), NULL}};
+    uint32_t num_inputs = 2;
+    if (p->biased) {
+        in[num_inputs++] = (ikat_argument){"bias", describe(p, BIAS), NULL};
+    }
+    if (p->is_ragged) {
+        const ikat_tensor depths = ikat_tensor_packed(IKAT_INT32, 1, p->batches, 0, 0, 0);
+        in[num_inputs++] = (ikat_argument){"depths", depths, NULL};
+    }
     const ikat_argument out = {p->half_c ? "half" : "c", describe(p, C), NULL};
     const ikat_setting set[] = {ikat_setting_int("transposed_a", p->transposed_a),
                                 ikat_setting_int("transposed_b", p->transposed_b),
                                 ikat_setting_int("relu", p->relu),
                                 ikat_setting_float("scale", p->scale == 0 ? 1 : p->scale)};
     const ikat_plan_params params = {.inputs = in,
-                                     .num_inputs = p->biased ? 3 : 2,
+                                     .num_inputs = num_inputs,
                                      .settings = set,
                                      .num_settings = COUNT(set),
                                      .outputs = &out,
@@ -182,6 +190,18 @@ static int64_t index_of(const memory *m, int64_t batch, int64_t head, int64_t li
            (t->rank == 4 ? line * t->strides[2] : 0) + element;
 }
 
+static int64_t depth_of(const product *p, int64_t batch) {
+    return p->is_ragged ? p->depth * (batch + 1) / (p->batches + 1) : p->depth;
+}
+
+// Whether an element of a or b is past the depth of its batch entry, or of all that repeat it.
+static bool is_past(const product *p, int operand, int64_t batches, int64_t batch, int64_t line,
+                    int64_t element) {
+    const bool in_lines = operand == A ? p->transposed_a : !p->transposed_b;
+    const int64_t k = in_lines ? line : element;
+    return operand <= B && k >= depth_of(p, batches == 1 ? p->batches - 1 : batch);
+}
+
 static memory make_memory(const product *p, int operand, uint32_t seed) {
     memory m = {.tensor = describe(p, operand)};
     const bool exists = operand != BIAS || p->biased;
@@ -201,7 +221,9 @@ static memory make_memory(const product *p, int operand, uint32_t seed) {
         const int64_t head = i / lines % t->shape[1], batch = i / lines / t->shape[1];
         for (int64_t j = 0; j < elements; j++) {
             const float value = (float)(next_random(&seed) % 4001) / 1000.0f - 2.0f;
-            put(&m, index_of(&m, batch, head, i % lines, j), value);
+            if (!is_past(p, operand, t->shape[0], batch, i % lines, j)) {
+                put(&m, index_of(&m, batch, head, i % lines, j), value);
+            }
         }
     }
     return m;
@@ -210,7 +232,7 @@ static memory make_memory(const product *p, int operand, uint32_t seed) {
 static double expect(const product *p, const memory *m, int64_t batch, int64_t head, int64_t row,
                      int64_t column) {
     double sum = 0;
-    for (int64_t k = 0; k < p->depth; k++) {
+    for (int64_t k = 0; k < depth_of(p, batch); k++) {
         const int64_t a = p->transposed_a ? index_of(&m[A], batch, head, k, row)
                                           : index_of(&m[A], batch, head, row, k);
         const int64_t b = p->transposed_b ? index_of(&m[B], batch, head, column, k)
@@ -253,7 +275,8 @@ static double compare(const product *p, memory *m) {
 
 double product_error(const ikat_plan *plan, const product *p, ikat_status *out_status) {
     memory m[NUM_OPERANDS];
-    ikat_array arrays[NUM_OPERANDS];
+    ikat_array arrays[NUM_OPERANDS + 1];
+    int32_t depths[16];
     const char *names[NUM_OPERANDS] = {"a", "b", "bias", p->half_c ? "half" : "c"};
     uint32_t num = 0;
     for (int i = 0; i < NUM_OPERANDS; i++) {
@@ -261,6 +284,13 @@ double product_error(const ikat_plan *plan, const product *p, ikat_status *out_s
         if (i != BIAS || p->biased) {
             arrays[num++] = (ikat_array){names[i], m[i].as.data, m[i].size_bytes};
         }
+    }
+    if (p->is_ragged) {
+        for (int64_t b = 0; b < p->batches; b++) {
+            depths[b] = (int32_t)depth_of(p, b);
+        }
+        depths[p->batches] = 0;
+        arrays[num++] = (ikat_array){"depths", depths, (uint64_t)p->batches * sizeof(*depths)};
     }
     *out_status = ikat_plan_run_arrays(plan, arrays, num);
     const double error = *out_status ? INFINITY : compare(p, m);

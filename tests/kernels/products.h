@@ -9,11 +9,12 @@
 // One call. Extents of c and the depth; then how the operands lie and what is done besides.
 //
 // repeats   bit i: operand i (a, b, bias) is the same in all batches; bit i + 4: in all heads
+// is_ragged batch entry b has (b + 1) / (batches + 1) of the depth; past it a and b are NaN
 // padding   elements between a line of a, b and c and the next; offset: before the first
 typedef struct product {
     const char *name;
     int64_t batches, heads, rows, columns, depth;
-    bool transposed_a, transposed_b, half_a, half_b, half_c, biased, half_bias, relu;
+    bool transposed_a, transposed_b, half_a, half_b, half_c, biased, half_bias, relu, is_ragged;
     uint32_t repeats;
     int64_t padding, offset;
     double scale; // 0: 1

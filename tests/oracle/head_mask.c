@@ -16,6 +16,12 @@ static oracle *begin(const char *mechanism, const int32_t *mask) {
         oracle_set(call, "dilation", "1,2,3,1");
     } else if (strcmp(mechanism, "axial") == 0) {
         oracle_set(call, "grid", "13");
+    } else if (strcmp(mechanism, "linformer") == 0) {
+        oracle_set(call, "projection", "mean");
+        oracle_set(call, "kernel_size", "3");
+    } else if (strcmp(mechanism, "memory_compressed") == 0) {
+        oracle_set(call, "compression", "mean");
+        oracle_set(call, "null", "zero");
     }
     if (mask) {
         memcpy(oracle_ints(call, "head_mask", EXTENTS(HEADS)), mask, HEADS * sizeof(*mask));
@@ -23,9 +29,9 @@ static oracle *begin(const char *mechanism, const int32_t *mask) {
     return call;
 }
 
-static const char *const mechanisms[] = {"dense",  "longformer", "bigbird",
-                                         "sparse", "custom",     "blockwise",
-                                         "local",  "axial",      "hierarchical"};
+static const char *const mechanisms[] = {
+    "dense", "longformer", "bigbird",      "sparse",    "custom",           "blockwise",
+    "local", "axial",      "hierarchical", "linformer", "memory_compressed"};
 enum { NUM_MECHANISMS = sizeof(mechanisms) / sizeof(mechanisms[0]) };
 
 static double all_ones_is_plain(void) {

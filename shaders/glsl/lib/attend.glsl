@@ -26,6 +26,7 @@ struct Tile {
     int diagonal;     // valid_keys - valid_queries: row i's own key is i + diagonal
     float slope;
     float tail;       // log2 of the weight of the last valid key
+    int block;        // with OPTION_STEPS: start of the block of the first row that has a position
     float sink;
     int first, full_first, full_end, end; // keys: global positions, or places in a run
 };
@@ -62,6 +63,40 @@ void clip_to_window(inout Tile t, int low, int high, int base, int step) {
     }
 }
 
+// What is left and right of all keys, by steps. Sums with it do not overflow.
+const int FAR = 0x3fffffff;
+
+// Keys, counted from the first on, that lie at steps below `edge`.
+int steps_below(int edge) { return int(p.front_keys) + (max(edge, 0) + int(p.key_step) - 1) / int(p.key_step); }
+
+// Where the block of a position of the tile's begins: the tile's own block, or one of few after it.
+int block_start(Tile t, int own) {
+    int past = own - t.block, size = int(p.row_step);
+    return past < size ? t.block : t.block + int((float(past) + 0.5) / float(size)) * size;
+}
+
+// The steps from which on and up to which a row sees keys, front keys apart.
+int left_step(Tile t, int own) { return own < 0 ? FAR : block_start(t, own) - p.window_left; }
+int right_step(Tile t, int own) {
+    if (own < 0) return -1;
+    return (p.right_follows != 0u ? own : block_start(t, own)) + p.window_right;
+}
+
+// Front keys are there only where the left is open.
+void clip_to_steps(inout Tile t, int low, int high) {
+    if (p.front_keys == 0u) {
+        t.first = max(t.first, steps_below(left_step(t, high < 0 ? high : max(low, 0))));
+        t.full_first = max(t.full_first, steps_below(left_step(t, high)));
+    }
+    t.end = min(t.end, high < p.front_from ? 0 : steps_below(right_step(t, high) + 1));
+    t.full_end = min(t.full_end, low < p.front_from ? 0 : steps_below(right_step(t, low) + 1));
+}
+
+bool visible_by_steps(Tile t, int own, int j) {
+    int e = (j - int(p.front_keys)) * int(p.key_step);
+    return e < 0 ? own >= p.front_from : e <= right_step(t, own) && (p.front_keys != 0u || e >= left_step(t, own));
+}
+
 // Brings the four edges of the range into order.
 void order_edges(inout Tile t) {
     t.end = max(t.end, t.first);
@@ -81,7 +116,11 @@ void take_range(inout Tile t) {
     t.full_end = t.end;
     if (has(OPTION_WINDOW)) {
         int own = t.query + t.diagonal;
-        clip_to_window(t, own, own + int(t.rows) - 1, 0, 1);
+        if (has(OPTION_STEPS)) {
+            t.block = max(own, 0) / int(p.row_step) * int(p.row_step);
+            clip_to_steps(t, own, own + int(t.rows) - 1);
+        }
+        else clip_to_window(t, own, own + int(t.rows) - 1, 0, 1);
     }
     if (t.query >= t.valid_queries) t.end = t.first;
     order_edges(t);
@@ -154,6 +193,10 @@ Tile tile_of_group(uint group, uint tile_rows) {
         t.sink = uintBitsToFloat(heads[record + 3u]);
     }
     t.diagonal = t.valid_keys - t.valid_queries;
+    if (has(OPTION_STEPS)) {
+        int positions = has(OPTION_LENGTHS) ? floatBitsToInt(t.slope) : int(p.total_positions);
+        t.diagonal = positions - t.valid_queries;
+    }
     if (has(OPTION_SCHEDULE)) {
         take_record(t, tile);
     } else {
@@ -187,6 +230,7 @@ uint mask_word(Tile t, int j, uint r, uint tile_rows) {
 bool visible(Tile t, int i, int j) {
     if (has(OPTION_SCHEDULE) && has(OPTION_LENGTHS) && j >= t.valid_keys) return false;
     if (!has(OPTION_WINDOW)) return true;
+    if (has(OPTION_STEPS)) return visible_by_steps(t, i + t.diagonal, j);
     int left = i + t.diagonal - j;
     return (p.window_left < 0 || left <= p.window_left) && (p.window_right < 0 || -left <= p.window_right);
 }

@@ -19,8 +19,11 @@ Tile tile_of_group(uint group, uint tile_rows, uint tile_columns) {
     group /= p.num_row_tiles;
     t.head = group % p.num_heads;
     t.batch = group / p.num_heads;
-    t.begin = min(t.split * p.depth_per_split, p.depth);
-    t.end = min(t.begin + p.depth_per_split, p.depth);
+    uint depth = p.depth;
+    if (has(GEMM_DEPTHS))
+        depth = uint(clamp(depths[p.base_depths + t.batch] - int(p.depth_begin), 0, int(p.depth)));
+    t.begin = min(t.split * p.depth_per_split, depth);
+    t.end = min(t.begin + p.depth_per_split, depth);
     t.a = p.base_a + t.batch * p.a_batch + t.head * p.a_head;
     t.b = p.base_b + t.batch * p.b_batch + t.head * p.b_head;
     return t;

@@ -6,7 +6,7 @@ void store_columns(Tile t, uint row, uint column, vec4 x) {
     uint e = p.base_out + t.split * p.out_split + t.batch * p.out_batch + t.head * p.out_head +
              out_row(t, row, position) * p.out_row + column;
     if (!is_valid_row(t, position)) x = vec4(0.0);
-    if (has(OPTION_HALF) && !has(OPTION_OUT_FLOAT)) {
+    if (has(OPTION_OUT_HALF) || (has(OPTION_HALF) && !has(OPTION_OUT_FLOAT))) {
         if (column < p.value_size) out_words[e >> 1] = pack_half(x.xy);
         if (column + 2u < p.value_size) out_words[(e >> 1) + 1u] = pack_half(x.zw);
         return;

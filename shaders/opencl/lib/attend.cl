@@ -23,6 +23,7 @@ typedef struct Tile {
     float slope;
     float tail; // log2 of the weight of the last valid key
     float sink;
+    int block; // with OPTION_STEPS: start of the block of the first row that has a position
 } Tile;
 
 typedef struct Run {
@@ -64,6 +65,51 @@ static inline void clip_to_window(const Params *p, Run *run, int low, int high, 
     }
 }
 
+// What is left of all keys, by steps. Sums with it do not overflow.
+#define FAR 0x3fffffff
+
+// Keys, counted from the first on, that lie at steps below `edge`.
+static inline int steps_below(const Params *p, int edge) {
+    return (int)p->front_keys + divide_up(edge, (int)p->key_step);
+}
+
+// Where the blocks of positions of the tile's begin: the tile's own block, or one of few after it.
+static inline Ints block_start(const Params *p, const Tile *t, Ints own) {
+    const int size = (int)p->row_step;
+    const Ints past = own - t->block;
+    return past < size ? (Ints)(t->block)
+                       : t->block + to_ints((to_reals(past) + 0.5f) / (float)size) * size;
+}
+
+// The steps from which on and up to which rows see keys, front keys apart.
+static inline Ints left_step(const Params *p, const Tile *t, Ints own) {
+    return own < 0 ? (Ints)(FAR) : block_start(p, t, own) - p->window_left;
+}
+static inline Ints right_step(const Params *p, const Tile *t, Ints own) {
+    const Ints edge = p->right_follows ? own : block_start(p, t, own);
+    return own < 0 ? (Ints)(-1) : edge + p->window_right;
+}
+
+// Front keys are there only where the left is open.
+static inline void clip_to_steps(const Params *p, const Tile *t, Run *run, int low, int high) {
+    const int end = FIRST_LANE(right_step(p, t, high)), full_end = FIRST_LANE(right_step(p, t, low));
+    if (p->front_keys == 0u) {
+        const int first = FIRST_LANE(left_step(p, t, high < 0 ? high : max(low, 0)));
+        run->first = max(run->first, steps_below(p, first));
+        run->full_first =
+            max(run->full_first, steps_below(p, FIRST_LANE(left_step(p, t, high))));
+    }
+    run->end = min(run->end, high < p->front_from ? 0 : steps_below(p, end + 1));
+    run->full_end = min(run->full_end, low < p->front_from ? 0 : steps_below(p, full_end + 1));
+}
+
+static inline Ints visible_by_steps(const Params *p, const Tile *t, Ints own, Ints j) {
+    const Ints e = (j - (int)p->front_keys) * (int)p->key_step;
+    const Ints seen = e <= right_step(p, t, own);
+    if (p->front_keys == 0u) return seen & (e >= left_step(p, t, own));
+    return ((e < 0) & (own >= p->front_from)) | ((e >= 0) & seen);
+}
+
 // Brings the four edges into order.
 static inline void order_edges(Run *run) {
     run->end = max(run->end, run->first);
@@ -84,7 +130,10 @@ static inline Run whole_run(const Params *p, const Tile *t) {
     run.full_end = run.end;
     if (has(OPTION_WINDOW)) {
         const int own = t->query + t->diagonal;
-        clip_to_window(p, &run, own, own + t->rows - 1, 0, 1);
+        if (has(OPTION_STEPS))
+            clip_to_steps(p, t, &run, own, own + t->rows - 1);
+        else
+            clip_to_window(p, &run, own, own + t->rows - 1, 0, 1);
     }
     if (t->query >= t->valid_queries) run.end = run.first;
     order_edges(&run);
@@ -163,11 +212,25 @@ static inline Tile tile_of_group(const Params *p, __global const uint *heads,
         t.sink = as_float(record[3]);
     }
     t.diagonal = t.valid_keys - t.valid_queries;
+    if (has(OPTION_STEPS)) {
+        const int positions = has(OPTION_LENGTHS) ? as_int(t.slope) : (int)p->total_positions;
+        t.diagonal = positions - t.valid_queries;
+    }
     if (has(OPTION_SCHEDULE)) {
         take_record(p, &t, tile);
     } else {
         t.rows = (int)min(tile_rows, p->num_queries - t.row);
         t.query = (int)(p->query_begin + t.row);
+        if (has(OPTION_STEPS)) {
+            const int own = max(t.query + t.diagonal, 0);
+            const int size = (int)p->row_step;
+            // Another integer division makes Intel's compiler take scratch.
+            t.block = (int)((float)own / (float)size) * size;
+            for (; t.block > own; t.block -= size) {
+            }
+            for (; own - t.block >= size; t.block += size) {
+            }
+        }
     }
     return t;
 }
@@ -194,6 +257,7 @@ static inline __global const uint *mask_words(const Params *p, const Tile *t, co
 // Whether rows i see keys j, by window and, of a schedule, length. Either may be one position in all
 // lanes.
 static inline Ints visible(const Params *p, const Tile *t, Ints i, Ints j) {
+    if (has(OPTION_STEPS)) return visible_by_steps(p, t, i + t->diagonal, j);
     int most_left = p->window_left < 0 ? INT_MAX : p->window_left;
     int most_right = p->window_right < 0 ? INT_MAX : p->window_right;
     Ints left = i - j + t->diagonal;

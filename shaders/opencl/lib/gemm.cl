@@ -30,7 +30,8 @@ typedef struct Tile {
     uint bias, c;     // and where column 0 of the bias and element 0, 0 of c lie
 } Tile;
 
-static inline Tile tile_of_group(const Params *p, uint group, uint tile_rows, uint tile_columns) {
+static inline Tile tile_of_group(const Params *p, __global const int *depths, uint group,
+                                 uint tile_rows, uint tile_columns) {
     Tile t;
     t.split = group % p->num_splits;
     group /= p->num_splits;
@@ -40,8 +41,13 @@ static inline Tile tile_of_group(const Params *p, uint group, uint tile_rows, ui
     group /= p->num_row_tiles;
     t.head = group % p->num_heads;
     t.batch = group / p->num_heads;
-    t.begin = min(t.split * p->depth_per_split, p->depth);
-    t.end = min(t.begin + p->depth_per_split, p->depth);
+    uint depth = p->depth;
+    if (has(GEMM_DEPTHS)) {
+        const int left = depths[p->base_depths + t.batch] - (int)p->depth_begin;
+        depth = (uint)clamp(left, 0, (int)depth);
+    }
+    t.begin = min(t.split * p->depth_per_split, depth);
+    t.end = min(t.begin + p->depth_per_split, depth);
     t.a = p->base_a + t.batch * p->a_batch + t.head * p->a_head;
     t.b = p->base_b + t.batch * p->b_batch + t.head * p->b_head;
     t.bias = p->base_bias + t.batch * p->bias_batch + t.head * p->bias_head;

@@ -10,12 +10,16 @@ typedef int Ints;
 #define as_reals as_float
 #define as_ints as_int
 #define to_reals convert_float
+#define to_ints convert_int
+#define FIRST_LANE(x) (x)
 #else
 typedef float16 Reals;
 typedef int16 Ints;
 #define as_reals as_float16
 #define as_ints as_int16
 #define to_reals convert_float16
+#define to_ints convert_int16
+#define FIRST_LANE(x) (x).s0
 #endif
 
 #define LOG2_E 1.44269504088896340736f

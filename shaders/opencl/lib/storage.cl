@@ -15,7 +15,7 @@ typedef float Storage;
 #define load4(x, e) vload4(0, (x) + (e))
 #endif
 
-#if (OPTIONS & OPTION_HALF) && !(OPTIONS & OPTION_OUT_FLOAT)
+#if ((OPTIONS & OPTION_HALF) && !(OPTIONS & OPTION_OUT_FLOAT)) || (OPTIONS & OPTION_OUT_HALF)
 typedef half Output;
 #define store_output store_half
 #define store_output_lanes store_half_lanes
