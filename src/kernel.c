@@ -3,6 +3,8 @@
 #include "../shaders/params/attend.h"
 #include "../shaders/params/coarsen.h"
 #include "../shaders/params/collect.h"
+#include "../shaders/params/combine.h"
+#include "../shaders/params/convolve.h"
 #include "../shaders/params/copy.h"
 #include "../shaders/params/edges.h"
 #include "../shaders/params/gemm.h"
@@ -14,8 +16,11 @@
 #include "../shaders/params/merge.h"
 #include "../shaders/params/norm.h"
 #include "../shaders/params/pack.h"
+#include "../shaders/params/pinv.h"
 #include "../shaders/params/project.h"
 #include "../shaders/params/ring.h"
+#include "../shaders/params/segments.h"
+#include "../shaders/params/softmax.h"
 #include "../shaders/params/spread.h"
 #include "../shaders/params/threshold.h"
 
@@ -40,6 +45,16 @@ static const ikati_variant coarsen_variants[] = {
 #define KERNEL_NAME "collect"
 static const ikati_variant collect_variants[] = {
 #include "../shaders/variants/collect.inc"
+};
+#undef KERNEL_NAME
+#define KERNEL_NAME "combine"
+static const ikati_variant combine_variants[] = {
+#include "../shaders/variants/combine.inc"
+};
+#undef KERNEL_NAME
+#define KERNEL_NAME "convolve"
+static const ikati_variant convolve_variants[] = {
+#include "../shaders/variants/convolve.inc"
 };
 #undef KERNEL_NAME
 #define KERNEL_NAME "copy"
@@ -97,6 +112,11 @@ static const ikati_variant pack_variants[] = {
 #include "../shaders/variants/pack.inc"
 };
 #undef KERNEL_NAME
+#define KERNEL_NAME "pinv"
+static const ikati_variant pinv_variants[] = {
+#include "../shaders/variants/pinv.inc"
+};
+#undef KERNEL_NAME
 #define KERNEL_NAME "project"
 static const ikati_variant project_variants[] = {
 #include "../shaders/variants/project.inc"
@@ -105,6 +125,16 @@ static const ikati_variant project_variants[] = {
 #define KERNEL_NAME "ring"
 static const ikati_variant ring_variants[] = {
 #include "../shaders/variants/ring.inc"
+};
+#undef KERNEL_NAME
+#define KERNEL_NAME "segments"
+static const ikati_variant segments_variants[] = {
+#include "../shaders/variants/segments.inc"
+};
+#undef KERNEL_NAME
+#define KERNEL_NAME "softmax"
+static const ikati_variant softmax_variants[] = {
+#include "../shaders/variants/softmax.inc"
 };
 #undef KERNEL_NAME
 #define KERNEL_NAME "spread"
@@ -146,6 +176,8 @@ static const ikati_variant threshold_variants[] = {
 DEFINE_KERNEL(attend, ATTEND)
 DEFINE_KERNEL(coarsen, COARSEN)
 DEFINE_KERNEL(collect, COLLECT)
+DEFINE_KERNEL(combine, COMBINE)
+DEFINE_KERNEL(convolve, CONVOLVE)
 DEFINE_KERNEL(copy, COPY)
 DEFINE_KERNEL(edges, EDGES)
 DEFINE_KERNEL(gemm, GEMM)
@@ -157,8 +189,11 @@ DEFINE_KERNEL(mean, MEAN)
 DEFINE_KERNEL(merge, MERGE)
 DEFINE_KERNEL(norm, NORM)
 DEFINE_KERNEL(pack, PACK)
+DEFINE_KERNEL(pinv, PINV)
 DEFINE_KERNEL(project, PROJECT)
 DEFINE_KERNEL(ring, RING)
+DEFINE_KERNEL(segments, SEGMENTS)
+DEFINE_KERNEL(softmax, SOFTMAX)
 DEFINE_KERNEL(spread, SPREAD)
 DEFINE_KERNEL(threshold, THRESHOLD)
 

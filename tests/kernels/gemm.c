@@ -26,7 +26,14 @@ static const product products[] = {
     {SIZES("halves", 1, 2, 68, 72, 132), .half_a = true, .half_b = true, .half_c = true},
     {SIZES("halves_odd", 2, 3, 17, 21, 35), .half_a = true, .half_b = true, .half_c = true,
      .half_bias = true, .biased = true, .padding = 1, .offset = 3},
+    {SIZES("addend", 2, 2, 70, 67, 35), .biased = true, .bias_rows = true, .bias_scale = -2,
+     .scale = -1},
     {SIZES("plain", 1, 1, 64, 64, 64)},
+    {SIZES("addend_halves", 1, 2, 30, 40, 64), .biased = true, .bias_rows = true, .half_bias = true,
+     .half_c = true, .bias_scale = 0.5, .relu = true},
+    {SIZES("addend_repeats", 3, 2, 30, 40, 64), .biased = true, .bias_rows = true, .repeats = 0x46},
+    {SIZES("addend_deep", 1, 1, 33, 20, 5003), .biased = true, .bias_rows = true,
+     .bias_scale = 0.25},
     {SIZES("odd", 1, 1, 37, 29, 53)},
     {SIZES("one", 1, 1, 1, 1, 1)},
     {SIZES("row", 1, 1, 1, 200, 300)},
@@ -59,7 +66,7 @@ static const product products[] = {
     {SIZES("very_deep", 1, 1, 5, 6, 200000)},
 };
 
-enum { NUM_PRODUCTS = sizeof(products) / sizeof(products[0]), NUM_THOROUGH = 6 };
+enum { NUM_PRODUCTS = sizeof(products) / sizeof(products[0]), NUM_THOROUGH = 7 };
 
 // Of sums of so many products as the error is counted in: each partial sum is about the root of their
 // number and is rounded by 6e-8, which adds up to no more than this.
