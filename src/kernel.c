@@ -22,6 +22,7 @@
 #include "../shaders/params/segments.h"
 #include "../shaders/params/softmax.h"
 #include "../shaders/params/spread.h"
+#include "../shaders/params/synthesize.h"
 #include "../shaders/params/threshold.h"
 
 #define VARIANT(variant_language, variant_name, variant_source, variant_defines, ...) \
@@ -142,6 +143,11 @@ static const ikati_variant spread_variants[] = {
 #include "../shaders/variants/spread.inc"
 };
 #undef KERNEL_NAME
+#define KERNEL_NAME "synthesize"
+static const ikati_variant synthesize_variants[] = {
+#include "../shaders/variants/synthesize.inc"
+};
+#undef KERNEL_NAME
 #define KERNEL_NAME "threshold"
 static const ikati_variant threshold_variants[] = {
 #include "../shaders/variants/threshold.inc"
@@ -195,6 +201,7 @@ DEFINE_KERNEL(ring, RING)
 DEFINE_KERNEL(segments, SEGMENTS)
 DEFINE_KERNEL(softmax, SOFTMAX)
 DEFINE_KERNEL(spread, SPREAD)
+DEFINE_KERNEL(synthesize, SYNTHESIZE)
 DEFINE_KERNEL(threshold, THRESHOLD)
 
 const ikati_kernel *ikati_kernel_get(ikati_kernel_id id) {

@@ -16,7 +16,7 @@ typedef struct softmax_params {
 } softmax_params;
 
 static uint32_t options_of(const ikati_combine *c, ikat_dtype to) {
-    static const uint32_t combinations[] = {0, COMBINE_ADD, COMBINE_GATE};
+    static const uint32_t combinations[] = {0, COMBINE_ADD, COMBINE_GATE, COMBINE_MULTIPLY};
     return combinations[c->combination] | (c->x.dtype == IKAT_FLOAT16 ? COMBINE_X_HALF : 0) |
            (c->y.kind && c->y.dtype == IKAT_FLOAT16 ? COMBINE_Y_HALF : 0) |
            (to == IKAT_FLOAT16 ? COMBINE_TO_HALF : 0) | (c->lengths.kind ? COMBINE_LENGTHS : 0);
@@ -24,7 +24,7 @@ static uint32_t options_of(const ikati_combine *c, ikat_dtype to) {
 
 static ikat_status add_combine(const void *user, ikati_lowering *lowering,
                                const ikati_row_block *blk) {
-    static const char *const words[] = {"", ".add", ".gate"};
+    static const char *const words[] = {"", ".add", ".gate", ".multiply"};
     const ikati_combine *c = user;
     const uint32_t batches = blk->batches.count, heads = blk->heads.count, rows = blk->rows.count;
     ikati_step step = {0};
@@ -42,12 +42,15 @@ static ikat_status add_combine(const void *user, ikati_lowering *lowering,
         .x_batch = ikati_stride_of(c->x.batch, batches),
         .x_head = ikati_stride_of(c->x.head, heads),
         .x_row = ikati_stride_of(c->x.row, rows),
+        .x_column = ikati_stride_of(c->x.column, c->num_columns),
         .y_batch = ikati_stride_of(c->y.batch, batches),
         .y_head = ikati_stride_of(c->y.head, heads),
         .y_row = ikati_stride_of(c->y.row, rows),
+        .y_column = ikati_stride_of(c->y.column, c->num_columns),
         .to_batch = blk->to_strides[0],
         .to_head = blk->to_strides[1],
         .to_row = blk->to_strides[2],
+        .scale = c->scale == 0 ? 1.0f : (float)c->scale,
     };
     step.operands[0] =
         ikati_matrices_operand(&c->x, blk->batches, blk->heads, blk->rows, c->num_columns);

@@ -41,18 +41,22 @@ ikat_status ikati_lower_mean(ikati_lowering *lowering, const ikati_mean *mean);
 
 // What `combine` makes of elements x and y.
 typedef enum ikati_combination {
-    IKATI_COMBINE_COPY, // x
-    IKATI_COMBINE_ADD,  // x + y
-    IKATI_COMBINE_GATE, // x sigmoid(y)
+    IKATI_COMBINE_COPY,     // x
+    IKATI_COMBINE_ADD,      // x + y
+    IKATI_COMBINE_GATE,     // x sigmoid(y)
+    IKATI_COMBINE_MULTIPLY, // x y
 } ikati_combination;
 
 // Element by element; types may differ, so that a copy widens or rounds. Rows past lengths are not read, and
 // written as 0.
 //
-// x, y, to  [num_rows, num_columns], one a batch entry and head; columns have stride 1. y absent for a copy
+// x, y, to  [num_rows, num_columns], one a batch entry and head; columns of `to` have stride 1. y absent for a
+//           copy
+// scale     what the result is multiplied by; 0: 1
 // lengths   [num_batches], or absent
 typedef struct ikati_combine {
     ikati_combination combination;
+    double scale;
     ikati_matrices x, y, to;
     ikati_view lengths;
     uint32_t num_batches, num_heads, num_rows, num_columns;

@@ -10,7 +10,7 @@ enum {
     IKATI_MAX_INPUTS = 32,
     IKATI_MAX_OUTPUTS = 8,
     IKATI_MAX_SETTINGS = 80,
-    IKATI_MAX_LETTERS = 16
+    IKATI_MAX_LETTERS = 32
 };
 
 // Most that settings take which have no bound of their own: sums of two stay exact.

@@ -17,7 +17,7 @@ ikati_operand ikati_matrices_operand(const ikati_matrices *m, ikati_axis_range b
                            m->offset + batches.first * m->batch + heads.first * m->head +
                                rows.first * m->row,
                            1 + (batches.count - 1) * m->batch + (heads.count - 1) * m->head +
-                               (rows.count - 1) * m->row + (columns - 1)};
+                               (rows.count - 1) * m->row + (columns - 1) * m->column};
 }
 
 ikati_operand ikati_lengths_operand(const ikati_view *lengths, ikati_axis_range batches) {
@@ -108,7 +108,8 @@ static ikati_axis_range range_of(uint32_t first, uint32_t most, uint32_t total) 
 
 ikat_status ikati_lower_row_blocks(ikati_lowering *lowering, const ikati_row_work *w) {
     cutter c = {w, {w->num_batches, w->num_heads, w->num_rows}};
-    const uint64_t limit = ikati_rows_limit(lowering) / 2; // packed halves are twice as large
+    const uint64_t own = ikati_rows_limit(lowering) / 2; // packed halves are twice as large
+    const uint64_t limit = w->most_bytes && w->most_bytes < own ? w->most_bytes : own;
     if (!w->num_batches || !w->num_heads || !w->num_rows || !w->num_columns) {
         return IKAT_OK;
     }

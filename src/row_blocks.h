@@ -20,12 +20,14 @@ typedef struct ikati_row_block {
 // reads    what a block reads of the same rows besides, as many columns; absent ones end the list
 // halo     rows more that a block reads of reads[0]
 // granule  heads are cut at multiples of it; reads[0] has one for so many. 0: 1
+// most_bytes  of what a block binds of a tensor, besides the device's limit; 0: none
 // add      adds the steps of one block
 typedef struct ikati_row_work {
     uint32_t num_batches, num_heads, num_rows, num_columns;
     ikati_matrices to;
     ikati_matrices reads[IKATI_MAX_ROW_READS];
     uint32_t halo, granule;
+    uint64_t most_bytes;
     ikat_status (*add)(const void *user, ikati_lowering *lowering, const ikati_row_block *block);
     const void *user;
 } ikati_row_work;

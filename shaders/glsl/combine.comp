@@ -1,6 +1,6 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
-// combine: to = x, x + y or x sigmoid(y), element by element. 128 items a workgroup, one an invocation; an item is 4
+// combine: to = scale x, x + y, x y or x sigmoid(y), element by element. 128 items a workgroup, one an invocation; an item is 4
 // neighbouring columns of a row. See params/combine.h.
 
 #include "../params/combine.h"
@@ -41,14 +41,16 @@ void main() {
     vec4 result = vec4(0.0);
     if (valid) {
         uvec4 at = column + min(uvec4(0u, 1u, 2u, 3u), uvec4(left - 1u));
-        uvec4 i = p.base_x + batch * p.x_batch + head * p.x_head + row * p.x_row + at;
+        uvec4 i = p.base_x + batch * p.x_batch + head * p.x_head + row * p.x_row + at * p.x_column;
         result = vec4(load_x(i.x), load_x(i.y), load_x(i.z), load_x(i.w));
-        if (has(COMBINE_ADD | COMBINE_GATE)) {
-            i = p.base_y + batch * p.y_batch + head * p.y_head + row * p.y_row + at;
+        if (has(COMBINE_ADD | COMBINE_GATE | COMBINE_MULTIPLY)) {
+            i = p.base_y + batch * p.y_batch + head * p.y_head + row * p.y_row + at * p.y_column;
             vec4 other = vec4(load_y(i.x), load_y(i.y), load_y(i.z), load_y(i.w));
             if (has(COMBINE_GATE)) result /= 1.0 + exp2(other * -LOG2_E);
+            else if (has(COMBINE_MULTIPLY)) result *= other;
             else result += other;
         }
+        result *= p.scale;
     }
     uint e = p.base_to + batch * p.to_batch + head * p.to_head + row * p.to_row + column;
     if (has(COMBINE_TO_HALF)) {

@@ -1,4 +1,4 @@
-// combine: to = x, x + y or x sigmoid(y), element by element. An item, one a work-item, is 4 neighbouring columns of
+// combine: to = scale x, x + y, x y or x sigmoid(y), element by element. An item, one a work-item, is 4 neighbouring columns of
 // a row. See params/combine.h.
 #define LANES 1
 #include "params/combine.h"
@@ -6,6 +6,8 @@
 #include "lib/kernel.cl"
 #include "lib/storage.cl"
 #include "lib/numbers.cl"
+
+#define TAKES_Y (COMBINE_ADD | COMBINE_GATE | COMBINE_MULTIPLY)
 
 #if OPTIONS & COMBINE_X_HALF
 typedef half XElement;
@@ -48,25 +50,34 @@ combine(__global const XElement *x, __global const YElement *y, __global const i
     if (batch >= p->num_batches) return;
 
     const uint count = min(p->num_columns - column, 4u);
-    const uint x_at = p->base_x + batch * p->x_batch + head * p->x_head + row * p->x_row + column;
-    const uint y_at = p->base_y + batch * p->y_batch + head * p->y_head + row * p->y_row + column;
+    const uint x_at = p->base_x + batch * p->x_batch + head * p->x_head + row * p->x_row +
+                      column * p->x_column;
+    const uint y_at = p->base_y + batch * p->y_batch + head * p->y_head + row * p->y_row +
+                      column * p->y_column;
     const uint e = p->base_to + batch * p->to_batch + head * p->to_head + row * p->to_row + column;
     float4 result = 0.0f, other = 0.0f;
     if (!has(COMBINE_LENGTHS) || (int)(p->row_begin + row) < lengths[p->base_lengths + batch]) {
         float a[4] = {0.0f}, b[4] = {0.0f};
-        if (count == 4u) {
+        if (count == 4u && p->x_column == 1u) {
             result = load4_x(x, x_at);
-            if (has(COMBINE_ADD | COMBINE_GATE)) other = load4_y(y, y_at);
         } else {
-            _Pragma("unroll") for (uint i = 0; i < 4u; i++) if (i < count) {
-                a[i] = load_x(x, x_at + i);
-                if (has(COMBINE_ADD | COMBINE_GATE)) b[i] = load_y(y, y_at + i);
-            }
+            _Pragma("unroll") for (uint i = 0; i < 4u; i++) if (i < count) a[i] =
+                load_x(x, x_at + i * p->x_column);
             result = (float4)(a[0], a[1], a[2], a[3]);
+        }
+        if (!has(TAKES_Y)) {
+            other = 0.0f;
+        } else if (count == 4u && p->y_column == 1u) {
+            other = load4_y(y, y_at);
+        } else {
+            _Pragma("unroll") for (uint i = 0; i < 4u; i++) if (i < count) b[i] =
+                load_y(y, y_at + i * p->y_column);
             other = (float4)(b[0], b[1], b[2], b[3]);
         }
         if (has(COMBINE_ADD)) result += other;
+        if (has(COMBINE_MULTIPLY)) result *= other;
         if (has(COMBINE_GATE)) result /= 1.0f + exp2(other * -LOG2_E);
+        result *= p->scale;
     }
     if (count == 4u) {
         store4_to(to, e, result);
