@@ -17,6 +17,7 @@
 #include "../shaders/params/norm.h"
 #include "../shaders/params/pack.h"
 #include "../shaders/params/pinv.h"
+#include "../shaders/params/predict.h"
 #include "../shaders/params/project.h"
 #include "../shaders/params/ring.h"
 #include "../shaders/params/segments.h"
@@ -118,6 +119,11 @@ static const ikati_variant pinv_variants[] = {
 #include "../shaders/variants/pinv.inc"
 };
 #undef KERNEL_NAME
+#define KERNEL_NAME "predict"
+static const ikati_variant predict_variants[] = {
+#include "../shaders/variants/predict.inc"
+};
+#undef KERNEL_NAME
 #define KERNEL_NAME "project"
 static const ikati_variant project_variants[] = {
 #include "../shaders/variants/project.inc"
@@ -196,6 +202,7 @@ DEFINE_KERNEL(merge, MERGE)
 DEFINE_KERNEL(norm, NORM)
 DEFINE_KERNEL(pack, PACK)
 DEFINE_KERNEL(pinv, PINV)
+DEFINE_KERNEL(predict, PREDICT)
 DEFINE_KERNEL(project, PROJECT)
 DEFINE_KERNEL(ring, RING)
 DEFINE_KERNEL(segments, SEGMENTS)

@@ -1,15 +1,19 @@
-// Kernel `convolve`.
+// Kernels `convolve` and `predict`.
 
 #include "lower_rows.h"
 #include "row_blocks.h"
 
 #include "../shaders/params/convolve.h"
+#include "../shaders/params/predict.h"
 
 #include <string.h>
 
 typedef struct convolve_params {
     CONVOLVE_PARAMS(IKATI_PARAM_FIELD)
 } convolve_params;
+typedef struct predict_params {
+    PREDICT_PARAMS(IKATI_PARAM_FIELD)
+} predict_params;
 
 static uint32_t options_of(const ikati_convolve *c, ikat_dtype to) {
     const bool half_taps = c->taps.kind && c->taps.dtype == IKAT_FLOAT16;
@@ -21,10 +25,11 @@ static uint32_t options_of(const ikati_convolve *c, ikat_dtype to) {
 }
 
 // The rows of x that rows of the result see.
-static ikati_axis_range seen_rows(const ikati_convolve *c, ikati_axis_range rows) {
-    const uint32_t right = c->num_taps > c->taps_left ? c->num_taps - c->taps_left - 1 : 0;
-    const uint32_t first = rows.first > c->taps_left ? rows.first - c->taps_left : 0;
-    const uint32_t last = rows.first + rows.count - 1, past = c->num_rows - 1 - last;
+static ikati_axis_range seen_rows(uint32_t num_taps, uint32_t taps_left, uint32_t num_rows,
+                                  ikati_axis_range rows) {
+    const uint32_t right = num_taps > taps_left ? num_taps - taps_left - 1 : 0;
+    const uint32_t first = rows.first > taps_left ? rows.first - taps_left : 0;
+    const uint32_t last = rows.first + rows.count - 1, past = num_rows - 1 - last;
     return (ikati_axis_range){first, last + (right < past ? right : past) - first + 1};
 }
 
@@ -60,7 +65,8 @@ static convolve_params params_of(const ikati_convolve *c, const ikati_row_block 
 static ikat_status add_convolve(const void *user, ikati_lowering *lowering,
                                 const ikati_row_block *blk) {
     const ikati_convolve *c = user;
-    const ikati_axis_range one = {0, 1}, x_rows = seen_rows(c, blk->rows);
+    const ikati_axis_range one = {0, 1},
+                           x_rows = seen_rows(c->num_taps, c->taps_left, c->num_rows, blk->rows);
     const ikati_axis_range x_heads = {blk->heads.first / c->heads_per_kv,
                                       (uint32_t)ikati_divide_up(blk->heads.count, c->heads_per_kv)};
     ikati_step step = {0};
@@ -99,6 +105,73 @@ ikat_status ikati_lower_convolve(ikati_lowering *lowering, const ikati_convolve 
         .granule = c->heads_per_kv,
         .add = add_convolve,
         .user = c,
+    };
+    return ikati_lower_row_blocks(lowering, &work);
+}
+
+static uint32_t predict_options(const ikati_predict *p) {
+    return (p->weight.dtype == IKAT_FLOAT16 ? PREDICT_WEIGHT_HALF : 0) |
+           (p->tap_bias.kind ? PREDICT_TAP_BIAS : 0) |
+           (p->tap_bias.kind && p->tap_bias.dtype == IKAT_FLOAT16 ? PREDICT_TAP_BIAS_HALF : 0) |
+           (p->bias.kind ? PREDICT_BIAS : 0) |
+           (p->bias.kind && p->bias.dtype == IKAT_FLOAT16 ? PREDICT_BIAS_HALF : 0) |
+           (p->is_raw ? PREDICT_RAW : 0);
+}
+
+static ikat_status add_predict(const void *user, ikati_lowering *lowering,
+                               const ikati_row_block *blk) {
+    const ikati_predict *p = user;
+    const ikati_axis_range one = {0, 1}, heads = {0, p->num_heads}, inner = {0, p->num_columns};
+    const ikati_axis_range x_rows = seen_rows(p->num_taps, p->taps_left, p->num_rows, blk->rows);
+    const ikati_matrices x = ikati_matrices_of_scratch(p->x, 1, p->num_rows, p->num_columns);
+    const uint32_t batches = blk->batches.count;
+    ikati_step step = {0};
+    const ikati_pick pick = {.offers = IKATI_NEED_FLOAT};
+    ikat_status status = ikati_pick_variant(lowering, IKATI_KERNEL_predict, &pick, &step);
+    if (status) {
+        return status;
+    }
+    const predict_params params = {
+        .num_batches = batches,
+        .num_heads = p->num_heads,
+        .num_rows = blk->rows.count,
+        .num_columns = p->num_columns,
+        .num_taps = p->num_taps,
+        .taps_left = p->taps_left,
+        .row_begin = blk->rows.first,
+        .x_begin = x_rows.first,
+        .x_rows = x_rows.count,
+        .x_batch = ikati_stride_of(x.batch, batches),
+        .to_batch = blk->to_strides[0],
+        .weight_row = ikati_stride_of(p->weight.row, p->num_columns),
+        .weight_head = ikati_stride_of(p->weight.head, p->num_heads),
+        .tap_bias_head = ikati_stride_of(p->tap_bias.head, p->num_heads),
+    };
+    step.operands[0] = ikati_matrices_operand(&x, blk->batches, one, x_rows, p->num_columns);
+    step.operands[1] = ikati_matrices_operand(&p->weight, one, heads, inner, p->num_taps);
+    step.operands[2] = ikati_matrices_operand(&p->tap_bias, one, heads, one, p->num_taps);
+    step.operands[3] = ikati_matrices_operand(&p->bias, one, one, one, p->num_columns);
+    step.operands[4] = blk->to;
+    step.specialisation[0] = predict_options(p);
+    step.num_groups = (uint64_t)batches * p->num_heads *
+                      ikati_divide_up(blk->rows.count, step.variant->tile_rows);
+    step.flops = 2.0 * (double)batches * blk->rows.count * p->num_columns * p->num_taps *
+                 (p->num_heads + 1.0);
+    memcpy(step.params, &params, sizeof(params));
+    return ikati_lowering_step(lowering, &step, IKAT_FLOAT32, "");
+}
+
+ikat_status ikati_lower_predict(ikati_lowering *lowering, const ikati_predict *p) {
+    const ikati_row_work work = {
+        .num_batches = p->num_batches,
+        .num_heads = 1,
+        .num_rows = p->num_rows,
+        .num_columns = p->num_columns,
+        .to = ikati_matrices_of_scratch(p->to, 1, p->num_rows, p->num_columns),
+        .reads = {ikati_matrices_of_scratch(p->x, 1, p->num_rows, p->num_columns)},
+        .halo = p->num_taps < p->num_rows ? p->num_taps : p->num_rows,
+        .add = add_predict,
+        .user = p,
     };
     return ikati_lower_row_blocks(lowering, &work);
 }

@@ -107,6 +107,23 @@ typedef struct ikati_convolve {
 
 ikat_status ikati_lower_convolve(ikati_lowering *lowering, const ikati_convolve *convolve);
 
+// The same with taps that each row predicts for itself: f_it = sum_e x_ie weight_e,h,t + tap_bias_ht, to
+// which softmax over t is applied unless is_raw. Head h has the h-th run of num_columns / num_heads columns.
+//
+// x, to      float32 scratch [num_batches, num_rows, num_columns], packed
+// weight     rows are columns of x, heads theirs, columns taps
+// tap_bias   a row of num_taps a head; or absent
+// bias       a row of num_columns; or absent
+typedef struct ikati_predict {
+    uint32_t x, to;
+    ikati_matrices weight, tap_bias, bias;
+    uint32_t num_batches, num_heads, num_rows, num_columns;
+    uint32_t num_taps, taps_left;
+    bool is_raw;
+} ikati_predict;
+
+ikat_status ikati_lower_predict(ikati_lowering *lowering, const ikati_predict *predict);
+
 // Bytes that one binding may reach, slack for its alignment apart.
 uint64_t ikati_rows_limit(const ikati_lowering *lowering);
 
