@@ -146,7 +146,7 @@ static const ikat_mechanism_case cases[] = {
                                              "attention.global_mask=2,50@0,1,0,0,0,0,0,0,0,0,0",
      "heads=2 attention=longformer attention.window=6 attention.dilation=1,2",
      "a sparse inner pattern"},
-    {"inner_setting", "x=2,20,8 " GLOBAL("4", "8", "8", "8") "conv_kernel=4,3 attention.bias=1,2,20,20",
+    {"inner_setting", "x=2,20,8 " GLOBAL("4", "8", "8", "8") "conv_kernel=4,3",
      "heads=2 attention.softcap=3 causal=1", "of the inner mechanism"},
     {"empty", "x=2,0,8 " GLOBAL("4", "8", "8", "8") "conv_kernel=2,3", "heads=2", "N = 0"},
     {"large", "x=1,3000,128 " GLOBAL("64", "64", "64", "64") "conv_w_in=64,128 conv_kernel=8,31",
