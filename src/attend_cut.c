@@ -117,15 +117,10 @@ static bool shrink_for_scratch(ikati_attend_builder *b, uint64_t limit_bytes) {
 }
 
 void ikati_attend_cut(ikati_attend_builder *b) {
-    const ikat_device_limits *limits = &ikati_lowering_device(b->lowering)->limits;
-    // Kernels index with 32 bits; bindings start up to an alignment before their tensor.
-    const uint64_t most = UINT32_MAX, slack = 1024;
-    uint64_t limit =
-        (limits->max_storage_range_bytes < most ? limits->max_storage_range_bytes : most) - slack;
+    const uint64_t limit = ikati_lowering_binding_bytes(b->lowering);
     uint64_t input_limit = limit;
     if (b->attend.variant->texel_bindings) {
-        uint64_t texel_bytes = limits->max_texel_elements * 4 * ikat_dtype_size(b->dtype);
-        input_limit = (texel_bytes < most ? texel_bytes : most) - slack;
+        input_limit = ikati_lowering_texel_bytes(b->lowering, ikat_dtype_size(b->dtype));
     }
     const ikati_attention *a = b->attention;
     while (shrink_for_view(b, &a->q, false, b->head_size, input_limit) ||

@@ -24,31 +24,7 @@ typedef struct spread_params {
     SPREAD_PARAMS(IKATI_PARAM_FIELD)
 } spread_params;
 
-// A stride as kernels take it; one that is not stepped along may be too large for 32 bits and is of
-// no use.
-static uint32_t step_of(uint64_t stride, uint32_t count) {
-    return count > 1 ? (uint32_t)stride : 0;
-}
-
-ikati_operand ikati_view_operand(const ikati_view *view, ikati_axis_range batches,
-                                 ikati_axis_range heads, ikati_axis_range rows, uint32_t column,
-                                 uint32_t columns) {
-    if (view->kind == IKATI_SLOT_NONE) {
-        return (ikati_operand){0};
-    }
-    ikati_view_strides s = ikati_view_strides_of(view);
-    ikati_operand operand = {
-        .kind = view->kind, .index = view->index, .dtype = view->tensor->dtype};
-    operand.offset = (uint64_t)view->tensor->offset + batches.first * s.batch +
-                     heads.first * s.head + rows.first * s.row + column;
-    if (batches.count && heads.count && rows.count && columns) {
-        operand.count = 1 + (batches.count - 1) * s.batch + (heads.count - 1) * s.head +
-                        (rows.count - 1) * s.row + (columns - 1);
-    }
-    return operand;
-}
-
-// The same for a small input of one axis, or of a batch and a head axis.
+// What a block sees of a small input of one axis, or of a batch and a head axis.
 static ikati_operand operand_small(const ikati_view *view, ikati_axis_range batches,
                                    ikati_axis_range heads, bool per_head) {
     if (view->kind == IKATI_SLOT_NONE) {
@@ -185,9 +161,9 @@ ikat_status ikati_attend_add_heads(ikati_attend_builder *b, const ikati_attend_b
         .num_keys = a->cluster_shift ? a->num_positions : b->num_keys,
         .lengths_stride = 1,
         .query_lengths_stride = 1,
-        .slopes_batch = slopes_per_batch
-                            ? step_of((uint64_t)a->slopes.tensor->strides[0], blk->batches.count)
-                            : 0,
+        .slopes_batch = slopes_per_batch ? ikati_step_of((uint64_t)a->slopes.tensor->strides[0],
+                                                         blk->batches.count)
+                                         : 0,
         .slopes_head = 1,
         .sinks_stride = 1,
         .cluster_shift = a->cluster_shift,
@@ -215,9 +191,9 @@ ikati_attend_targets ikati_attend_direct(const ikati_attend_builder *b,
     ikati_attend_targets t = {0};
     ikati_view_strides s = ikati_view_strides_of(&a->out);
     t.out = ikati_view_operand(&a->out, blk->batches, blk->heads, blk->queries, 0, b->value_size);
-    t.out_strides[1] = step_of(s.batch, blk->batches.count);
-    t.out_strides[2] = step_of(s.head, blk->heads.count);
-    t.out_strides[3] = step_of(s.row, blk->queries.count);
+    t.out_strides[1] = ikati_step_of(s.batch, blk->batches.count);
+    t.out_strides[2] = ikati_step_of(s.head, blk->heads.count);
+    t.out_strides[3] = ikati_step_of(s.row, blk->queries.count);
     if (packed_scratch != UINT32_MAX) {
         uint32_t rows = blk->heads.count * blk->queries.count;
         t.out = (ikati_operand){IKATI_SLOT_SCRATCH, packed_scratch, IKAT_FLOAT32, 0,
@@ -229,9 +205,9 @@ ikati_attend_targets ikati_attend_direct(const ikati_attend_builder *b,
     if (a->lse.kind) {
         s = ikati_view_strides_of(&a->lse);
         t.lse = ikati_view_operand(&a->lse, blk->batches, blk->heads, blk->queries, 0, 1);
-        t.lse_strides[1] = step_of(s.batch, blk->batches.count);
-        t.lse_strides[2] = step_of(s.head, blk->heads.count);
-        t.lse_strides[3] = step_of(s.row, blk->queries.count);
+        t.lse_strides[1] = ikati_step_of(s.batch, blk->batches.count);
+        t.lse_strides[2] = ikati_step_of(s.head, blk->heads.count);
+        t.lse_strides[3] = ikati_step_of(s.row, blk->queries.count);
     }
     return t;
 }
@@ -291,16 +267,16 @@ static void fill_label_params(const ikati_attend_labels *labels, const ikati_att
         words->kind ? ikati_view_strides_of(words) : (ikati_view_strides){0};
     if (labels->scores.kind) {
         const ikati_view_strides scores = ikati_view_strides_of(&labels->scores);
-        out->bias_batch = step_of(scores.batch, batches);
-        out->bias_head = step_of(scores.head, blk->heads.count);
-        out->bias_row = step_of(scores.row, queries);
+        out->bias_batch = ikati_step_of(scores.batch, batches);
+        out->bias_head = ikati_step_of(scores.head, blk->heads.count);
+        out->bias_row = ikati_step_of(scores.row, queries);
         out->num_labels = (uint32_t)labels->scores.tensor->shape[3];
     }
     out->label_reach = labels->reach;
     out->label_between = labels->is_between;
     out->segment_of_key = labels->segment_of_key;
-    out->edge_batch = step_of(s.batch, batches);
-    out->edge_row = step_of(s.row, queries);
+    out->edge_batch = ikati_step_of(s.batch, batches);
+    out->edge_row = ikati_step_of(s.row, queries);
     out->edge_local = labels->is_local;
     out->edge_shift = labels->is_local ? (int32_t)labels->radius : -(int32_t)blk->keys.first;
     out->edge_columns = labels->is_local && labels->edges.kind
@@ -333,18 +309,18 @@ static void fill_attend_params(const ikati_attend_builder *b, const ikati_attend
         .num_query_tiles = (uint32_t)ikati_divide_up(queries, b->attend.variant->tile_rows),
         .num_splits = b->num_splits,
         .keys_per_split = keys_per_split,
-        .q_batch = step_of(q.batch, batches),
-        .q_head = step_of(q.head, heads),
-        .q_row = step_of(q.row, queries),
-        .k_batch = step_of(k.batch, batches),
-        .k_head = step_of(k.head, kv_heads),
-        .k_row = step_of(k.row, keys),
-        .v_batch = step_of(v.batch, batches),
-        .v_head = step_of(v.head, kv_heads),
-        .v_row = step_of(v.row, keys),
-        .bias_batch = step_of(bias.batch, batches),
-        .bias_head = step_of(bias.head, heads),
-        .bias_row = step_of(bias.row, queries),
+        .q_batch = ikati_step_of(q.batch, batches),
+        .q_head = ikati_step_of(q.head, heads),
+        .q_row = ikati_step_of(q.row, queries),
+        .k_batch = ikati_step_of(k.batch, batches),
+        .k_head = ikati_step_of(k.head, kv_heads),
+        .k_row = ikati_step_of(k.row, keys),
+        .v_batch = ikati_step_of(v.batch, batches),
+        .v_head = ikati_step_of(v.head, kv_heads),
+        .v_row = ikati_step_of(v.row, keys),
+        .bias_batch = ikati_step_of(bias.batch, batches),
+        .bias_head = ikati_step_of(bias.head, heads),
+        .bias_row = ikati_step_of(bias.row, queries),
         .out_split = t->out_strides[0],
         .out_batch = t->out_strides[1],
         .out_head = t->out_strides[2],
@@ -413,6 +389,7 @@ static ikati_step start_attend(const ikati_attend_builder *b, const ikati_attend
     step.first_head = blk->heads.first;
     step.num_heads = blk->heads.count;
     step.is_joint = b->other_parts > 0;
+    step.share = a->share;
     return step;
 }
 
@@ -563,9 +540,10 @@ ikat_status ikati_attend_add_merge(ikati_attend_builder *b, const ikati_attend_b
     return ikati_lowering_step(b->lowering, &step, t->out.dtype, t->lse.kind ? ".lse" : "");
 }
 
-bool ikati_fits_texels(const ikati_lowering *lowering, uint64_t count) {
-    const uint64_t slack = 256; // texels that bindings start before their tensor
-    return count / 4 + slack <= ikati_lowering_device(lowering)->limits.max_texel_elements;
+bool ikati_attend_spreads_texels(const ikati_attend_builder *b, uint64_t rows) {
+    return ikati_lowering_device(b->lowering)->type == IKAT_DEVICE_CPU && b->value_size % 4 == 0 &&
+           rows * b->value_size * sizeof(float) <=
+               ikati_lowering_texel_bytes(b->lowering, sizeof(float));
 }
 
 ikat_status ikati_attend_add_spread(ikati_attend_builder *b, const ikati_attend_block *blk,
@@ -578,11 +556,16 @@ ikat_status ikati_attend_add_spread(ikati_attend_builder *b, const ikati_attend_
     for (uint32_t level = 0; level < num_levels; level++) {
         rows += heads * ikati_divide_up(blk->queries.count, UINT64_C(1) << level);
     }
-    bool is_texel = ikati_fits_texels(b->lowering, rows * b->value_size);
-    pick.offers |= is_texel && b->value_size % 4 == 0 ? IKATI_NEED_TEXEL : 0;
+    pick.offers |= ikati_attend_spreads_texels(b, rows) ? IKATI_NEED_TEXEL : 0;
     ikat_status status = ikati_pick_variant(b->lowering, IKATI_KERNEL_spread, &pick, &step);
     if (status) {
         return status;
+    }
+    if (!step.variant->texel_bindings &&
+        rows * b->value_size * sizeof(float) > ikati_lowering_binding_bytes(b->lowering)) {
+        return ikati_fail(b->lowering->host, IKAT_UNSUPPORTED, IKAT_MESSAGE_VARIANT,
+                          "the levels' results exceed what %s binds at once but as texels",
+                          ikati_lowering_device(b->lowering)->id);
     }
     spread_params params = {
         .num_levels = num_levels,

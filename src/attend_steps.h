@@ -13,11 +13,7 @@ enum {
     IKATI_MAX_KEYS_PER_GROUP = 1 << 20, // bounds the work of one workgroup
 };
 
-// A part of the problem that one set of steps computes: `first` of each axis and how many.
-typedef struct ikati_axis_range {
-    uint32_t first, count;
-} ikati_axis_range;
-
+// A part of the problem that one set of steps computes.
 typedef struct ikati_attend_block {
     ikati_axis_range batches, heads, queries, keys;
     bool takes_sink; // of several key ranges one takes the sink into its normaliser
@@ -39,32 +35,6 @@ typedef struct ikati_attend_builder {
     bool needs_pack;      // halves of `out` share words between rows
     bool needs_float; // results go to float32 scratch: to be packed, or because only lse is wanted
 } ikati_attend_builder;
-
-// Strides of a view along batch, head and position, 0 where it repeats.
-typedef struct ikati_view_strides {
-    uint64_t batch, head, row;
-} ikati_view_strides;
-
-static inline ikati_view_strides ikati_view_strides_of(const ikati_view *view) {
-    const ikat_tensor *t = view->tensor;
-    ikati_view_strides s = {(uint64_t)t->strides[0], (uint64_t)t->strides[1],
-                            (uint64_t)t->strides[2]};
-    s.batch = t->shape[0] == 1 ? 0 : s.batch;
-    s.head = t->shape[1] == 1 ? 0 : s.head;
-    return s;
-}
-
-// Whether `columns`, and a view's offset and strides, are multiples of `of`.
-bool ikati_view_is_multiple(const ikati_view *view, uint64_t columns, uint64_t of);
-
-// Whether so many elements can be bound as a texel buffer, four a texel.
-bool ikati_fits_texels(const ikati_lowering *lowering, uint64_t count);
-
-// The elements of a view that a block sees: batches, heads and rows as given, `columns` of each row
-// from `column` on.
-ikati_operand ikati_view_operand(const ikati_view *view, ikati_axis_range batches,
-                                 ikati_axis_range heads, ikati_axis_range rows, uint32_t column,
-                                 uint32_t columns);
 
 // Where the results of one set of query rows go: the outputs, or scratch. Strides: split, batch,
 // head, row.
@@ -157,6 +127,10 @@ ikat_status ikati_attend_add_merge(ikati_attend_builder *builder, const ikati_at
                                    uint32_t out_scratch, uint32_t lse_scratch, uint32_t num_parts,
                                    const ikati_attend_targets *targets,
                                    const ikati_schedule_walk *walk);
+// Whether kernel spread can read so many rows of results as texels, which may be more than a storage
+// buffer holds.
+bool ikati_attend_spreads_texels(const ikati_attend_builder *builder, uint64_t rows);
+
 // Parts are levels (kernel spread).
 ikat_status ikati_attend_add_spread(ikati_attend_builder *builder, const ikati_attend_block *block,
                                     uint32_t out_scratch, uint32_t lse_scratch, uint32_t num_levels,

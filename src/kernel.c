@@ -18,7 +18,6 @@
 #include "../shaders/params/pack.h"
 #include "../shaders/params/pinv.h"
 #include "../shaders/params/predict.h"
-#include "../shaders/params/project.h"
 #include "../shaders/params/ring.h"
 #include "../shaders/params/segments.h"
 #include "../shaders/params/softmax.h"
@@ -124,11 +123,6 @@ static const ikati_variant predict_variants[] = {
 #include "../shaders/variants/predict.inc"
 };
 #undef KERNEL_NAME
-#define KERNEL_NAME "project"
-static const ikati_variant project_variants[] = {
-#include "../shaders/variants/project.inc"
-};
-#undef KERNEL_NAME
 #define KERNEL_NAME "ring"
 static const ikati_variant ring_variants[] = {
 #include "../shaders/variants/ring.inc"
@@ -203,7 +197,6 @@ DEFINE_KERNEL(norm, NORM)
 DEFINE_KERNEL(pack, PACK)
 DEFINE_KERNEL(pinv, PINV)
 DEFINE_KERNEL(predict, PREDICT)
-DEFINE_KERNEL(project, PROJECT)
 DEFINE_KERNEL(ring, RING)
 DEFINE_KERNEL(segments, SEGMENTS)
 DEFINE_KERNEL(softmax, SOFTMAX)

@@ -6,26 +6,6 @@
 #include <math.h>
 #include <string.h>
 
-// Below that a texel buffer is too small to be worth cutting tensors for.
-enum { MIN_TEXELS = 1 << 24 };
-
-ikati_view ikati_input_view(const ikati_request *request, const char *name) {
-    uint32_t index = ikati_input_index(request, name);
-    const ikati_tensor_use *use = &request->inputs[index];
-    if (use->present && use->slot) {
-        return (ikati_view){(ikati_slot_kind)use->slot, use->slot_index, &use->tensor};
-    }
-    return (ikati_view){use->present ? IKATI_SLOT_INPUT : IKATI_SLOT_NONE, index, &use->tensor};
-}
-
-ikati_view ikati_output_view(const ikati_request *request, uint32_t index) {
-    const ikati_tensor_use *use = &request->outputs[index];
-    if (use->present && use->slot) {
-        return (ikati_view){(ikati_slot_kind)use->slot, use->slot_index, &use->tensor};
-    }
-    return (ikati_view){use->present ? IKATI_SLOT_OUTPUT : IKATI_SLOT_NONE, index, &use->tensor};
-}
-
 const int32_t *ikati_head_mask(const ikati_request *request) {
     int64_t head = 0, num_heads = ikati_extent(request, "H");
     while (head < num_heads && ikati_keeps_head(request, head)) {
@@ -64,12 +44,8 @@ static bool block_sees(const ikati_attend_builder *b, const ikati_attend_block *
            (a->window_right < 0 || first_key <= last_row + diagonal + a->window_right);
 }
 
-static ikati_axis_range next_range(uint32_t first, uint32_t most, uint32_t total) {
-    return (ikati_axis_range){first, total - first < most ? total - first : most};
-}
-
 static void set_keys(const ikati_attend_builder *b, ikati_attend_block *blk, uint32_t chunk) {
-    blk->keys = next_range(chunk * b->most[3], b->most[3], b->num_keys);
+    blk->keys = ikati_next_range(chunk * b->most[3], b->most[3], b->num_keys);
 }
 
 // The key ranges that the block's rows may see: first and end of a run of chunks of most[3] keys;
@@ -182,11 +158,12 @@ static ikat_status add_blocks(joint_lowering *self) {
     ikat_status status = IKAT_OK;
     for (uint32_t batch = 0; batch < b->num_batches && !status; batch += b->most[0]) {
         for (uint32_t head = 0; head < b->num_heads && !status; head += b->most[1]) {
-            ikati_attend_block blk = {.batches = next_range(batch, b->most[0], b->num_batches),
-                                      .heads = next_range(head, b->most[1], b->num_heads)};
+            ikati_attend_block blk = {.batches =
+                                          ikati_next_range(batch, b->most[0], b->num_batches),
+                                      .heads = ikati_next_range(head, b->most[1], b->num_heads)};
             status = add_tables(self, &blk);
             for (uint32_t query = 0; query < b->num_queries && !status; query += b->most[2]) {
-                blk.queries = next_range(query, b->most[2], b->num_queries);
+                blk.queries = ikati_next_range(query, b->most[2], b->num_queries);
                 status = add_rows(self, blk);
             }
         }
@@ -216,15 +193,6 @@ static void cut_together(joint_lowering *self) {
     }
 }
 
-bool ikati_view_is_multiple(const ikati_view *view, uint64_t columns, uint64_t of) {
-    const ikat_tensor *t = view->tensor;
-    bool good = columns % of == 0 && (uint64_t)t->offset % of == 0;
-    for (uint32_t axis = 0; axis < 3; axis++) {
-        good = good && (t->shape[axis] <= 1 || (uint64_t)t->strides[axis] % of == 0);
-    }
-    return good;
-}
-
 static ikati_pick describe_call(const ikati_attend_builder *b) {
     const ikati_attention *a = b->attention;
     ikati_pick pick = {
@@ -234,9 +202,8 @@ static ikati_pick describe_call(const ikati_attend_builder *b) {
     if (ikati_view_is_multiple(&a->q, b->head_size, 4) &&
         ikati_view_is_multiple(&a->k, b->head_size, 4) &&
         ikati_view_is_multiple(&a->v, b->value_size, 4)) {
-        const ikat_device_limits *limits = &ikati_lowering_device(b->lowering)->limits;
         pick.offers |= IKATI_NEED_ALIGNED4;
-        pick.offers |= limits->max_texel_elements >= MIN_TEXELS ? IKATI_NEED_TEXEL : 0;
+        pick.offers |= ikati_lowering_takes_texels(b->lowering) ? IKATI_NEED_TEXEL : 0;
     }
     return pick;
 }

@@ -5,19 +5,8 @@
 #ifndef IKATI_LOWER_ATTEND_H
 #define IKATI_LOWER_ATTEND_H
 
-#include "lowering.h"
 #include "pattern.h"
-
-// A tensor of the call, or none.
-typedef struct ikati_view {
-    ikati_slot_kind kind; // IKATI_SLOT_NONE: absent
-    uint32_t index;
-    const ikat_tensor *tensor; // [batch, head, position, column]; lse and bias likewise
-} ikati_view;
-
-// Views of the call's tensors; of kind IKATI_SLOT_NONE where one is absent.
-ikati_view ikati_input_view(const ikati_request *request, const char *name);
-ikati_view ikati_output_view(const ikati_request *request, uint32_t index);
+#include "view.h"
 
 // The call's head_mask; NULL if it has none, or one that keeps all heads.
 const int32_t *ikati_head_mask(const ikati_request *request);
@@ -71,6 +60,7 @@ typedef struct ikati_attend_labels {
 // cluster_shift              not 0, with a pattern: rows and keys are means over 2^cluster_shift of
 //                            num_positions, of which the last may have fewer; lengths count
 //                            positions. The last key counts as the share that it has
+// share              of a call with several: its place among them, for pictures
 typedef struct ikati_attention {
     ikati_view q, k, v, bias, out, lse;
     ikati_view lengths, query_lengths, slopes, sinks;
@@ -86,6 +76,7 @@ typedef struct ikati_attention {
     int32_t out_shift;
     uint32_t topk;
     uint32_t cluster_shift, num_positions;
+    ikati_share share;
 } ikati_attention;
 
 // Inputs q, k, v and lengths, outputs out and lse, setting scale of a call; everyone sees all.

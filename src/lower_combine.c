@@ -39,14 +39,14 @@ static ikat_status add_combine(const void *user, ikati_lowering *lowering,
         .num_rows = rows,
         .row_begin = blk->rows.first,
         .num_columns = c->num_columns,
-        .x_batch = ikati_stride_of(c->x.batch, batches),
-        .x_head = ikati_stride_of(c->x.head, heads),
-        .x_row = ikati_stride_of(c->x.row, rows),
-        .x_column = ikati_stride_of(c->x.column, c->num_columns),
-        .y_batch = ikati_stride_of(c->y.batch, batches),
-        .y_head = ikati_stride_of(c->y.head, heads),
-        .y_row = ikati_stride_of(c->y.row, rows),
-        .y_column = ikati_stride_of(c->y.column, c->num_columns),
+        .x_batch = ikati_step_of(c->x.batch, batches),
+        .x_head = ikati_step_of(c->x.head, heads),
+        .x_row = ikati_step_of(c->x.row, rows),
+        .x_column = ikati_step_of(c->x.column, c->num_columns),
+        .y_batch = ikati_step_of(c->y.batch, batches),
+        .y_head = ikati_step_of(c->y.head, heads),
+        .y_row = ikati_step_of(c->y.row, rows),
+        .y_column = ikati_step_of(c->y.column, c->num_columns),
         .to_batch = blk->to_strides[0],
         .to_head = blk->to_strides[1],
         .to_row = blk->to_strides[2],
@@ -56,7 +56,7 @@ static ikat_status add_combine(const void *user, ikati_lowering *lowering,
         ikati_matrices_operand(&c->x, blk->batches, blk->heads, blk->rows, c->num_columns);
     step.operands[1] =
         ikati_matrices_operand(&c->y, blk->batches, blk->heads, blk->rows, c->num_columns);
-    step.operands[2] = ikati_lengths_operand(&c->lengths, blk->batches);
+    step.operands[2] = ikati_vector_operand(&c->lengths, blk->batches);
     step.operands[3] = blk->to;
     step.specialisation[0] = options_of(c, blk->to.dtype);
     const uint64_t all = (uint64_t)batches * heads * rows;
@@ -122,7 +122,7 @@ static ikat_status add_softmax(const void *user, ikati_lowering *lowering,
     const softmax_params params = {
         .num_rows = blk->rows.count,
         .num_columns = w->num_columns,
-        .x_row = ikati_stride_of(x->row, blk->rows.count),
+        .x_row = ikati_step_of(x->row, blk->rows.count),
     };
     step.operands[0] =
         ikati_matrices_operand(x, blk->batches, blk->heads, blk->rows, w->num_columns);

@@ -48,14 +48,14 @@ static convolve_params params_of(const ikati_convolve *c, const ikati_row_block 
         .x_begin = x_rows.first,
         .x_rows = x_rows.count,
         .total_rows = c->num_rows,
-        .x_batch = ikati_stride_of(c->x.batch, batches),
-        .x_head = ikati_stride_of(c->x.head, heads),
-        .x_row = ikati_stride_of(c->x.row, x_rows.count),
-        .taps_head = ikati_stride_of(c->taps.head, heads),
-        .bias_head = ikati_stride_of(c->bias.head, heads),
-        .base_batch = ikati_stride_of(c->base.batch, batches),
-        .base_head = ikati_stride_of(c->base.head, heads),
-        .base_row = ikati_stride_of(c->base.row, rows),
+        .x_batch = ikati_step_of(c->x.batch, batches),
+        .x_head = ikati_step_of(c->x.head, heads),
+        .x_row = ikati_step_of(c->x.row, x_rows.count),
+        .taps_head = ikati_step_of(c->taps.head, heads),
+        .bias_head = ikati_step_of(c->bias.head, heads),
+        .base_batch = ikati_step_of(c->base.batch, batches),
+        .base_head = ikati_step_of(c->base.head, heads),
+        .base_row = ikati_step_of(c->base.row, rows),
         .to_batch = blk->to_strides[0],
         .to_head = blk->to_strides[1],
         .to_row = blk->to_strides[2],
@@ -81,7 +81,7 @@ static ikat_status add_convolve(const void *user, ikati_lowering *lowering,
     step.operands[2] = ikati_matrices_operand(&c->bias, one, blk->heads, one, c->num_columns);
     step.operands[3] =
         ikati_matrices_operand(&c->base, blk->batches, blk->heads, blk->rows, c->num_columns);
-    step.operands[4] = ikati_lengths_operand(&c->lengths, blk->batches);
+    step.operands[4] = ikati_vector_operand(&c->lengths, blk->batches);
     step.operands[5] = blk->to;
     step.specialisation[0] = options_of(c, blk->to.dtype);
     const uint64_t matrices = (uint64_t)blk->batches.count * blk->heads.count;
@@ -141,11 +141,11 @@ static ikat_status add_predict(const void *user, ikati_lowering *lowering,
         .row_begin = blk->rows.first,
         .x_begin = x_rows.first,
         .x_rows = x_rows.count,
-        .x_batch = ikati_stride_of(x.batch, batches),
+        .x_batch = ikati_step_of(x.batch, batches),
         .to_batch = blk->to_strides[0],
-        .weight_row = ikati_stride_of(p->weight.row, p->num_columns),
-        .weight_head = ikati_stride_of(p->weight.head, p->num_heads),
-        .tap_bias_head = ikati_stride_of(p->tap_bias.head, p->num_heads),
+        .weight_row = ikati_step_of(p->weight.row, p->num_columns),
+        .weight_head = ikati_step_of(p->weight.head, p->num_heads),
+        .tap_bias_head = ikati_step_of(p->tap_bias.head, p->num_heads),
     };
     step.operands[0] = ikati_matrices_operand(&x, blk->batches, one, x_rows, p->num_columns);
     step.operands[1] = ikati_matrices_operand(&p->weight, one, heads, inner, p->num_taps);

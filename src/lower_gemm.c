@@ -1,7 +1,5 @@
 #include "lower_gemm.h"
 
-#include "attend_steps.h"
-
 #include "../shaders/params/collect.h"
 #include "../shaders/params/gemm.h"
 
@@ -18,7 +16,6 @@ enum {
     AXIS_DEPTH,
     NUM_AXES,
     GRANULE = 256,             // axes but batch and head are cut at multiples of it
-    MIN_TEXELS = 1 << 24,      // below that a texel buffer is not worth cutting tensors for
     DEPTH_GRANULE = 64,        // splits begin at multiples of it
     MIN_SPLIT_DEPTH = 512,     // less is not worth a part
     MAX_GROUP_DEPTH = 1 << 16, // bounds a workgroup's work, and the rounds of its loops
@@ -115,10 +112,6 @@ static ikati_operand operand_of(const ikati_matrices *m, const reach *r, const b
     return operand;
 }
 
-static uint32_t stride_of(uint64_t stride, uint32_t count) {
-    return count > 1 ? (uint32_t)stride : 0;
-}
-
 // Makes one matrix of `count`, whose rows follow each other with these distances, if it can.
 static bool join_rows(ikati_gemm *g, uint32_t count, uint64_t a_stride, uint64_t c_stride) {
     const uint64_t rows = g->num_rows;
@@ -177,14 +170,13 @@ static bool inputs_are_aligned(const builder *b) {
 
 static ikat_status pick_variant(builder *b) {
     const ikati_gemm *g = &b->gemm;
-    const ikat_device_limits *limits = &ikati_lowering_device(b->lowering)->limits;
     ikati_pick pick = {0};
     if (g->a.dtype == g->b.dtype) {
         pick.offers = g->a.dtype == IKAT_FLOAT16 ? IKATI_NEED_HALF : IKATI_NEED_FLOAT;
     }
     if (inputs_are_aligned(b)) {
         pick.offers |= IKATI_NEED_ALIGNED4;
-        pick.offers |= limits->max_texel_elements >= MIN_TEXELS ? IKATI_NEED_TEXEL : 0;
+        pick.offers |= ikati_lowering_takes_texels(b->lowering) ? IKATI_NEED_TEXEL : 0;
     }
     // Rows of strips of columns, see variants/gemm.inc.
     const uint64_t strips = ikati_divide_up(g->num_columns, 64);
@@ -257,20 +249,13 @@ static bool shrink_for_scratch(builder *b, uint64_t limit_bytes) {
 // Makes b->most small enough for every binding to fit the device's ranges.
 static ikat_status cut(builder *b) {
     const ikat_device_info *device = ikati_lowering_device(b->lowering);
-    const ikat_device_limits *limits = &device->limits;
-    // Kernels index with 32 bits; bindings start up to an alignment before their tensor.
-    const uint64_t most = UINT32_MAX, slack = 1024;
-    const uint64_t range = limits->max_storage_range_bytes;
-    const uint64_t limit = (range < most ? range : most) - slack;
+    const uint64_t limit = ikati_lowering_binding_bytes(b->lowering);
     const reach reach_a = reach_of_a(&b->gemm), reach_b = reach_of_b(&b->gemm);
     const reach reach_c = reach_of_c(&b->gemm), reach_bias = reach_of_bias(&b->gemm);
     uint64_t limit_a = limit, limit_b = limit;
     if (b->step.variant->texel_bindings) {
-        const uint64_t texels = limits->max_texel_elements;
-        limit_a = 4 * texels * reach_a.element_bytes;
-        limit_a = (limit_a < most ? limit_a : most) - slack;
-        limit_b = 4 * texels * reach_b.element_bytes;
-        limit_b = (limit_b < most ? limit_b : most) - slack;
+        limit_a = ikati_lowering_texel_bytes(b->lowering, reach_a.element_bytes);
+        limit_b = ikati_lowering_texel_bytes(b->lowering, reach_b.element_bytes);
     }
     while (shrink_for(b, &reach_a, limit_a) || shrink_for(b, &reach_b, limit_b) ||
            shrink_for(b, &reach_c, limit) || shrink_for(b, &reach_bias, limit) ||
@@ -281,7 +266,7 @@ static ikat_status cut(builder *b) {
                : ikati_fail(b->lowering->host, IKAT_UNSUPPORTED, IKAT_MESSAGE_DEVICE,
                             "rows of a matrix lie too far apart for %s, which binds %" PRIu64
                             " bytes at once",
-                            device->id, range);
+                            device->id, device->limits.max_storage_range_bytes);
 }
 
 static float bias_scale_of(const ikati_gemm *g) {
@@ -336,16 +321,16 @@ static ikat_status add_gemm(const builder *b, const block blk, const target *to,
         .num_splits = b->num_splits,
         .depth_per_split =
             (uint32_t)ikati_round_up(ikati_divide_up(depth, b->num_splits), DEPTH_GRANULE),
-        .a_batch = stride_of(g->a.batch, batches),
-        .a_head = stride_of(g->a.head, heads),
+        .a_batch = ikati_step_of(g->a.batch, batches),
+        .a_head = ikati_step_of(g->a.head, heads),
         .a_row = (uint32_t)g->a.row,
         .a_column = (uint32_t)g->a.column,
-        .b_batch = stride_of(g->b.batch, batches),
-        .b_head = stride_of(g->b.head, heads),
+        .b_batch = ikati_step_of(g->b.batch, batches),
+        .b_head = ikati_step_of(g->b.head, heads),
         .b_row = (uint32_t)g->b.row,
         .b_column = (uint32_t)g->b.column,
-        .bias_batch = stride_of(g->bias.batch, batches),
-        .bias_head = stride_of(g->bias.head, heads),
+        .bias_batch = ikati_step_of(g->bias.batch, batches),
+        .bias_head = ikati_step_of(g->bias.head, heads),
         .bias_row = (uint32_t)g->bias.row,
         .c_split = is_part ? (uint32_t)count_elements(blk) : 0,
         .c_batch = to->strides[0],
@@ -387,8 +372,8 @@ static ikat_status add_collect(const builder *b, const block blk, uint32_t scrat
         .num_heads = blk[AXIS_HEAD].count,
         .num_rows = blk[AXIS_ROW].count,
         .num_columns = blk[AXIS_COLUMN].count,
-        .bias_batch = stride_of(g->bias.batch, blk[AXIS_BATCH].count),
-        .bias_head = stride_of(g->bias.head, blk[AXIS_HEAD].count),
+        .bias_batch = ikati_step_of(g->bias.batch, blk[AXIS_BATCH].count),
+        .bias_head = ikati_step_of(g->bias.head, blk[AXIS_HEAD].count),
         .bias_row = (uint32_t)g->bias.row,
         .c_batch = to->strides[0],
         .c_head = to->strides[1],
@@ -423,9 +408,9 @@ static target direct_target(const builder *b, const block blk) {
     const ikati_matrices *c = &b->gemm.c;
     const reach r = reach_of_c(&b->gemm);
     return (target){operand_of(c, &r, blk),
-                    {stride_of(c->batch, blk[AXIS_BATCH].count),
-                     stride_of(c->head, blk[AXIS_HEAD].count),
-                     stride_of(c->row, blk[AXIS_ROW].count)}};
+                    {ikati_step_of(c->batch, blk[AXIS_BATCH].count),
+                     ikati_step_of(c->head, blk[AXIS_HEAD].count),
+                     ikati_step_of(c->row, blk[AXIS_ROW].count)}};
 }
 
 // A block of c with all its depth.
@@ -438,9 +423,8 @@ static ikat_status add_parts(const builder *b, block blk, const target *to) {
     }
     ikat_status status = scratch == UINT32_MAX ? IKAT_NO_MEMORY : IKAT_OK;
     for (uint32_t i = 0; i < chunks && !status; i++) {
-        const uint32_t first = i * b->most[AXIS_DEPTH], left = b->gemm.depth - first;
         const uint32_t most = b->most[AXIS_DEPTH];
-        blk[AXIS_DEPTH] = (ikati_axis_range){first, left < most ? left : most};
+        blk[AXIS_DEPTH] = ikati_next_range(i * most, most, b->gemm.depth);
         const target part =
             scratch_target(scratch, blk, (uint64_t)i * b->num_splits, b->num_splits);
         status = add_gemm(b, blk, num_parts > 1 ? &part : to, num_parts > 1);
@@ -471,9 +455,7 @@ static bool next_block(const builder *b, block blk) {
     for (int axis = AXIS_BATCH; axis < AXIS_DEPTH; axis++) {
         const uint32_t next = blk[axis].first + b->most[axis];
         const bool is_last = next >= b->extents[axis];
-        blk[axis].first = is_last ? 0 : next;
-        const uint32_t left = b->extents[axis] - blk[axis].first;
-        blk[axis].count = left < b->most[axis] ? left : b->most[axis];
+        blk[axis] = ikati_next_range(is_last ? 0 : next, b->most[axis], b->extents[axis]);
         if (!is_last) {
             return true;
         }

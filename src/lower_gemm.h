@@ -5,7 +5,7 @@
 #ifndef IKATI_LOWER_GEMM_H
 #define IKATI_LOWER_GEMM_H
 
-#include "lower_attend.h"
+#include "view.h"
 
 // A matrix for each (batch, head): where its elements lie in a slot.
 //

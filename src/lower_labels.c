@@ -1,7 +1,5 @@
 #include "lower_labels.h"
 
-#include "attend_steps.h"
-
 #include "../shaders/params/edges.h"
 #include "../shaders/params/label_scores.h"
 
@@ -20,24 +18,19 @@ typedef struct row_block {
 } row_block;
 
 static ikati_operand operand_of(const ikati_view *view, const row_block *block) {
+    if (view->kind == IKATI_SLOT_NONE) {
+        return (ikati_operand){0};
+    }
     return ikati_view_operand(view, block->batches, block->heads, block->rows, 0,
                               (uint32_t)view->tensor->shape[3]);
-}
-
-static uint64_t most_bytes(const ikati_lowering *lowering) {
-    const uint64_t range = ikati_lowering_device(lowering)->limits.max_storage_range_bytes;
-    const uint64_t most = UINT32_MAX; // kernels index with 32 bits
-    const uint64_t slack = 1024;      // bindings start up to an alignment before their tensor
-    return (range < most ? range : most) - slack;
 }
 
 // Views that have rows; absent ones fit.
 static bool fits(const ikati_lowering *lowering, const ikati_view *const views[],
                  uint32_t num_views, const row_block *block) {
     for (uint32_t i = 0; i < num_views; i++) {
-        const ikati_operand operand =
-            views[i]->kind ? operand_of(views[i], block) : (ikati_operand){0};
-        if (operand.count * 4 > most_bytes(lowering)) {
+        const ikati_operand operand = operand_of(views[i], block);
+        if (operand.count * 4 > ikati_lowering_binding_bytes(lowering)) {
             return false;
         }
     }
@@ -57,8 +50,6 @@ static row_block cut(const ikati_lowering *lowering, const ikati_view *const vie
     return block;
 }
 
-static uint32_t least(uint32_t a, uint32_t b) { return a < b ? a : b; }
-
 // Calls `add` for every block of the whole.
 static ikat_status add_steps(const row_block *whole, const row_block *first, const void *source,
                              ikat_status (*add)(const void *source, const row_block *block)) {
@@ -67,9 +58,10 @@ static ikat_status add_steps(const row_block *whole, const row_block *first, con
     for (uint32_t b = 0; b < whole->batches.count && !status; b += f->batches.count) {
         for (uint32_t h = 0; h < whole->heads.count && !status; h += f->heads.count) {
             for (uint32_t r = 0; r < whole->rows.count && !status; r += f->rows.count) {
-                const row_block block = {{b, least(f->batches.count, whole->batches.count - b)},
-                                         {h, least(f->heads.count, whole->heads.count - h)},
-                                         {r, least(f->rows.count, whole->rows.count - r)}};
+                const row_block block = {
+                    ikati_next_range(b, f->batches.count, whole->batches.count),
+                    ikati_next_range(h, f->heads.count, whole->heads.count),
+                    ikati_next_range(r, f->rows.count, whole->rows.count)};
                 status = add(source, &block);
             }
         }
@@ -90,10 +82,6 @@ static ikat_status add_scratch(ikati_lowering *lowering, ikat_dtype dtype, const
     const uint32_t scratch = ikati_lowering_scratch(lowering, count * ikat_dtype_size(dtype));
     *out_view = (ikati_view){IKATI_SLOT_SCRATCH, scratch, out_tensor};
     return scratch == UINT32_MAX ? IKAT_NO_MEMORY : IKAT_OK;
-}
-
-static uint32_t step_of(uint64_t stride, uint32_t count) {
-    return count > 1 ? (uint32_t)stride : 0;
 }
 
 typedef struct scores_lowering {
@@ -118,8 +106,7 @@ static label_scores_params scores_params(const scores_lowering *self, const row_
     const ikati_view_strides q = ikati_view_strides_of(&source->q);
     const ikati_view_strides vectors = ikati_view_strides_of(&source->vectors);
     const ikati_view_strides scores = ikati_view_strides_of(&self->scores);
-    const ikati_view_strides biases =
-        source->biases.kind ? ikati_view_strides_of(&source->biases) : (ikati_view_strides){0};
+    const ikati_view_strides biases = ikati_view_strides_of(&source->biases);
     const uint32_t batches = block->batches.count, heads = block->heads.count;
     const uint32_t num_labels = (uint32_t)self->scores.tensor->shape[3];
     return (label_scores_params){
@@ -128,15 +115,15 @@ static label_scores_params scores_params(const scores_lowering *self, const row_
         .num_rows = block->rows.count,
         .num_labels = num_labels,
         .head_size = (uint32_t)source->q.tensor->shape[3],
-        .q_batch = step_of(q.batch, batches),
-        .q_head = step_of(q.head, heads),
-        .q_row = step_of(q.row, block->rows.count),
-        .vector_head = step_of(vectors.head, heads),
-        .vector_label = step_of(vectors.row, num_labels),
-        .bias_head = step_of(biases.head, heads),
-        .bias_label = step_of(biases.row, num_labels),
-        .scores_batch = step_of(scores.batch, batches),
-        .scores_head = step_of(scores.head, heads),
+        .q_batch = ikati_step_of(q.batch, batches),
+        .q_head = ikati_step_of(q.head, heads),
+        .q_row = ikati_step_of(q.row, block->rows.count),
+        .vector_head = ikati_step_of(vectors.head, heads),
+        .vector_label = ikati_step_of(vectors.row, num_labels),
+        .bias_head = ikati_step_of(biases.head, heads),
+        .bias_label = ikati_step_of(biases.row, num_labels),
+        .scores_batch = ikati_step_of(scores.batch, batches),
+        .scores_head = ikati_step_of(scores.head, heads),
         .scale = (float)source->scale,
     };
 }
@@ -154,8 +141,7 @@ static ikat_status add_scores(const void *user, const row_block *block) {
     const bool is_half = source->q.tensor->dtype == IKAT_FLOAT16;
     step.operands[0] = operand_of(&source->q, block);
     step.operands[1] = operand_of(&source->vectors, &labels);
-    step.operands[2] =
-        source->biases.kind ? operand_of(&source->biases, &labels) : (ikati_operand){0};
+    step.operands[2] = operand_of(&source->biases, &labels);
     step.operands[3] = operand_of(&self->scores, block);
     step.specialisation[0] =
         (is_half ? LABEL_SCORES_HALF : 0) | (source->biases.kind ? LABEL_SCORES_BIASES : 0);
@@ -210,14 +196,6 @@ static uint32_t edges_options(const ikati_edges *source) {
     return options;
 }
 
-static ikati_operand edge_operand(const ikati_view *view, const row_block *block) {
-    return view->kind ? operand_of(view, block) : (ikati_operand){0};
-}
-
-static ikati_view_strides edge_strides(const ikati_view *view) {
-    return view->kind ? ikati_view_strides_of(view) : (ikati_view_strides){0};
-}
-
 static ikat_status add_edges(const void *user, const row_block *block) {
     const edges_lowering *self = user;
     const ikati_edges *source = self->source;
@@ -228,28 +206,28 @@ static ikat_status add_edges(const void *user, const row_block *block) {
     if (status) {
         return status;
     }
-    const ikati_view_strides labels = edge_strides(&source->labels);
-    const ikati_view_strides mask = edge_strides(&source->mask);
-    const ikati_view_strides segments = edge_strides(&like->segments);
+    const ikati_view_strides labels = ikati_view_strides_of(&source->labels);
+    const ikati_view_strides mask = ikati_view_strides_of(&source->mask);
+    const ikati_view_strides segments = ikati_view_strides_of(&like->segments);
     const uint32_t batches = block->batches.count, rows = block->rows.count;
     const edges_params params = {
         .num_batches = batches,
         .num_rows = rows,
         .num_columns = source->shape[2],
         .row_begin = block->rows.first,
-        .labels_batch = step_of(labels.batch, batches),
-        .labels_row = step_of(labels.row, rows),
-        .mask_batch = step_of(mask.batch, batches),
-        .mask_row = step_of(mask.row, rows),
-        .segments_batch = step_of(segments.batch, batches),
+        .labels_batch = ikati_step_of(labels.batch, batches),
+        .labels_row = ikati_step_of(labels.row, rows),
+        .mask_batch = ikati_step_of(mask.batch, batches),
+        .mask_row = ikati_step_of(mask.row, rows),
+        .segments_batch = ikati_step_of(segments.batch, batches),
         .is_local = like->is_local,
         .radius = like->radius,
         .label_reach = like->reach,
         .label_between = like->is_between,
         .segment_of_key = like->segment_of_key,
     };
-    step.operands[0] = edge_operand(&source->labels, block);
-    step.operands[1] = edge_operand(&source->mask, block);
+    step.operands[0] = operand_of(&source->labels, block);
+    step.operands[1] = operand_of(&source->mask, block);
     if (like->segments.kind) {
         const row_block all = {
             block->batches, {0, 1}, {0, (uint32_t)like->segments.tensor->shape[2]}};

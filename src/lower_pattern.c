@@ -340,12 +340,17 @@ static uint32_t count_parts(const pattern_lowering *self, uint32_t i) {
 // not cut: their positions are the schedule's.
 static ikat_status choose_blocks(pattern_lowering *self, uint32_t *out_batches,
                                  uint32_t *out_heads) {
+    // Only spread binds all levels' results at once.
+    const uint64_t rows = rows_before(self, self->num);
+    const bool as_texels = self->join == IKATI_PATTERNS_LEVELS &&
+                           ikati_attend_spreads_texels(&self->builders[0], rows);
     *out_batches = self->builders[0].num_batches;
     *out_heads = self->builders[0].num_heads;
     for (uint32_t i = 0; i < self->num; i++) {
         ikati_attend_builder *b = &self->builders[i];
         ikati_attend_builder fitted = *b;
-        fitted.num_splits = count_parts(self, i);
+        fitted.num_splits = as_texels ? 1 : count_parts(self, i);
+        fitted.needs_float = fitted.needs_float || as_texels;
         ikati_attend_cut(&fitted);
         if (fitted.most[2] < b->num_queries || fitted.most[3] < b->num_keys) {
             return ikati_fail(self->lowering->host, IKAT_UNSUPPORTED, IKAT_MESSAGE_VARIANT,
@@ -356,6 +361,10 @@ static ikat_status choose_blocks(pattern_lowering *self, uint32_t *out_batches,
         *out_batches = fitted.most[0] < *out_batches ? fitted.most[0] : *out_batches;
         *out_heads = fitted.most[1] < *out_heads ? fitted.most[1] : *out_heads;
     }
+    while (as_texels &&
+           !ikati_attend_spreads_texels(&self->builders[0], rows * *out_batches * *out_heads)) {
+        *(*out_batches > 1 ? out_batches : out_heads) /= 2;
+    }
     return IKAT_OK;
 }
 
@@ -365,10 +374,9 @@ static ikat_status add_blocks(pattern_lowering *self) {
     ikat_status status = choose_blocks(self, &batches, &heads);
     for (uint32_t batch = 0; batch < b->num_batches && !status; batch += batches) {
         for (uint32_t head = 0; head < b->num_heads && !status; head += heads) {
-            uint32_t batches_left = b->num_batches - batch, heads_left = b->num_heads - head;
             ikati_attend_block block = {
-                .batches = {batch, batches_left < batches ? batches_left : batches},
-                .heads = {head, heads_left < heads ? heads_left : heads},
+                .batches = ikati_next_range(batch, batches, b->num_batches),
+                .heads = ikati_next_range(head, heads, b->num_heads),
                 .queries = {0, b->num_queries},
                 .keys = {0, b->num_keys},
             };

@@ -1,6 +1,6 @@
 #include "lower_rows.h"
 
-#include "attend_steps.h"
+#include "row_blocks.h"
 
 #include "../shaders/params/mean.h"
 #include "../shaders/params/norm.h"
@@ -16,47 +16,12 @@ typedef struct mean_params {
     MEAN_PARAMS(IKATI_PARAM_FIELD)
 } mean_params;
 
-uint64_t ikati_rows_limit(const ikati_lowering *lowering) {
-    // Kernels index with 32 bits; bindings start up to an alignment before their tensor.
-    const uint64_t most = UINT32_MAX, slack = 1024;
-    const uint64_t range = ikati_lowering_device(lowering)->limits.max_storage_range_bytes;
-    return (range < most ? range : most) - slack;
-}
-
-static ikati_operand operand_of(const ikati_matrices *m, ikati_axis_range batches,
-                                ikati_axis_range heads, ikati_axis_range rows, uint32_t columns) {
-    if (!m->kind || !batches.count || !heads.count || !rows.count || !columns) {
-        return (ikati_operand){0};
-    }
-    return (ikati_operand){m->kind, m->index, m->dtype,
-                           m->offset + batches.first * m->batch + heads.first * m->head +
-                               rows.first * m->row,
-                           1 + (batches.count - 1) * m->batch + (heads.count - 1) * m->head +
-                               (rows.count - 1) * m->row + (columns - 1)};
-}
-
-static ikati_operand operand_of_lengths(const ikati_view *lengths, ikati_axis_range batches) {
-    if (!lengths->kind) {
-        return (ikati_operand){0};
-    }
-    return (ikati_operand){lengths->kind, lengths->index, IKAT_INT32,
-                           (uint64_t)lengths->tensor->offset + batches.first, batches.count};
-}
-
 static uint64_t bytes_of(const ikati_matrices *m, uint32_t batches, uint32_t heads, uint32_t rows,
                          uint32_t columns) {
     const ikati_operand operand =
-        operand_of(m, (ikati_axis_range){0, batches}, (ikati_axis_range){0, heads},
-                   (ikati_axis_range){0, rows}, columns);
+        ikati_matrices_operand(m, (ikati_axis_range){0, batches}, (ikati_axis_range){0, heads},
+                               (ikati_axis_range){0, rows}, columns);
     return operand.count * (m->kind ? ikat_dtype_size(m->dtype) : 0);
-}
-
-static ikati_axis_range range_of(uint32_t first, uint32_t most, uint32_t total) {
-    return (ikati_axis_range){first, total - first < most ? total - first : most};
-}
-
-static uint32_t stride_of(uint64_t stride, uint32_t count) {
-    return count > 1 ? (uint32_t)stride : 0;
 }
 
 static uint32_t norm_options(const ikati_norm *n, ikat_dtype to) {
@@ -83,16 +48,16 @@ static ikat_status add_norm(ikati_lowering *lowering, const ikati_norm *n, ikati
         .num_rows = rows.count,
         .row_begin = rows.first,
         .num_columns = n->num_columns,
-        .x_batch = stride_of(n->x.batch, batches.count),
-        .x_row = stride_of(n->x.row, rows.count),
+        .x_batch = ikati_step_of(n->x.batch, batches.count),
+        .x_row = ikati_step_of(n->x.row, rows.count),
         .y_batch = y_batch,
         .y_row = y_row,
         .eps = (float)n->eps,
     };
-    step.operands[0] = operand_of(&n->x, batches, one, rows, n->num_columns);
-    step.operands[1] = operand_of(&n->gamma, one, one, one, n->num_columns);
-    step.operands[2] = operand_of(&n->beta, one, one, one, n->num_columns);
-    step.operands[3] = operand_of_lengths(&n->lengths, batches);
+    step.operands[0] = ikati_matrices_operand(&n->x, batches, one, rows, n->num_columns);
+    step.operands[1] = ikati_matrices_operand(&n->gamma, one, one, one, n->num_columns);
+    step.operands[2] = ikati_matrices_operand(&n->beta, one, one, one, n->num_columns);
+    step.operands[3] = ikati_vector_operand(&n->lengths, batches);
     step.operands[4] = *y;
     step.specialisation[0] = norm_options(n, y->dtype);
     const uint64_t all = (uint64_t)batches.count * rows.count;
@@ -113,9 +78,9 @@ static bool needs_pack(const ikati_lowering *lowering, const ikati_norm *n) {
 static ikat_status add_norm_block(ikati_lowering *lowering, const ikati_norm *n,
                                   ikati_axis_range batches, ikati_axis_range rows) {
     const ikati_operand y =
-        operand_of(&n->y, batches, (ikati_axis_range){0, 1}, rows, n->num_columns);
-    const uint32_t strides[3] = {stride_of(n->y.batch, batches.count), 0,
-                                 stride_of(n->y.row, rows.count)};
+        ikati_matrices_operand(&n->y, batches, (ikati_axis_range){0, 1}, rows, n->num_columns);
+    const uint32_t strides[3] = {ikati_step_of(n->y.batch, batches.count), 0,
+                                 ikati_step_of(n->y.row, rows.count)};
     if (!needs_pack(lowering, n)) {
         return add_norm(lowering, n, batches, rows, &y, strides[0], strides[2]);
     }
@@ -132,7 +97,8 @@ static ikat_status add_norm_block(ikati_lowering *lowering, const ikati_norm *n,
 }
 
 ikat_status ikati_lower_norm(ikati_lowering *lowering, const ikati_norm *n) {
-    const uint64_t limit = ikati_rows_limit(lowering) / 2; // packed halves are twice as large
+    const uint64_t limit =
+        ikati_lowering_binding_bytes(lowering) / 2; // packed halves are twice as large
     uint32_t batches = n->num_batches, rows = n->num_rows;
     while (bytes_of(&n->x, batches, 1, rows, n->num_columns) > limit ||
            bytes_of(&n->y, batches, 1, rows, n->num_columns) > limit) {
@@ -145,8 +111,8 @@ ikat_status ikati_lower_norm(ikati_lowering *lowering, const ikati_norm *n) {
     ikat_status status = IKAT_OK;
     for (uint32_t b = 0; b < n->num_batches && !status && rows; b += batches) {
         for (uint32_t r = 0; r < n->num_rows && !status; r += rows) {
-            status = add_norm_block(lowering, n, range_of(b, batches, n->num_batches),
-                                    range_of(r, rows, n->num_rows));
+            status = add_norm_block(lowering, n, ikati_next_range(b, batches, n->num_batches),
+                                    ikati_next_range(r, rows, n->num_rows));
         }
     }
     return status;
@@ -174,14 +140,14 @@ static ikat_status add_mean(ikati_lowering *lowering, const ikati_mean *m, ikati
         .num_columns = m->num_columns,
         .row_begin = rows.first,
         .total_rows = m->num_rows,
-        .x_batch = stride_of(m->x.batch, batches.count),
-        .x_head = stride_of(m->x.head, m->num_heads),
-        .x_row = stride_of(m->x.row, rows.count),
+        .x_batch = ikati_step_of(m->x.batch, batches.count),
+        .x_head = ikati_step_of(m->x.head, m->num_heads),
+        .x_row = ikati_step_of(m->x.row, rows.count),
         .to_part = (uint32_t)part_size,
         .factor = (float)factor,
     };
-    step.operands[0] = operand_of(&m->x, batches, heads, rows, m->num_columns);
-    step.operands[1] = operand_of_lengths(&m->lengths, batches);
+    step.operands[0] = ikati_matrices_operand(&m->x, batches, heads, rows, m->num_columns);
+    step.operands[1] = ikati_vector_operand(&m->lengths, batches);
     step.operands[2] =
         (ikati_operand){IKATI_SLOT_SCRATCH, scratch, IKAT_FLOAT32,
                         offset + (uint64_t)batches.first * m->num_heads * m->num_columns,
@@ -202,8 +168,8 @@ static ikat_status add_parts(ikati_lowering *lowering, const ikati_mean *m, uint
     for (uint32_t b = 0; b < m->num_batches && !status; b += batches) {
         uint32_t r = 0;
         do {
-            status = add_mean(lowering, m, range_of(b, batches, m->num_batches),
-                              range_of(r, rows, m->num_rows), scratch,
+            status = add_mean(lowering, m, ikati_next_range(b, batches, m->num_batches),
+                              ikati_next_range(r, rows, m->num_rows), scratch,
                               offset + r / ROWS_PER_PART * part_size, part_size, factor);
             r += rows;
         } while (r < m->num_rows && !status);
@@ -238,7 +204,7 @@ static ikat_status add_sum(ikati_lowering *lowering, const ikati_mean *m, uint32
 }
 
 ikat_status ikati_lower_mean(ikati_lowering *lowering, const ikati_mean *m) {
-    const uint64_t limit = ikati_rows_limit(lowering);
+    const uint64_t limit = ikati_lowering_binding_bytes(lowering);
     const uint64_t part_size = (uint64_t)m->num_batches * m->num_heads * m->num_columns;
     const uint32_t num_parts =
         (uint32_t)ikati_divide_up(m->num_rows ? m->num_rows : 1, ROWS_PER_PART);

@@ -124,7 +124,4 @@ typedef struct ikati_predict {
 
 ikat_status ikati_lower_predict(ikati_lowering *lowering, const ikati_predict *predict);
 
-// Bytes that one binding may reach, slack for its alignment apart.
-uint64_t ikati_rows_limit(const ikati_lowering *lowering);
-
 #endif

@@ -46,7 +46,7 @@ static uint32_t rows_of(const ikati_segments *s) {
 
 static ikat_status cut(builder *b) {
     const ikati_segments *s = b->segments;
-    const uint64_t limit = ikati_rows_limit(b->lowering);
+    const uint64_t limit = ikati_lowering_binding_bytes(b->lowering);
     b->batches = s->num_batches;
     b->rows = rows_of(s);
     while (bytes_of(b) > limit && (b->batches > 1 || b->rows > 1)) {
@@ -88,14 +88,14 @@ static ikat_status add_block(const builder *b, ikati_axis_range batches, ikati_a
         .row_begin = rows.first,
         .num_rows = rows.count,
         .total_rows = s->num_rows,
-        .x_batch = ikati_stride_of(s->x.batch, batches.count),
-        .x_head = ikati_stride_of(s->x.head, num_kv_heads(s)),
-        .x_row = ikati_stride_of(s->x.row, rows.count),
+        .x_batch = ikati_step_of(s->x.batch, batches.count),
+        .x_head = ikati_step_of(s->x.head, num_kv_heads(s)),
+        .x_row = ikati_step_of(s->x.row, rows.count),
         .to_part = (uint32_t)b->part_size,
         .factor = (float)b->num_parts, // the mean of the parts is taken
     };
     step.operands[0] = ikati_matrices_operand(&s->x, batches, kv_heads, rows, s->num_columns);
-    step.operands[1] = ikati_lengths_operand(&s->lengths, batches);
+    step.operands[1] = ikati_vector_operand(&s->lengths, batches);
     step.operands[2] =
         (ikati_operand){IKATI_SLOT_SCRATCH, b->to, IKAT_FLOAT32,
                         first_part * b->part_size + (uint64_t)batches.first * s->num_heads * matrix,

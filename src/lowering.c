@@ -35,6 +35,28 @@ uint64_t ikati_lowering_max_keys(const ikati_lowering *lowering, const ikati_var
     return most_rounds * 1024 / (per_1024_keys ? per_1024_keys : 1024);
 }
 
+enum {
+    SLACK_BYTES = 1024,   // bindings start up to an alignment before their tensor
+    MIN_TEXELS = 1 << 24, // below that a texel buffer is not worth cutting tensors for
+};
+
+static uint64_t indexed_bytes(uint64_t bytes) {
+    const uint64_t most = bytes < UINT32_MAX ? bytes : UINT32_MAX;
+    return most > SLACK_BYTES ? most - SLACK_BYTES : 0;
+}
+
+uint64_t ikati_lowering_binding_bytes(const ikati_lowering *lowering) {
+    return indexed_bytes(lowering->device->info.limits.max_storage_range_bytes);
+}
+
+uint64_t ikati_lowering_texel_bytes(const ikati_lowering *lowering, uint64_t element_bytes) {
+    return indexed_bytes(4 * element_bytes * lowering->device->info.limits.max_texel_elements);
+}
+
+bool ikati_lowering_takes_texels(const ikati_lowering *lowering) {
+    return lowering->device->info.limits.max_texel_elements >= MIN_TEXELS;
+}
+
 uint32_t ikati_lowering_scratch(ikati_lowering *lowering, uint64_t size_bytes) {
     ikati_scratch *grown = ikati_resize(lowering->host, lowering->scratch,
                                         lowering->num_scratch + 1u, sizeof(*lowering->scratch));

@@ -25,6 +25,29 @@ typedef struct ikati_operand {
     uint64_t count;
 } ikati_operand;
 
+// A part of an axis that a step computes.
+typedef struct ikati_axis_range {
+    uint32_t first, count;
+} ikati_axis_range;
+
+// The part that begins at `first` of an axis cut into parts of `most`.
+static inline ikati_axis_range ikati_next_range(uint32_t first, uint32_t most, uint32_t total) {
+    return (ikati_axis_range){first, total - first < most ? total - first : most};
+}
+
+// A stride as kernels take it; one that is not stepped along may be too large for 32 bits and is of
+// no use.
+static inline uint32_t ikati_step_of(uint64_t stride, uint32_t count) {
+    return count > 1 ? (uint32_t)stride : 0;
+}
+
+// What rows and keys of an attention are to the whole of a call that has several, for
+// ikat_plan_get_row: row r stands for queries first_query + (r << shift) to the next row's, keys alike.
+// num_queries and num_keys of the whole; 0: the attention is the whole.
+typedef struct ikati_share {
+    uint32_t first_query, first_key, num_queries, num_keys, shift;
+} ikati_share;
+
 // One dispatch. `params` begins with one base offset a binding, filled when buffers are bound.
 typedef struct ikati_step {
     const ikati_kernel *kernel;
@@ -39,6 +62,7 @@ typedef struct ikati_step {
     uint64_t num_tiles;
     uint32_t first_batch, num_batches, first_head, num_heads; // whose pairs they are
     bool is_joint; // its rows see keys of other attentions besides
+    ikati_share share;
     char name[96];
     const char *text;       // of a variant with IKATI_NEED_COMPILER; owned by the lowering
     const char *refused;    // why better variants were not taken; owned by the lowering
@@ -90,6 +114,14 @@ uint64_t ikati_lowering_busy_groups(const ikati_lowering *lowering);
 // where nothing bounds them. It may be less than the variant takes in one step.
 uint64_t ikati_lowering_max_keys(const ikati_lowering *lowering, const ikati_variant *variant,
                                  uint32_t size);
+
+// Bytes that one binding may reach; slack for where it starts, an alignment before its tensor, is taken
+// off. Kernels index with 32 bits, so it is never above 4 GiB.
+uint64_t ikati_lowering_binding_bytes(const ikati_lowering *lowering);
+// The same of a texel buffer of such elements, four a texel.
+uint64_t ikati_lowering_texel_bytes(const ikati_lowering *lowering, uint64_t element_bytes);
+// Whether texel buffers are large enough for tensors to be cut for them (IKATI_NEED_TEXEL).
+bool ikati_lowering_takes_texels(const ikati_lowering *lowering);
 
 // What a call offers to variants: the counterpart of ikati_variant's needs.
 //

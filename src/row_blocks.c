@@ -1,7 +1,5 @@
 #include "row_blocks.h"
 
-#include "lower_rows.h"
-
 typedef struct cutter {
     const ikati_row_work *work;
     uint32_t most[3]; // largest batches, heads, rows of one block
@@ -18,14 +16,6 @@ ikati_operand ikati_matrices_operand(const ikati_matrices *m, ikati_axis_range b
                                rows.first * m->row,
                            1 + (batches.count - 1) * m->batch + (heads.count - 1) * m->head +
                                (rows.count - 1) * m->row + (columns - 1) * m->column};
-}
-
-ikati_operand ikati_lengths_operand(const ikati_view *lengths, ikati_axis_range batches) {
-    if (!lengths->kind) {
-        return (ikati_operand){0};
-    }
-    return (ikati_operand){lengths->kind, lengths->index, IKAT_INT32,
-                           (uint64_t)lengths->tensor->offset + batches.first, batches.count};
 }
 
 static uint64_t bytes_of(const cutter *c, const ikati_matrices *m, uint32_t heads_per_head,
@@ -76,9 +66,9 @@ static bool needs_pack(const ikati_lowering *lowering, const ikati_row_work *w) 
 static ikat_status add_block(ikati_lowering *lowering, const ikati_row_work *w,
                              ikati_row_block blk) {
     blk.to = ikati_matrices_operand(&w->to, blk.batches, blk.heads, blk.rows, w->num_columns);
-    const uint32_t strides[3] = {ikati_stride_of(w->to.batch, blk.batches.count),
-                                 ikati_stride_of(w->to.head, blk.heads.count),
-                                 ikati_stride_of(w->to.row, blk.rows.count)};
+    const uint32_t strides[3] = {ikati_step_of(w->to.batch, blk.batches.count),
+                                 ikati_step_of(w->to.head, blk.heads.count),
+                                 ikati_step_of(w->to.row, blk.rows.count)};
     for (int i = 0; i < 3; i++) {
         blk.to_strides[i] = strides[i];
     }
@@ -102,13 +92,10 @@ static ikat_status add_block(ikati_lowering *lowering, const ikati_row_work *w,
                   : ikati_lowering_pack(lowering, scratch, &to, counts, w->num_columns, strides);
 }
 
-static ikati_axis_range range_of(uint32_t first, uint32_t most, uint32_t total) {
-    return (ikati_axis_range){first, total - first < most ? total - first : most};
-}
-
 ikat_status ikati_lower_row_blocks(ikati_lowering *lowering, const ikati_row_work *w) {
     cutter c = {w, {w->num_batches, w->num_heads, w->num_rows}};
-    const uint64_t own = ikati_rows_limit(lowering) / 2; // packed halves are twice as large
+    const uint64_t own =
+        ikati_lowering_binding_bytes(lowering) / 2; // packed halves are twice as large
     const uint64_t limit = w->most_bytes && w->most_bytes < own ? w->most_bytes : own;
     if (!w->num_batches || !w->num_heads || !w->num_rows || !w->num_columns) {
         return IKAT_OK;
@@ -124,9 +111,10 @@ ikat_status ikati_lower_row_blocks(ikati_lowering *lowering, const ikati_row_wor
     for (uint32_t b = 0; b < w->num_batches && !status; b += c.most[0]) {
         for (uint32_t h = 0; h < w->num_heads && !status; h += c.most[1]) {
             for (uint32_t r = 0; r < w->num_rows && !status; r += c.most[2]) {
-                const ikati_row_block blk = {.batches = range_of(b, c.most[0], w->num_batches),
-                                             .heads = range_of(h, c.most[1], w->num_heads),
-                                             .rows = range_of(r, c.most[2], w->num_rows)};
+                const ikati_row_block blk = {.batches =
+                                                 ikati_next_range(b, c.most[0], w->num_batches),
+                                             .heads = ikati_next_range(h, c.most[1], w->num_heads),
+                                             .rows = ikati_next_range(r, c.most[2], w->num_rows)};
                 status = add_block(lowering, w, blk);
             }
         }

@@ -4,7 +4,6 @@
 #ifndef IKATI_ROW_BLOCKS_H
 #define IKATI_ROW_BLOCKS_H
 
-#include "attend_steps.h"
 #include "lower_gemm.h"
 
 enum { IKATI_MAX_ROW_READS = 2 };
@@ -39,13 +38,5 @@ ikat_status ikati_lower_row_blocks(ikati_lowering *lowering, const ikati_row_wor
 ikati_operand ikati_matrices_operand(const ikati_matrices *matrices, ikati_axis_range batches,
                                      ikati_axis_range heads, ikati_axis_range rows,
                                      uint32_t columns);
-
-// Of lengths [B], or of kind NONE.
-ikati_operand ikati_lengths_operand(const ikati_view *lengths, ikati_axis_range batches);
-
-// A stride, or 0 where there is but one.
-static inline uint32_t ikati_stride_of(uint64_t stride, uint32_t count) {
-    return count > 1 ? (uint32_t)stride : 0;
-}
 
 #endif

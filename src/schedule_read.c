@@ -14,12 +14,13 @@ typedef struct attend_params {
 
 // A row of the result while it is read, step after step.
 //
+// query       of the whole call, as num_keys are, whatever a step's own are
 // first_tile  number before the first tile of the current step
 // target      where the last step that owned the row put its result
 // sees        what the mechanism's mask says of each key; NULL: there is none
 typedef struct row_reading {
     const ikati_lowering *lowering;
-    uint32_t batch, head, query;
+    uint32_t batch, head, query, num_keys;
     const uint8_t *sees;
     uint8_t *keys;
     uint32_t *tiles;
@@ -33,7 +34,8 @@ typedef struct step_view {
     attend_params params;
     const uint32_t *words;
     ikati_operand target;
-    bool started; // a tile with the row was found
+    uint32_t query; // the row among the step's own
+    bool started;   // a tile with the row was found
 } step_view;
 
 static bool is_attend(const ikati_step *step) {
@@ -63,22 +65,30 @@ static bool is_same_target(const ikati_operand *a, const ikati_operand *b) {
 
 // A step that writes what an earlier one wrote makes the earlier one's work futile. Steps whose
 // results are merged have targets of their own.
-static void start_row(row_reading *row, step_view *view, uint32_t num_keys) {
+static void start_row(row_reading *row, step_view *view) {
     if (view->started) {
         return;
     }
     view->started = true;
-    for (uint32_t key = 0; key < num_keys && is_same_target(&row->target, &view->target); key++) {
+    const bool again = is_same_target(&row->target, &view->target);
+    for (uint32_t key = 0; key < row->num_keys && again; key++) {
         row->keys[key] = row->keys[key] ? IKAT_PAIR_MASKED : IKAT_PAIR_NONE;
     }
     row->target = view->target;
 }
 
-static void note_pair(row_reading *row, uint32_t key, bool visible, uint32_t tile) {
-    if (row->keys[key] != IKAT_PAIR_VISIBLE) {
-        row->keys[key] = visible ? IKAT_PAIR_VISIBLE : IKAT_PAIR_MASKED;
+// `own`: a key of the step's; what it stands for is noted.
+static void note_pair(row_reading *row, const step_view *view, uint32_t own, bool visible,
+                      uint32_t tile) {
+    const ikati_share *share = &view->step->share;
+    const uint64_t first = share->first_key + ((uint64_t)own << share->shift);
+    const uint64_t end = first + (UINT64_C(1) << share->shift);
+    for (uint64_t key = first; key < end && key < row->num_keys; key++) {
+        if (row->keys[key] != IKAT_PAIR_VISIBLE) {
+            row->keys[key] = visible ? IKAT_PAIR_VISIBLE : IKAT_PAIR_MASKED;
+        }
+        row->tiles[key] = row->tiles[key] ? row->tiles[key] : tile;
     }
-    row->tiles[key] = row->tiles[key] ? row->tiles[key] : tile;
 }
 
 static uint32_t position_of(const step_view *view, uint32_t base, uint32_t stride, uint32_t index) {
@@ -135,11 +145,11 @@ static bool in_window(const step_view *view, int64_t query, int64_t key) {
 static void read_record(row_reading *row, step_view *view, const uint32_t *record) {
     const attend_params *p = &view->params;
     uint32_t at, tile = 0;
-    const int64_t query = (int64_t)row->query - p->out_shift;
+    const int64_t query = (int64_t)view->query - p->out_shift;
     if (!find_row(view, record, query, &at)) {
         return;
     }
-    start_row(row, view, p->total_keys);
+    start_row(row, view);
     for (uint32_t e = record[3]; e < record[4]; e++) {
         const uint32_t *entry = view->words + p->entries_at + (uint64_t)e * ATTEND_ENTRY_WORDS;
         if (e == record[3] || !continues(entry)) {
@@ -147,8 +157,8 @@ static void read_record(row_reading *row, step_view *view, const uint32_t *recor
         }
         for (uint32_t c = 0; c < entry[2]; c++) {
             const uint32_t key = position_of(view, entry[0], entry[1], c);
-            note_pair(row, key, in_window(view, query, key) && !is_masked(row, view, entry, at, c),
-                      tile);
+            const bool visible = in_window(view, query, key) && !is_masked(row, view, entry, at, c);
+            note_pair(row, view, key, visible, tile);
         }
     }
 }
@@ -171,23 +181,40 @@ static void read_scheduled(row_reading *row, step_view *view) {
 // A tile without a schedule computes the keys that its first row, its last or one between them sees.
 static void read_dense(row_reading *row, step_view *view) {
     const attend_params *p = &view->params;
-    const uint32_t rows = view->step->variant->tile_rows, at = row->query - p->query_begin;
-    if (row->query >= p->query_begin && at < p->num_queries) {
+    const uint32_t rows = view->step->variant->tile_rows, at = view->query - p->query_begin;
+    if (view->query >= p->query_begin && at < p->num_queries) {
         const uint32_t first = at - at % rows;
         const uint32_t count = p->num_queries - first < rows ? p->num_queries - first : rows;
-        start_row(row, view, p->total_keys);
+        start_row(row, view);
         for (uint32_t key = p->key_begin; key < p->key_begin + p->num_keys; key++) {
             bool computed = false;
             for (uint32_t r = 0; r < count && !computed; r++) {
                 computed = in_window(view, (int64_t)p->query_begin + first + r, key);
             }
             if (computed) {
-                note_pair(row, key, in_window(view, row->query, key),
+                note_pair(row, view, key, in_window(view, view->query, key),
                           row->first_tile + at / rows + 1);
             }
         }
     }
     row->first_tile += p->num_query_tiles;
+}
+
+// Whether pairs depend on what the device reads: a schedule or labels of its own.
+static bool is_decided_late(const ikati_step *step) {
+    const uint32_t options = step->specialisation[0];
+    return (has_schedule(step) && step->operands[7].kind != IKATI_SLOT_TABLE) ||
+           (options & (OPTION_EDGES | OPTION_HARD));
+}
+
+// The share of a step, filled in where its attention is the whole.
+static ikati_share whole_of(const step_view *view) {
+    ikati_share whole = view->step->share;
+    if (!whole.num_keys) {
+        whole.num_queries = view->params.total_queries;
+        whole.num_keys = view->params.total_keys;
+    }
+    return whole;
 }
 
 static ikat_status refuse(const ikat_plan *plan, const char *why) {
@@ -204,21 +231,22 @@ ikat_status ikat_plan_get_pairs(const ikat_plan *plan, ikat_plan_pairs *out_pair
         if (!is_attend(step)) {
             continue;
         }
-        if (step->is_joint) {
+        if (step->is_joint && !step->share.num_keys) {
             return refuse(plan, "its rows attend to keys of several inputs");
         }
-        if (has_schedule(step) && step->operands[7].kind != IKATI_SLOT_TABLE) {
+        if (is_decided_late(step)) {
             return refuse(plan, "the device decides on them");
         }
         const step_view view = view_step(&plan->lowering, i);
+        const ikati_share whole = whole_of(&view);
         const uint32_t batches = step->first_batch + step->num_batches;
         const uint32_t heads = step->first_head + step->num_heads;
-        if (pairs.num_queries && (pairs.num_queries != view.params.total_queries ||
-                                  pairs.num_keys != view.params.total_keys)) {
+        if (pairs.num_queries &&
+            (pairs.num_queries != whole.num_queries || pairs.num_keys != whole.num_keys)) {
             return refuse(plan, "its steps attend to keys of several kinds");
         }
-        pairs.num_queries = view.params.total_queries;
-        pairs.num_keys = view.params.total_keys;
+        pairs.num_queries = whole.num_queries;
+        pairs.num_keys = whole.num_keys;
         pairs.num_batches = batches > pairs.num_batches ? batches : pairs.num_batches;
         pairs.num_heads = heads > pairs.num_heads ? heads : pairs.num_heads;
     }
@@ -242,6 +270,13 @@ static void read_row(const ikat_plan *plan, row_reading *row) {
             continue; // kernel `heads` leaves it no rows
         }
         step_view view = view_step(&plan->lowering, i);
+        if (row->query < step->share.first_query) {
+            continue;
+        }
+        view.query = (row->query - step->share.first_query) >> step->share.shift;
+        if (view.query >= view.params.total_queries) {
+            continue;
+        }
         if (view.words) {
             read_scheduled(row, &view);
         } else {
@@ -276,6 +311,7 @@ ikat_status ikat_plan_get_row(const ikat_plan *plan, uint32_t batch, uint32_t he
                        .batch = batch,
                        .head = head,
                        .query = query,
+                       .num_keys = pairs.num_keys,
                        .sees = sees,
                        .keys = out_keys,
                        .tiles = out_tiles ? out_tiles : own};

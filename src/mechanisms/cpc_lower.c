@@ -1,15 +1,14 @@
 // Lowers the CPC loss: attention's walk without its values. Anchors are taken in blocks whose rows the
-// device can bind at once. Of each, kernel `project` makes pred W; `infonce` makes the scores of the
+// device can bind at once. Of each, kernel `gemm` makes pred W; `infonce` makes the scores of the
 // own targets, then walks all targets; `losses` joins what the walks left and adds up. A last step
 // averages. No block keeps more than a few numbers a row.
 
 #include "cpc.h"
 
-#include "../attend_steps.h"
+#include "../lower_gemm.h"
 
 #include "../../shaders/params/infonce.h"
 #include "../../shaders/params/losses.h"
-#include "../../shaders/params/project.h"
 
 #include <float.h>
 #include <string.h>
@@ -17,8 +16,6 @@
 enum {
     ROWS_A_SUM = 128,           // of every variant of `losses`: blocks of anchors are multiples
     MULTIPLIES_A_ROW = 1 << 24, // that a workgroup of `infonce` may spend on an anchor
-    SLACK_BYTES = 1024,         // bindings start up to an alignment before their tensor
-    MIN_TEXELS = 1 << 24,       // below that a texel buffer is too small to cut tensors for
 };
 
 typedef struct infonce_params {
@@ -27,10 +24,6 @@ typedef struct infonce_params {
 typedef struct losses_params {
     LOSSES_PARAMS(IKATI_PARAM_FIELD)
 } losses_params;
-typedef struct project_params {
-    PROJECT_PARAMS(IKATI_PARAM_FIELD)
-} project_params;
-
 typedef struct cpc_lowering {
     ikati_lowering *lowering;
     ikati_view pred, target, weight, valid, loss, losses;
@@ -56,27 +49,12 @@ static uint64_t row_stride(const ikati_view *view) {
     return view->tensor->shape[0] > 1 ? (uint64_t)view->tensor->strides[0] : 0;
 }
 
-// A stride as kernels take it; one that is not stepped along may be too large for 32 bits and is of
-// no use.
-static uint32_t step_of(uint64_t stride, ikati_axis_range rows) {
-    return rows.count > 1 ? (uint32_t)stride : 0;
-}
-
 static ikati_operand operand_rows(const cpc_lowering *c, const ikati_view *view,
                                   ikati_axis_range rows) {
     const uint64_t stride = row_stride(view);
     const uint64_t count = rows.count ? (rows.count - 1) * stride + c->size : 0;
     return (ikati_operand){view->kind, view->index, view->tensor->dtype,
                            (uint64_t)view->tensor->offset + rows.first * stride, count};
-}
-
-// Of a tensor with one element a row; none of an absent one.
-static ikati_operand operand_elements(const ikati_view *view, ikati_axis_range rows) {
-    if (view->kind == IKATI_SLOT_NONE) {
-        return (ikati_operand){0};
-    }
-    return (ikati_operand){view->kind, view->index, view->tensor->dtype,
-                           (uint64_t)view->tensor->offset + rows.first, rows.count};
 }
 
 static ikati_operand operand_scratch(uint32_t scratch, uint64_t offset, uint64_t count) {
@@ -87,17 +65,12 @@ static bool is_multiple(const ikati_view *view, uint32_t of) {
     return row_stride(view) % of == 0 && view->tensor->offset % of == 0;
 }
 
-// Elements of a type that one binding holds; kernels index with 32 bits.
+// Elements of a type that one binding holds.
 static uint64_t most_elements(const cpc_lowering *c, ikat_dtype dtype) {
-    const ikat_device_limits *limits = &ikati_lowering_device(c->lowering)->limits;
-    uint64_t bytes = limits->max_storage_range_bytes;
-    bytes = (bytes < UINT32_MAX ? bytes : UINT32_MAX) - SLACK_BYTES;
-    uint64_t elements = bytes / ikat_dtype_size(dtype);
-    if (c->infonce.variant->texel_bindings) {
-        const uint64_t texels = limits->max_texel_elements - SLACK_BYTES / 4;
-        elements = elements < 4 * texels ? elements : 4 * texels;
-    }
-    return elements;
+    const uint64_t size = ikat_dtype_size(dtype);
+    const uint64_t storage = ikati_lowering_binding_bytes(c->lowering) / size;
+    const uint64_t texels = ikati_lowering_texel_bytes(c->lowering, size) / size;
+    return c->infonce.variant->texel_bindings && texels < storage ? texels : storage;
 }
 
 // Rows of a stride that one binding holds, at most `most`; 0 if not even one.
@@ -123,10 +96,6 @@ static ikat_status choose_blocks(cpc_lowering *c) {
     c->most_targets = rows_bound(c, c->dtype, row_stride(&c->target), most);
     c->most_anchors = rows_bound(c, c->dtype, row_stride(&c->pred), c->most_targets);
     if (c->weight.kind) {
-        const uint64_t weight = operand_rows(c, &c->weight, (ikati_axis_range){0, c->size}).count;
-        if (weight > most_elements(c, c->dtype)) {
-            return fail_size(c, "makes a weight larger than what can be bound on");
-        }
         c->most_anchors = rows_bound(c, IKAT_FLOAT32, c->size, c->most_anchors);
     }
     if (c->most_anchors < most) {
@@ -161,8 +130,7 @@ static ikat_status choose_splits(cpc_lowering *c) {
 }
 
 static ikat_status pick_infonce(cpc_lowering *c) {
-    const uint32_t texels =
-        ikati_lowering_device(c->lowering)->limits.max_texel_elements >= MIN_TEXELS;
+    const bool texels = ikati_lowering_takes_texels(c->lowering);
     const bool aligned = c->size % 4 == 0 && is_multiple(&c->target, 4) &&
                          (c->weight.kind || is_multiple(&c->pred, 4));
     const ikati_pick pick = {
@@ -175,34 +143,27 @@ static ikat_status pick_infonce(cpc_lowering *c) {
 }
 
 // The block's pred W, in scratch of its own.
-static ikat_status add_project(cpc_lowering *c, cpc_block *block) {
+static ikat_status add_projection(cpc_lowering *c, cpc_block *block) {
     const uint64_t count = (uint64_t)block->rows.count * c->size;
     const uint32_t scratch = ikati_lowering_scratch(c->lowering, count * sizeof(float));
-    ikati_step step = {0};
-    const ikati_pick pick = {.sizes = {c->size, c->size}, .num_rows = block->rows.count};
-    ikat_status status = scratch == UINT32_MAX
-                             ? IKAT_NO_MEMORY
-                             : ikati_pick_variant(c->lowering, IKATI_KERNEL_project, &pick, &step);
-    if (status) {
-        return status;
+    if (scratch == UINT32_MAX) {
+        return IKAT_NO_MEMORY;
     }
-    const project_params params = {
+    ikati_gemm gemm = {
+        .a = ikati_matrices_of(&c->pred, IKATI_NO_AXIS, IKATI_NO_AXIS, 0, 1),
+        .b = ikati_matrices_of(&c->weight, IKATI_NO_AXIS, IKATI_NO_AXIS, 0, 1),
+        .c = ikati_matrices_of_scratch(scratch, 1, block->rows.count, c->size),
+        .num_batches = 1,
+        .num_heads = 1,
         .num_rows = block->rows.count,
-        .size = c->size,
-        .from_row = step_of(row_stride(&c->pred), block->rows),
-        .weight_row = (uint32_t)row_stride(&c->weight),
+        .num_columns = c->size,
+        .depth = c->size,
+        .scale = 1.0,
     };
-    memcpy(step.params, &params, sizeof(params));
-    step.operands[0] = operand_rows(c, &c->pred, block->rows);
-    step.operands[1] = operand_rows(c, &c->weight, (ikati_axis_range){0, c->size});
-    step.operands[2] = operand_scratch(scratch, 0, count);
-    step.specialisation[0] = c->dtype == IKAT_FLOAT16 ? PROJECT_HALF : 0;
-    step.num_groups = ikati_divide_up(block->rows.count, step.variant->tile_rows) *
-                      ikati_divide_up(c->size, step.variant->tile_keys);
-    step.flops = 2.0 * (double)count * c->size;
-    block->anchors = step.operands[2];
+    gemm.a.offset += block->rows.first * row_stride(&c->pred);
+    block->anchors = operand_scratch(scratch, 0, count);
     block->anchor_row = c->size;
-    return ikati_lowering_step(c->lowering, &step, c->dtype, "");
+    return ikati_lower_gemm(c->lowering, &gemm);
 }
 
 // targets  rows of the step; own: the block's rows, whose own scores are made
@@ -215,8 +176,8 @@ static ikat_status add_infonce(cpc_lowering *c, const cpc_block *block, ikati_ax
         .num_anchors = block->rows.count,
         .num_targets = targets.count,
         .size = c->size,
-        .anchor_row = step_of(block->anchor_row, block->rows),
-        .target_row = step_of(row_stride(&c->target), targets),
+        .anchor_row = ikati_step_of(block->anchor_row, block->rows.count),
+        .target_row = ikati_step_of(row_stride(&c->target), targets.count),
         .own_shift = (int32_t)block->rows.first - (int32_t)targets.first,
         .own = own,
         .num_splits = num_splits,
@@ -227,7 +188,7 @@ static ikat_status add_infonce(cpc_lowering *c, const cpc_block *block, ikati_ax
     memcpy(step.params, &params, sizeof(params));
     step.operands[0] = block->anchors;
     step.operands[1] = operand_rows(c, &c->target, targets);
-    step.operands[2] = operand_elements(&c->valid, targets);
+    step.operands[2] = ikati_vector_operand(&c->valid, targets);
     step.operands[3] = own ? (ikati_operand){0} : block->own_scores;
     const uint64_t part = 2 * (uint64_t)block->rows.count;
     step.operands[4] = own ? block->own_scores
@@ -263,8 +224,8 @@ static ikat_status add_block_losses(cpc_lowering *c, const cpc_block *block) {
     const uint64_t num_sums = ikati_divide_up(block->rows.count, ROWS_A_SUM);
     const ikati_operand operands[4] = {
         operand_scratch(block->parts, 0, 2 * (uint64_t)block->rows.count * c->num_parts),
-        operand_elements(&c->valid, block->rows),
-        operand_elements(&c->losses, block->rows),
+        ikati_vector_operand(&c->valid, block->rows),
+        ikati_vector_operand(&c->losses, block->rows),
         operand_scratch(c->sums, block->rows.first / ROWS_A_SUM * 2, 2 * num_sums),
     };
     const uint32_t options =
@@ -279,7 +240,7 @@ static ikat_status add_mean(cpc_lowering *c) {
         num_sums ? operand_scratch(c->sums, 0, 2 * num_sums) : (ikati_operand){0},
         {0},
         {0},
-        operand_elements(&c->loss, (ikati_axis_range){0, 1}),
+        ikati_vector_operand(&c->loss, (ikati_axis_range){0, 1}),
     };
     return c->loss.kind ? add_losses(c, &params, operands, LOSSES_MEAN) : IKAT_OK;
 }
@@ -297,12 +258,11 @@ static ikat_status add_block(cpc_lowering *c, ikati_axis_range rows) {
         return IKAT_NO_MEMORY;
     }
     block.own_scores = operand_scratch(own, 0, rows.count);
-    ikat_status status = c->weight.kind ? add_project(c, &block) : IKAT_OK;
+    ikat_status status = c->weight.kind ? add_projection(c, &block) : IKAT_OK;
     status = status ? status : add_infonce(c, &block, rows, true, 0);
     uint32_t part = 0;
     for (uint32_t first = 0; first < c->num_rows && !status; first += c->most_targets) {
-        const uint32_t left = c->num_rows - first;
-        const ikati_axis_range targets = {first, left < c->most_targets ? left : c->most_targets};
+        const ikati_axis_range targets = ikati_next_range(first, c->most_targets, c->num_rows);
         status = add_infonce(c, &block, targets, false, part);
         part += (uint32_t)ikati_divide_up(targets.count, c->targets_per_split);
     }
@@ -320,9 +280,7 @@ static ikat_status add_blocks(cpc_lowering *c) {
     c->sums = ikati_lowering_scratch(c->lowering, 2 * num_sums * sizeof(float));
     status = c->sums == UINT32_MAX ? IKAT_NO_MEMORY : IKAT_OK;
     for (uint32_t first = 0; first < c->num_rows && !status; first += c->most_anchors) {
-        const uint32_t left = c->num_rows - first;
-        status = add_block(
-            c, (ikati_axis_range){first, left < c->most_anchors ? left : c->most_anchors});
+        status = add_block(c, ikati_next_range(first, c->most_anchors, c->num_rows));
     }
     return status;
 }

@@ -25,7 +25,7 @@ static ikat_status add_words(const ikati_custom *custom, ikati_lowering *lowerin
         .score_at = num_symbols + mask->num_words,
         .score_words = score->num_words,
     };
-    const uint64_t most = ikati_lowering_device(lowering)->limits.max_storage_range_bytes;
+    const uint64_t most = ikati_lowering_binding_bytes(lowering);
     if (num_words * sizeof(*symbols) > most || num_words > INT32_MAX) {
         status = ikati_fail(custom->host, IKAT_UNSUPPORTED, IKAT_MESSAGE_SHAPE,
                             "the tables have %llu entries, expected less for what %s binds at once",

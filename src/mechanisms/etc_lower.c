@@ -129,6 +129,17 @@ static ikat_status lower_labels(side_lowering *self, int index, ikati_attention 
     return status;
 }
 
+// In pictures the global tokens come first.
+static ikati_share share_of(const side_lowering *self, int index) {
+    const uint32_t num_global = (uint32_t)ikati_extent(self->request, "G");
+    const uint32_t all = num_global + (uint32_t)ikati_extent(self->request, "N");
+    const bool is_long = self->side == &ikati_etc_sides[IKATI_ETC_LONG];
+    return (ikati_share){.first_query = is_long ? num_global : 0,
+                         .first_key = is_long == (index == 0) ? num_global : 0,
+                         .num_queries = all,
+                         .num_keys = all};
+}
+
 static ikat_status lower_piece(side_lowering *self, int index, ikati_attention *out) {
     const ikati_request *request = self->request;
     const ikati_etc_side *side = self->side;
@@ -148,6 +159,7 @@ static ikat_status lower_piece(side_lowering *self, int index, ikati_attention *
         .window_left = windowed ? radius : -1,
         .window_right = windowed ? radius : -1,
         .head_mask = ikati_head_mask(request),
+        .share = share_of(self, index),
     };
     return lower_labels(self, index, out);
 }

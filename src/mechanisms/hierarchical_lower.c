@@ -34,16 +34,12 @@ typedef struct coarsening {
 
 // Whether a binding holds so many batches and heads of a view.
 static bool fits(const coarsening *self, const ikati_view *view, uint32_t batches, uint32_t heads) {
-    const ikat_device_limits *limits = &ikati_lowering_device(self->lowering)->limits;
-    const uint64_t most = UINT32_MAX; // kernels index with 32 bits
-    const uint64_t range =
-        limits->max_storage_range_bytes < most ? limits->max_storage_range_bytes : most;
-    const uint64_t slack = 1024; // bindings start up to an alignment before their tensor
     const ikati_axis_range rows = {0, (uint32_t)view->tensor->shape[2]};
     const ikati_operand operand =
         ikati_view_operand(view, (ikati_axis_range){0, batches}, (ikati_axis_range){0, heads}, rows,
                            0, (uint32_t)view->tensor->shape[3]);
-    return operand.count * ikat_dtype_size(operand.dtype) + slack <= range;
+    return operand.count * ikat_dtype_size(operand.dtype) <=
+           ikati_lowering_binding_bytes(self->lowering);
 }
 
 static ikat_status add_step(const coarsening *self, ikati_axis_range batches,
@@ -59,8 +55,10 @@ static ikat_status add_step(const coarsening *self, ikati_axis_range batches,
                        .sizes = {columns, columns}};
     const ikati_operand from_operand =
         ikati_view_operand(&self->from, batches, heads, from_rows, 0, columns);
+    const uint64_t element_bytes = ikat_dtype_size(from_operand.dtype);
+    const uint64_t bytes = from_operand.count * element_bytes;
     if (ikati_view_is_multiple(&self->from, columns, 4) &&
-        ikati_fits_texels(self->lowering, from_operand.count)) {
+        bytes <= ikati_lowering_texel_bytes(self->lowering, element_bytes)) {
         pick.offers |= IKATI_NEED_TEXEL;
     }
     ikat_status status = ikati_pick_variant(self->lowering, IKATI_KERNEL_coarsen, &pick, &step);
@@ -172,12 +170,15 @@ static ikat_status lower_levels(const ikati_request *request, ikati_lowering *lo
                                 uint32_t num_levels, level_tensors *tensors,
                                 ikati_attention *attentions) {
     const bool is_cpu = ikati_lowering_device(lowering)->type == IKAT_DEVICE_CPU;
+    const uint32_t num_positions = (uint32_t)ikati_extent(request, "N");
     ikat_status status = IKAT_OK;
     for (uint32_t l = 0; l < num_levels && !status; l++) {
         tensors[l].level = ikati_hierarchical_level_at(request, l, is_cpu ? CPU_ROWS : GPU_ROWS);
         tensors[l].pattern = ikati_hierarchical_pattern(&tensors[l].level);
         attentions[l] = ikati_attention_of_call(request);
         attentions[l].pattern = &tensors[l].pattern;
+        attentions[l].share =
+            (ikati_share){.num_queries = num_positions, .num_keys = num_positions, .shift = l};
         if (l > 0) {
             status = make_level(request, lowering, &tensors[l], &attentions[l - 1], &attentions[l]);
         }

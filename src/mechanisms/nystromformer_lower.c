@@ -116,7 +116,7 @@ static ikat_status add_pinv(const nystrom *s, uint32_t options, uint32_t mask_ta
                             uint32_t largest, uint32_t to) {
     const uint32_t all = s->num_batches * s->num_heads;
     const uint64_t matrix = (uint64_t)s->landmarks * s->landmarks;
-    const uint64_t fitting = ikati_rows_limit(s->lowering) / (matrix * sizeof(float));
+    const uint64_t fitting = ikati_lowering_binding_bytes(s->lowering) / (matrix * sizeof(float));
     const uint32_t most = fitting < all ? (uint32_t)fitting : all;
     const bool finds = (options & PINV_LARGEST) != 0;
     const ikati_view *lengths = &s->call.lengths;

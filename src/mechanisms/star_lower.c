@@ -42,8 +42,7 @@ static ikat_status copy_lengths(ikati_lowering *lowering, const ikati_view *leng
     }
     const copy_params params = {
         .num_words = num_batches, .count1 = 1, .count2 = 1, .count3 = num_batches};
-    step.operands[0] = (ikati_operand){lengths->kind, lengths->index, IKAT_INT32,
-                                       (uint64_t)lengths->tensor->offset, num_batches};
+    step.operands[0] = ikati_vector_operand(lengths, (ikati_axis_range){0, num_batches});
     step.operands[1] = (ikati_operand){IKATI_SLOT_SCRATCH, scratch, IKAT_INT32, 0, num_batches};
     step.num_groups = ikati_divide_up(num_batches, step.variant->tile_rows);
     step.flops = num_batches;
@@ -57,7 +56,7 @@ ikat_status ikati_relay_table_create(ikati_lowering *lowering, const ikati_view 
     const uint64_t k_at = ikati_round_up((uint64_t)num_batches, 4);
     const uint64_t v_at = k_at + ikati_round_up((uint64_t)(num_batches * keys_size), 4);
     const uint64_t num_words = v_at + (uint64_t)(num_batches * values_size);
-    if (num_words * sizeof(float) > ikati_rows_limit(lowering)) {
+    if (num_words * sizeof(float) > ikati_lowering_binding_bytes(lowering)) {
         return ikati_fail(
             lowering->host, IKAT_UNSUPPORTED, IKAT_MESSAGE_DEVICE,
             "the relays' keys and values exceed what %s binds at once, expected fewer "
@@ -74,10 +73,6 @@ ikat_status ikati_relay_table_create(ikati_lowering *lowering, const ikati_view 
                : IKAT_OK;
 }
 
-static uint32_t stride_of(uint64_t stride, uint32_t count) {
-    return count > 1 ? (uint32_t)stride : 0;
-}
-
 static ikati_operand operand_of(const ring_builder *b, const ikati_view *view,
                                 const ring_block *blk, bool per_kv, uint32_t columns) {
     const ikati_axis_range rows = {0, b->num_positions};
@@ -92,9 +87,9 @@ static void fill_strides(const ring_builder *b, const ikati_view *view, const ri
         return;
     }
     const ikati_view_strides s = ikati_view_strides_of(view);
-    out_strides[0] = stride_of(s.batch, blk->batches.count);
-    out_strides[1] = stride_of(s.head, per_kv ? blk->kv_heads.count : blk->heads.count);
-    out_strides[2] = stride_of(s.row, b->num_positions);
+    out_strides[0] = ikati_step_of(s.batch, blk->batches.count);
+    out_strides[1] = ikati_step_of(s.head, per_kv ? blk->kv_heads.count : blk->heads.count);
+    out_strides[2] = ikati_step_of(s.row, b->num_positions);
 }
 
 static uint32_t options_of(const ring_builder *b, const ring_block *blk, ikat_dtype to) {
@@ -223,7 +218,7 @@ static bool fits(const ring_builder *b, uint32_t batches, uint32_t heads) {
     const ring_block blk = {.batches = {0, batches},
                             .heads = {0, heads},
                             .kv_heads = {0, (uint32_t)ikati_divide_up(heads, b->heads_per_kv)}};
-    const uint64_t limit = ikati_rows_limit(b->lowering);
+    const uint64_t limit = ikati_lowering_binding_bytes(b->lowering);
     uint64_t packed = (uint64_t)batches * heads * b->num_positions * b->value_size * sizeof(float);
     bool good = !b->needs_pack || packed <= limit;
     for (int i = 0; i < 7; i++) {
@@ -251,8 +246,7 @@ static ikat_status add_blocks(const ring_builder *b) {
     }
     ikat_status status = IKAT_OK;
     for (uint32_t first = 0; first < b->num_batches && !status; first += batches) {
-        const uint32_t left = b->num_batches - first;
-        const ikati_axis_range range = {first, left < batches ? left : batches};
+        const ikati_axis_range range = ikati_next_range(first, batches, b->num_batches);
         for (uint32_t head = 0; head < b->num_heads && !status;) {
             const uint32_t next = head - head % heads + heads;
             const ring_block blk =

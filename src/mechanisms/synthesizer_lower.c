@@ -427,8 +427,8 @@ static ikati_operand factor_operand(const synthesizer *s, int which, const ikati
         ikati_matrices_of_scratch(s->factors[which], (uint64_t)s->factor_heads[which],
                                   (uint64_t)s->num_positions, (uint64_t)s->factor_sizes[which]);
     m.head = s->factor_heads[which] == 1 ? 0 : m.head;
-    *out_batch = ikati_stride_of(m.batch, blk->batches.count);
-    *out_head = ikati_stride_of(m.head, blk->heads.count);
+    *out_batch = ikati_step_of(m.batch, blk->batches.count);
+    *out_head = ikati_step_of(m.head, blk->heads.count);
     return ikati_matrices_operand(&m, blk->batches, blk->heads, blk->rows,
                                   (uint32_t)s->factor_sizes[which]);
 }
@@ -473,7 +473,7 @@ static ikat_status synthesize_block(const synthesizer *s, const ikati_row_block 
         .num_columns = n,
         .size_a = (uint32_t)s->factor_sizes[0],
         .size_b = (uint32_t)s->factor_sizes[1],
-        .alpha_head = ikati_stride_of(alpha.head, blk->heads.count),
+        .alpha_head = ikati_step_of(alpha.head, blk->heads.count),
         .random_at = (uint32_t)places[0],
         .factors_at = (uint32_t)places[1],
     };
@@ -482,8 +482,8 @@ static ikat_status synthesize_block(const synthesizer *s, const ikati_row_block 
     }
     if (s->r.kind) {
         const ikati_matrices r = ikati_matrices_of(&s->r, IKATI_NO_AXIS, 0, 1, 2);
-        params.r_head = ikati_stride_of(r.head, blk->heads.count);
-        params.r_row = ikati_stride_of(r.row, blk->rows.count);
+        params.r_head = ikati_step_of(r.head, blk->heads.count);
+        params.r_row = ikati_step_of(r.row, blk->rows.count);
         step.operands[1] = ikati_matrices_operand(&r, one, blk->heads, blk->rows, n);
     }
     if (factors >= 0) {
@@ -493,7 +493,7 @@ static ikat_status synthesize_block(const synthesizer *s, const ikati_row_block 
     const uint32_t columns = 1 + (uint32_t)(places[0] > places[1] ? places[0] : places[1]);
     alpha.column = 1;
     step.operands[4] = ikati_matrices_operand(&alpha, one, blk->heads, one, columns);
-    step.operands[5] = ikati_lengths_operand(&s->lengths, blk->batches);
+    step.operands[5] = ikati_vector_operand(&s->lengths, blk->batches);
     step.operands[6] = (ikati_operand){IKATI_SLOT_SCRATCH, to, IKAT_FLOAT32, 0, count};
     step.specialisation[0] = synthesize_options(s, &alpha);
     step.num_groups = ikati_divide_up(count / n * ikati_divide_up(n, 4), step.variant->tile_rows);

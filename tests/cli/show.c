@@ -64,6 +64,30 @@ static void test_text(void **state) {
                                                                               "########\n");
 }
 
+// Keys of both inputs, the global ones first; coarse keys are all that they stand for, and tiles tell them.
+static void test_several(void **state) {
+    (void)state;
+    expect_text("etc --shape q=1,1,6,8 --shape q_global=1,1,2,8 --set radius=1", "etc\n"
+                                                                                 "########\n"
+                                                                                 "########\n"
+                                                                                 "####+++.\n"
+                                                                                 "#####++.\n"
+                                                                                 "##+###+.\n"
+                                                                                 "##++###.\n"
+                                                                                 "##...###\n"
+                                                                                 "##...+##\n");
+    expect_text("hierarchical --n 9 --set block_size=4 --set causal=1", "hierarchical\n"
+                                                                        "#++++++++\n"
+                                                                        "##+++++++\n"
+                                                                        "###++++++\n"
+                                                                        "####+++++\n"
+                                                                        "#####++++\n"
+                                                                        "######+++\n"
+                                                                        "#######++\n"
+                                                                        "########+\n"
+                                                                        "#########\n");
+}
+
 // Structure comes from a file; the rest follows its shape.
 static void test_structure(void **state) {
     (void)state;
@@ -81,8 +105,9 @@ static void test_structure(void **state) {
 // Every mechanism has a picture, or the program says that it has none.
 static void test_examples(void **state) {
     (void)state;
-    static const char *const shown[] = {"dense",  "longformer", "bigbird", "sparse",
-                                        "custom", "blockwise",  "local",   "axial"};
+    static const char *const shown[] = {"dense",  "longformer",  "bigbird", "sparse",
+                                        "custom", "blockwise",   "local",   "axial",
+                                        "etc",    "hierarchical"};
     const ikat_mechanism_info *info;
     for (size_t i = 0; i < sizeof(shown) / sizeof(shown[0]); i++) {
         assert_int_equal(shell_run("show %s", shown[i]), 0);
@@ -209,8 +234,9 @@ static void test_png(void **state) {
 int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_text),     cmocka_unit_test(test_structure),
-        cmocka_unit_test(test_examples), cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_svg),      cmocka_unit_test(test_png),
+        cmocka_unit_test(test_several),  cmocka_unit_test(test_examples),
+        cmocka_unit_test(test_refusals), cmocka_unit_test(test_svg),
+        cmocka_unit_test(test_png),
     };
     if (argc != 2) {
         return EXIT_FAILURE;

@@ -91,7 +91,6 @@ options_of() { # kernel needs
         ring:*) echo "64 92 95" ;;
         infonce:*) echo "0 7" ;;
         losses:*) echo "3 4" ;;
-        project:*) echo "0 1" ;;
         *) echo 0 ;;
     esac
 }

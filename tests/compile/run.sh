@@ -86,7 +86,6 @@ options_of() {
         ring:*) echo 0x40 0x5c 0x5f ;;
         infonce:*) echo 0 7 ;;
         losses:*) echo 3 4 ;;
-        project:*) echo 0 1 ;;
         *) echo 0 ;;
     esac
 }

@@ -2,7 +2,7 @@
 // and example, made from the registry.
 //
 //   conformance [--backend NAME] [--limits TEXT] [--variants] [--thorough] [--brief] [--large]
-//               [--turns N] [--case TEXT]
+//               [--turns N] [--mechanism NAME] [--case TEXT]
 
 #include "harness.h"
 #include "select.h"
@@ -25,6 +25,7 @@ static const cli_option options[] = {
     {"turns", "N", false, false, "every N-th example a device, or a variant, in turns"},
     {"large", NULL, false, false, "the large examples instead"},
     {"device", "TEXT", false, false, "only devices whose name contains TEXT"},
+    {"mechanism", "NAME", false, false, "only its examples"},
     {"case", "TEXT", false, false, "only examples whose name contains TEXT"},
     OPTION_LIMITS,
     OPTION_VERBOSE,
@@ -216,7 +217,9 @@ static bool is_wanted(const conformance_test *test) {
     const conformance_suite *suite = test->suite;
     const char *text = args_value(&suite->args, "case");
     const char *device = args_value(&suite->args, "device");
-    return (!device || strstr(device_info(test)->name, device)) &&
+    const char *mechanism = args_value(&suite->args, "mechanism");
+    return (!mechanism || strcmp(test->info->name, mechanism) == 0) &&
+           (!device || strstr(device_info(test)->name, device)) &&
            harness_is_large(test->example) == args_flag(&suite->args, "large") &&
            (args_flag(&suite->args, "variants") ||
             (args_flag(&suite->args, "thorough") && is_first(test)) ||

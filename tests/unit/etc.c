@@ -153,20 +153,32 @@ static void words_of_pairs(void **state) {
     }
 }
 
-static void pairs_are_not_shown(void **state) {
+// Both inputs are one picture, the global tokens first; but not where the device decides who sees whom.
+static void plain_pairs_are_shown(void **state) {
     (void)state;
-    call c = begin(2);
-    plan_facts f = make_plan(&c);
+    call plain = begin(2), hard = begin(2);
+    add(&hard, "segment_ids", ikat_tensor_packed(IKAT_INT32, 2, 1, N, 0, 0));
+    hard.settings[hard.num_settings++] = ikat_setting_text("hard_l2g", "1");
+    plan_facts f[2] = {make_plan(&plain), make_plan(&hard)};
     ikat_plan_pairs pairs;
-    assert_int_equal(ikat_plan_get_pairs(f.plan, &pairs), IKAT_UNSUPPORTED);
-    drop_plan(&f);
+    assert_int_equal(ikat_plan_get_pairs(f[0].plan, &pairs), IKAT_OK);
+    assert_int_equal(pairs.num_queries, G + N);
+    assert_int_equal(pairs.num_keys, G + N);
+    uint8_t keys[G + N];
+    assert_int_equal(ikat_plan_get_row(f[0].plan, 0, 0, G, keys, NULL), IKAT_OK);
+    assert_int_equal(keys[0], IKAT_PAIR_VISIBLE);
+    assert_int_equal(keys[G], IKAT_PAIR_VISIBLE);
+    assert_int_not_equal(keys[G + N - 1], IKAT_PAIR_VISIBLE);
+    assert_int_equal(ikat_plan_get_pairs(f[1].plan, &pairs), IKAT_UNSUPPORTED);
+    drop_plan(&f[0]);
+    drop_plan(&f[1]);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(pieces_are_merged),   cmocka_unit_test(unwanted_rows_are_left_out),
-        cmocka_unit_test(long_keys_are_split), cmocka_unit_test(words_of_pairs),
-        cmocka_unit_test(pairs_are_not_shown),
+        cmocka_unit_test(pieces_are_merged),     cmocka_unit_test(unwanted_rows_are_left_out),
+        cmocka_unit_test(long_keys_are_split),   cmocka_unit_test(words_of_pairs),
+        cmocka_unit_test(plain_pairs_are_shown),
     };
     return cmocka_run_group_tests_name("etc", tests, NULL, NULL);
 }

@@ -160,8 +160,13 @@ static int add_plan(cli_show *show, const char *name, const ikat_plan *plan) {
     return code;
 }
 
-static int show_job(cli_show *show, cli_job *job) {
+static int show_job(cli_show *show, const ikat_mechanism_info *info, cli_job *job) {
     job->variant = args_value(show->args, "variant");
+    for (uint32_t i = 0; i < info->num_outputs; i++) {
+        if (!info->outputs[i].optional) { // rows of each belong to the picture
+            job_add_tensor(job, info->outputs[i].name, (ikat_tensor){0}, JOB_NO_IMAGE, true);
+        }
+    }
     ikat_status status = job_plan(job, show->device);
     int code =
         status ? tool_exit_code(show->tool, status) : add_plan(show, job->mechanism, job->plan);
@@ -195,7 +200,7 @@ static int show_example(cli_show *show, const ikat_mechanism_info *info) {
         return tool_fail("%s", message);
     }
     layout_inputs(&drawing, LAYOUT_PACKED, &job);
-    int code = show_job(show, &job);
+    int code = show_job(show, info, &job);
     job_free(&job);
     drawing_free(&drawing);
     return code;
@@ -270,7 +275,7 @@ static int show_described(cli_show *show, const ikat_mechanism_info *info) {
         code = given || input->optional ? TOOL_OK : add_missing(&load, &letters, input);
     }
     code = code ? code : load_check_values(&load);
-    code = code ? code : show_job(show, &load.job);
+    code = code ? code : show_job(show, info, &load.job);
     load_free(&load);
     return code;
 }
