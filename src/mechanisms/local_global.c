@@ -351,6 +351,8 @@ const ikati_mechanism ikati_mechanism_local_global = {
             .num_outputs = IKATI_COUNT(outputs),
             .settings = settings,
             .num_settings = IKATI_COUNT(settings),
+            .bench_inputs = "w_q=C,C w_k=C,C w_v=C,C conv_kernel=H,31",
+            .bench_settings = "heads=H scale=0.0002",
         },
     .cases = cases,
     .num_cases = IKATI_COUNT(cases),

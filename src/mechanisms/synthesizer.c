@@ -394,6 +394,7 @@ const ikati_mechanism ikati_mechanism_synthesizer = {
             .num_outputs = IKATI_COUNT(outputs),
             .settings = settings,
             .num_settings = IKATI_COUNT(settings),
+            .bench_inputs = "x=B,N,C w1=1,C,D w2=1,D,N alpha=1,1@0.002",
         },
     .cases = cases,
     .num_cases = IKATI_COUNT(cases),

@@ -47,25 +47,97 @@ static bool describe_input(const ikat_argument_info *input, const cli_letters *l
     return true;
 }
 
+static bool is_given(const bench_params *params, const char *name) {
+    bool given = false;
+    for (uint32_t i = 0; i < params->num_settings; i++) {
+        given = given || strcmp(params->settings[i].name, name) == 0;
+    }
+    return given;
+}
+
+// Whether the call is of the usual kind: no shapes are given, and no word, which may stand for a kind of
+// call that has other inputs.
+static bool is_usual(const bench_params *params) {
+    bool usual = params->inputs[0] == '\0';
+    for (uint32_t i = 0; i < params->info->num_settings; i++) {
+        const ikat_setting_info *setting = &params->info->settings[i];
+        usual = usual && !(setting->type == IKAT_SETTING_WORD && is_given(params, setting->name));
+    }
+    return usual;
+}
+
+// Adds one word of the usual call, "proj_k=1,256,M" or "heads=H", letters replaced by their sizes.
+static void add_word(const char *word, size_t length, const cli_letters *letters, char *text,
+                     size_t capacity) {
+    const char *at = memchr(word, '=', length), *end = word + length;
+    tool_append(text, capacity, "%.*s", (int)(at - word), word);
+    while (at < end) {
+        tool_append(text, capacity, "%c", *at++); // '=' or ','
+        char name[8] = "";
+        int64_t extent;
+        const size_t size = strcspn(at, ", ");
+        memcpy(name, at, size < sizeof(name) ? size : 0);
+        if (letters_get(letters, name, &extent)) {
+            tool_append(text, capacity, "%" PRId64, extent);
+        } else {
+            tool_append(text, capacity, "%.*s", (int)size, at);
+        }
+        at += size;
+    }
+    tool_append(text, capacity, " ");
+}
+
+// Adds the words of the usual call's inputs or settings, but for settings that are given otherwise.
+static void add_usual(const bench_params *params, const char *words, const cli_letters *letters,
+                      char *text, size_t capacity) {
+    while (words && *words) {
+        const size_t length = strcspn(words, " ");
+        char name[64] = "";
+        snprintf(name, sizeof(name), "%.*s", (int)strcspn(words, "="), words);
+        if (!is_given(params, name)) {
+            add_word(words, length, letters, text, capacity);
+        }
+        words += length + strspn(words + length, " ");
+    }
+}
+
+// Whether words such as "proj_k=1,256,M" have one of that name.
+static bool is_named(const char *words, const char *name) {
+    const size_t size = strlen(name);
+    while (words && *words) {
+        if (strncmp(words, name, size) == 0 && words[size] == '=') {
+            return true;
+        }
+        words += strcspn(words, " ");
+        words += strspn(words, " ");
+    }
+    return false;
+}
+
 bool bench_draw(const bench_params *params, cli_drawing *out, char *message, size_t message_size) {
     cli_letters letters = {.num = 0};
-    char inputs[1024] = "";
+    char inputs[1024] = "", settings[256] = "";
     set_letters(&params->sizes, &letters);
     for (uint32_t i = 0; i < params->info->num_inputs; i++) {
         const ikat_argument_info *input = &params->info->inputs[i];
-        if (!input->optional && !describe_input(input, &letters, inputs, sizeof(inputs))) {
+        if (!input->optional && !is_named(params->info->bench_inputs, input->name) &&
+            !describe_input(input, &letters, inputs, sizeof(inputs))) {
             snprintf(message, message_size,
                      "input %s of %s has shape %s, whose letters the bench has no sizes for",
                      input->name, params->info->name, input->shape);
             return false;
         }
     }
+    if (is_usual(params)) {
+        add_usual(params, params->info->bench_inputs, &letters, inputs, sizeof(inputs));
+    }
+    add_usual(params, params->info->bench_settings, &letters, settings, sizeof(settings));
     tool_append(inputs, sizeof(inputs), "%s", params->inputs);
-    if (!drawing_make(params->info, inputs, "", params->dtype, FILL_RANDOM, SEED, out, message,
-                      message_size)) {
+    if (!drawing_make(params->info, inputs, settings, params->dtype, FILL_RANDOM, SEED, out,
+                      message, message_size)) {
         return false;
     }
-    for (uint32_t i = 0; i < params->num_settings && i < JOB_MAX_TENSORS; i++) {
+    for (uint32_t i = 0; i < params->num_settings && out->num_settings < JOB_MAX_TENSORS; i++) {
         out->settings[out->num_settings++] = params->settings[i];
     }
     return true;

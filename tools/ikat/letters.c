@@ -60,6 +60,28 @@ bool pattern_read(const char *text, uint32_t rank, cli_pattern *out) {
 
 bool pattern_first(const char *text, cli_pattern *out) { return read_alternative(&text, out); }
 
+static bool has_pattern(const cli_pattern *pattern, const cli_letters *letters,
+                        const ikat_tensor *tensor) {
+    bool fits = pattern->rank == tensor->rank;
+    for (uint32_t axis = 0; axis < pattern->rank && fits; axis++) {
+        int64_t extent;
+        fits = pattern->axes[axis].num_words > 1 ||
+               (letters_get(letters, pattern->axes[axis].words[0], &extent) &&
+                extent == tensor->shape[axis]);
+    }
+    return fits;
+}
+
+bool pattern_of(const char *text, const cli_letters *letters, const ikat_tensor *tensor,
+                cli_pattern *out) {
+    while (read_alternative(&text, out)) {
+        if (has_pattern(out, letters, tensor)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 uint32_t pattern_axis(const cli_pattern *pattern, const char *name) {
     for (uint32_t axis = 0; axis < pattern->rank; axis++) {
         if (pattern->axes[axis].num_words == 1 && strcmp(pattern->axes[axis].words[0], name) == 0) {

@@ -31,6 +31,9 @@ typedef struct cli_pattern {
 bool pattern_read(const char *text, uint32_t rank, cli_pattern *out);
 // Reads the first alternative.
 bool pattern_first(const char *text, cli_pattern *out);
+// Reads the first alternative that a tensor has, its letters being known.
+bool pattern_of(const char *text, const cli_letters *letters, const ikat_tensor *tensor,
+                cli_pattern *out);
 // The axis whose only word is `name`, IKAT_MAX_RANK if there is none.
 uint32_t pattern_axis(const cli_pattern *pattern, const char *name);
 

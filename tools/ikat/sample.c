@@ -130,7 +130,8 @@ static void compare_output(cli_sampling *sampling, const job_tensor *got) {
     const cli_rows *rows = &sampling->rows;
     uint32_t rank = got->tensor.rank, axis = rank;
     cli_pattern shape;
-    if (rows->num && pattern_read(info->shape, rank, &shape)) {
+    if (rows->num && (pattern_of(info->shape, &sampling->drawing->letters, &got->tensor, &shape) ||
+                      pattern_read(info->shape, rank, &shape))) {
         axis = pattern_axis(&shape, "N");
     }
     uint32_t step = axis + 1 < rank ? 1 : rows->num;
