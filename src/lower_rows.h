@@ -50,8 +50,8 @@ typedef enum ikati_combination {
 // Element by element; types may differ, so that a copy widens or rounds. Rows past lengths are not read, and
 // written as 0.
 //
-// x, y, to  [num_rows, num_columns], one a batch entry and head; columns of `to` have stride 1. y absent for a
-//           copy
+// x, y, to  [num_rows, num_columns], one a batch entry and head; columns of `to` have stride 1. y absent
+//           for a copy
 // scale     what the result is multiplied by; 0: 1
 // lengths   [num_batches], or absent
 typedef struct ikati_combine {
@@ -67,8 +67,8 @@ ikat_status ikati_lower_combine(ikati_lowering *lowering, const ikati_combine *c
 // A view [B,H,N,D] as float32: itself, or a copy in scratch, whose tensor is the caller's.
 ikat_status ikati_lower_widen(ikati_lowering *lowering, ikati_view *view, ikat_tensor *tensor);
 
-// Softmax of num_rows rows, of which those of x lie x.row apart, to packed float32 scratch. A row of -inf alone
-// gives 0.
+// Softmax of num_rows rows, of which those of x lie x.row apart, to packed float32 scratch. A row of
+// -inf alone gives 0.
 ikat_status ikati_lower_softmax(ikati_lowering *lowering, const ikati_matrices *x,
                                 uint32_t num_rows, uint32_t num_columns, uint32_t to);
 

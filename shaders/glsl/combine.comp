@@ -1,7 +1,7 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
-// combine: to = scale x, x + y, x y or x sigmoid(y), element by element. 128 items a workgroup, one an invocation; an item is 4
-// neighbouring columns of a row. See params/combine.h.
+// combine: to = scale x, x + y, x y or x sigmoid(y), element by element. 128 items a workgroup, one an invocation;
+// an item is 4 neighbouring columns of a row. See params/combine.h.
 
 #include "../params/combine.h"
 #define KERNEL_PARAMS COMBINE_PARAMS

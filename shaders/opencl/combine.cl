@@ -1,5 +1,5 @@
-// combine: to = scale x, x + y, x y or x sigmoid(y), element by element. An item, one a work-item, is 4 neighbouring columns of
-// a row. See params/combine.h.
+// combine: to = scale x, x + y, x y or x sigmoid(y), element by element. An item, one a work-item, is 4 neighbouring
+// columns of a row. See params/combine.h.
 #define LANES 1
 #include "params/combine.h"
 #define KERNEL_PARAMS COMBINE_PARAMS

@@ -1,5 +1,6 @@
 // Kernel `combine`: element by element over the rows of matrices, one a (batch, head),
-//   to = scale x,   scale (x + y) (COMBINE_ADD),   scale x y (COMBINE_MULTIPLY)   or   scale x sigmoid(y) (COMBINE_GATE).
+//   to = scale x,   scale (x + y) (COMBINE_ADD),   scale x y (COMBINE_MULTIPLY),   scale x sigmoid(y)
+// (COMBINE_GATE).
 // Rows that are not valid are not read, and written as 0. Types may differ: a copy also widens or rounds. One
 // invocation owns 4 neighbouring columns of a row.
 #define COMBINE_BINDINGS(X) X(x, READ) X(y, READ) X(lengths, READ) X(to, WRITE)

@@ -2,9 +2,9 @@
 // (hidden layer and w2), factorized_random (r1, r2) and dot (q, k), each times its alpha, are written side
 // by side (kernel `combine`) into one q and one k.
 //
-// What is no such product (random, factorized_dense), and rows wider than a head can be, become a bias: kernels
-// `gemm` and `synthesize` make the logits of a block of rows, which attention reads, and then those of the
-// next. So N x N logits are never in memory, but for the caller's or drawn r.
+// What is no such product (random, factorized_dense), and rows wider than a head can be, become a bias:
+// kernels `gemm` and `synthesize` make the logits of a block of rows, which attention reads, and then those
+// of the next. So N x N logits are never in memory, but for the caller's or drawn r.
 
 #include "synthesizer.h"
 
