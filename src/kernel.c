@@ -7,6 +7,7 @@
 #include "../shaders/params/convolve.h"
 #include "../shaders/params/copy.h"
 #include "../shaders/params/edges.h"
+#include "../shaders/params/fft.h"
 #include "../shaders/params/gemm.h"
 #include "../shaders/params/heads.h"
 #include "../shaders/params/infonce.h"
@@ -66,6 +67,11 @@ static const ikati_variant copy_variants[] = {
 #define KERNEL_NAME "edges"
 static const ikati_variant edges_variants[] = {
 #include "../shaders/variants/edges.inc"
+};
+#undef KERNEL_NAME
+#define KERNEL_NAME "fft"
+static const ikati_variant fft_variants[] = {
+#include "../shaders/variants/fft.inc"
 };
 #undef KERNEL_NAME
 #define KERNEL_NAME "gemm"
@@ -186,6 +192,7 @@ DEFINE_KERNEL(combine, COMBINE)
 DEFINE_KERNEL(convolve, CONVOLVE)
 DEFINE_KERNEL(copy, COPY)
 DEFINE_KERNEL(edges, EDGES)
+DEFINE_KERNEL(fft, FFT)
 DEFINE_KERNEL(gemm, GEMM)
 DEFINE_KERNEL(heads, HEADS)
 DEFINE_KERNEL(infonce, INFONCE)

@@ -84,6 +84,7 @@ options_of() { # kernel needs
         edges:*) echo "2 14" ;;
         label_scores:*) echo "2 3" ;;
         merge:* | spread:* | coarsen:*) echo "0 3" ;;
+        fft:*) echo "432 2064 49232 6151 8296" ;;
         gemm:*) echo "0 228 255" ;;
         collect:*) echo "0 156" ;;
         mean:*) echo "0 3" ;;

@@ -77,6 +77,7 @@ options_of() {
         label_scores:*) echo 2 3 ;;
         merge:* | spread:*) echo 2 3 ;;
         coarsen:*) echo 0 3 ;;
+        fft:*) echo 0x1b0 0x810 0xc050 0x1807 0x2068 ;;
         gemm:*NEED_HALF*) echo 3 0xff ;;
         gemm:*NEED_FLOAT*) echo 0 0xe4 ;;
         gemm:*) echo 0 0xe4 0xff ;;
