@@ -105,7 +105,8 @@ typedef struct ikati_call_setting {
 
 // A whole call of a mechanism, for a backend that computes it at once.
 //
-// rows  of axis N of the outputs, ascending: all that need be computed. None: all
+// rows   of axis N of the outputs, ascending: all that need be computed. None: all
+// inner  of a mechanism that contains another: which, and its settings, resolved; NULL: none
 typedef struct ikati_call {
     const char *mechanism;
     const ikati_call_tensor *inputs;
@@ -116,6 +117,9 @@ typedef struct ikati_call {
     uint32_t num_settings;
     const int64_t *rows;
     uint32_t num_rows;
+    const char *inner;
+    const ikati_call_setting *inner_settings;
+    uint32_t num_inner_settings;
 } ikati_call;
 
 struct ikati_backend {

@@ -321,6 +321,11 @@ static ikat_status run_call(const ikat_plan *plan, const ikat_bindings *bindings
         .rows = plan->request.rows,
         .num_rows = plan->request.num_rows,
     };
+    if (plan->request.inner) {
+        call.inner = plan->request.inner->mechanism->info.name;
+        call.inner_settings = plan->request.inner->settings;
+        call.num_inner_settings = plan->request.inner->num_settings;
+    }
     return plan->device->backend->run_call(plan->device->port, &call, out_ticket);
 }
 

@@ -4,6 +4,8 @@
 #include "../shaders/params/carry.h"
 #include "../shaders/params/coarsen.h"
 #include "../shaders/params/collect.h"
+#include "../shaders/params/combine.h"
+#include "../shaders/params/convolve.h"
 #include "../shaders/params/copy.h"
 #include "../shaders/params/edges.h"
 #include "../shaders/params/fade.h"
@@ -19,12 +21,17 @@
 #include "../shaders/params/norm.h"
 #include "../shaders/params/outer.h"
 #include "../shaders/params/pack.h"
-#include "../shaders/params/pool.h"
 #include "../shaders/params/peak.h"
+#include "../shaders/params/pinv.h"
+#include "../shaders/params/pool.h"
+#include "../shaders/params/predict.h"
 #include "../shaders/params/readout.h"
 #include "../shaders/params/recur.h"
 #include "../shaders/params/ring.h"
+#include "../shaders/params/segments.h"
+#include "../shaders/params/softmax.h"
 #include "../shaders/params/spread.h"
+#include "../shaders/params/synthesize.h"
 #include "../shaders/params/threshold.h"
 
 #define VARIANT(variant_language, variant_name, variant_source, variant_defines, ...) \
@@ -53,6 +60,16 @@ static const ikati_variant coarsen_variants[] = {
 #define KERNEL_NAME "collect"
 static const ikati_variant collect_variants[] = {
 #include "../shaders/variants/collect.inc"
+};
+#undef KERNEL_NAME
+#define KERNEL_NAME "combine"
+static const ikati_variant combine_variants[] = {
+#include "../shaders/variants/combine.inc"
+};
+#undef KERNEL_NAME
+#define KERNEL_NAME "convolve"
+static const ikati_variant convolve_variants[] = {
+#include "../shaders/variants/convolve.inc"
 };
 #undef KERNEL_NAME
 #define KERNEL_NAME "copy"
@@ -130,14 +147,24 @@ static const ikati_variant pack_variants[] = {
 #include "../shaders/variants/pack.inc"
 };
 #undef KERNEL_NAME
+#define KERNEL_NAME "peak"
+static const ikati_variant peak_variants[] = {
+#include "../shaders/variants/peak.inc"
+};
+#undef KERNEL_NAME
+#define KERNEL_NAME "pinv"
+static const ikati_variant pinv_variants[] = {
+#include "../shaders/variants/pinv.inc"
+};
+#undef KERNEL_NAME
 #define KERNEL_NAME "pool"
 static const ikati_variant pool_variants[] = {
 #include "../shaders/variants/pool.inc"
 };
 #undef KERNEL_NAME
-#define KERNEL_NAME "peak"
-static const ikati_variant peak_variants[] = {
-#include "../shaders/variants/peak.inc"
+#define KERNEL_NAME "predict"
+static const ikati_variant predict_variants[] = {
+#include "../shaders/variants/predict.inc"
 };
 #undef KERNEL_NAME
 #define KERNEL_NAME "readout"
@@ -155,9 +182,24 @@ static const ikati_variant ring_variants[] = {
 #include "../shaders/variants/ring.inc"
 };
 #undef KERNEL_NAME
+#define KERNEL_NAME "segments"
+static const ikati_variant segments_variants[] = {
+#include "../shaders/variants/segments.inc"
+};
+#undef KERNEL_NAME
+#define KERNEL_NAME "softmax"
+static const ikati_variant softmax_variants[] = {
+#include "../shaders/variants/softmax.inc"
+};
+#undef KERNEL_NAME
 #define KERNEL_NAME "spread"
 static const ikati_variant spread_variants[] = {
 #include "../shaders/variants/spread.inc"
+};
+#undef KERNEL_NAME
+#define KERNEL_NAME "synthesize"
+static const ikati_variant synthesize_variants[] = {
+#include "../shaders/variants/synthesize.inc"
 };
 #undef KERNEL_NAME
 #define KERNEL_NAME "threshold"
@@ -195,6 +237,8 @@ DEFINE_KERNEL(attend, ATTEND)
 DEFINE_KERNEL(carry, CARRY)
 DEFINE_KERNEL(coarsen, COARSEN)
 DEFINE_KERNEL(collect, COLLECT)
+DEFINE_KERNEL(combine, COMBINE)
+DEFINE_KERNEL(convolve, CONVOLVE)
 DEFINE_KERNEL(copy, COPY)
 DEFINE_KERNEL(edges, EDGES)
 DEFINE_KERNEL(fade, FADE)
@@ -210,12 +254,17 @@ DEFINE_KERNEL(merge, MERGE)
 DEFINE_KERNEL(norm, NORM)
 DEFINE_KERNEL(outer, OUTER)
 DEFINE_KERNEL(pack, PACK)
-DEFINE_KERNEL(pool, POOL)
 DEFINE_KERNEL(peak, PEAK)
+DEFINE_KERNEL(pinv, PINV)
+DEFINE_KERNEL(pool, POOL)
+DEFINE_KERNEL(predict, PREDICT)
 DEFINE_KERNEL(readout, READOUT)
 DEFINE_KERNEL(recur, RECUR)
 DEFINE_KERNEL(ring, RING)
+DEFINE_KERNEL(segments, SEGMENTS)
+DEFINE_KERNEL(softmax, SOFTMAX)
 DEFINE_KERNEL(spread, SPREAD)
+DEFINE_KERNEL(synthesize, SYNTHESIZE)
 DEFINE_KERNEL(threshold, THRESHOLD)
 
 const ikati_kernel *ikati_kernel_get(ikati_kernel_id id) {

@@ -83,9 +83,7 @@ static reach reach_of(const ikati_matrices *m, int row_axis, int column_axis) {
     reach r = {.element_bytes = m->kind ? ikat_dtype_size(m->dtype) : 0, .least = 1};
     r.strides[AXIS_BATCH] = m->batch;
     r.strides[AXIS_HEAD] = m->head;
-    if (row_axis != IKATI_NO_AXIS) {
-        r.strides[row_axis] = m->row;
-    }
+    r.strides[row_axis] = m->row;
     r.strides[column_axis] = m->column;
     return r;
 }
@@ -94,7 +92,7 @@ static reach reach_of_a(const ikati_gemm *g) { return reach_of(&g->a, AXIS_ROW, 
 static reach reach_of_b(const ikati_gemm *g) { return reach_of(&g->b, AXIS_DEPTH, AXIS_COLUMN); }
 static reach reach_of_c(const ikati_gemm *g) { return reach_of(&g->c, AXIS_ROW, AXIS_COLUMN); }
 static reach reach_of_bias(const ikati_gemm *g) {
-    return reach_of(&g->bias, IKATI_NO_AXIS, AXIS_COLUMN);
+    return reach_of(&g->bias, AXIS_ROW, AXIS_COLUMN);
 }
 
 static ikati_operand operand_of(const ikati_matrices *m, const reach *r, const block blk) {
@@ -134,6 +132,9 @@ static bool join_rows(ikati_gemm *g, uint32_t count, uint64_t a_stride, uint64_t
 
 // Matrices that are all multiplied by the same b become one: fewer cut tiles.
 static void join_matrices(ikati_gemm *g) {
+    if (g->bias.row) {
+        return;
+    }
     if (g->num_heads > 1 && !g->b.head && !g->bias.head &&
         join_rows(g, g->num_heads, g->a.head, g->c.head)) {
         g->num_heads = 1;
@@ -272,6 +273,10 @@ static ikat_status cut(builder *b) {
                             device->id, device->limits.max_storage_range_bytes);
 }
 
+static float bias_scale_of(const ikati_gemm *g) {
+    return g->bias_scale == 0 ? 1.0f : (float)g->bias_scale;
+}
+
 static uint32_t options_of(const builder *b, bool is_part, ikat_dtype to) {
     const ikati_gemm *g = &b->gemm;
     uint32_t options = 0;
@@ -333,11 +338,13 @@ static ikat_status add_gemm(const builder *b, const block blk, const target *to,
         .b_column = (uint32_t)g->b.column,
         .bias_batch = ikati_step_of(g->bias.batch, batches),
         .bias_head = ikati_step_of(g->bias.head, heads),
+        .bias_row = (uint32_t)g->bias.row,
         .c_split = is_part ? (uint32_t)count_elements(blk) : 0,
         .c_batch = to->strides[0],
         .c_head = to->strides[1],
         .c_row = to->strides[2],
         .scale = is_part ? 1.0f : (float)g->scale,
+        .bias_scale = bias_scale_of(g),
     };
     step.operands[0] = operand_of(&g->a, &reach_a, blk);
     step.operands[1] = operand_of(&g->b, &reach_b, blk);
@@ -375,10 +382,12 @@ static ikat_status add_collect(const builder *b, const block blk, uint32_t scrat
         .num_columns = blk[AXIS_COLUMN].count,
         .bias_batch = ikati_step_of(g->bias.batch, blk[AXIS_BATCH].count),
         .bias_head = ikati_step_of(g->bias.head, blk[AXIS_HEAD].count),
+        .bias_row = (uint32_t)g->bias.row,
         .c_batch = to->strides[0],
         .c_head = to->strides[1],
         .c_row = to->strides[2],
         .scale = (float)g->scale,
+        .bias_scale = bias_scale_of(g),
     };
     step.operands[0] =
         (ikati_operand){IKATI_SLOT_SCRATCH, scratch, IKAT_FLOAT32, 0, num_parts * elements};

@@ -36,18 +36,20 @@ typedef enum ikati_activation {
     IKATI_ACTIVATION_RELU,
 } ikati_activation;
 
-// c = activation(scale * a b + bias), float32 arithmetic whatever is stored. Any extent may be 0: without
-// depth c is activation(bias), without rows, columns or matrices nothing is done.
+// c = activation(scale * a b + bias_scale * bias), float32 arithmetic whatever is stored. Any extent may be
+// 0: without depth there is no product, without rows, columns or matrices nothing is done.
 //
-// a       [num_rows, depth], b [depth, num_columns], c [num_rows, num_columns]; must not overlap c
-// bias    a row of num_columns, stride 1, one a (batch, head) by its strides; or absent
-// depths  [num_batches] int32, or absent: how much of the depth counts in a batch entry, clamped to
-//         0..depth. What a and b hold past it does not matter
+// a           [num_rows, depth], b [depth, num_columns], c [num_rows, num_columns]; must not overlap c
+// bias        [num_rows, num_columns], columns of stride 1, one a (batch, head) by its strides; where rows
+//             have stride 0, one row for all; or absent. May be a or b
+// bias_scale  0: 1
+// depths      [num_batches] int32, or absent: how much of the depth counts in a batch entry, clamped to
+//             0..depth. What a and b hold past it does not matter
 typedef struct ikati_gemm {
     ikati_matrices a, b, bias, c;
     ikati_view depths;
     uint32_t num_batches, num_heads, num_rows, num_columns, depth;
-    double scale;
+    double scale, bias_scale;
     ikati_activation activation;
 } ikati_gemm;
 

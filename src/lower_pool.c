@@ -321,9 +321,9 @@ static ikat_status gather_weights(const builder *b, ikati_matrices *out) {
     const uint32_t scratch = make_scratch(b, taps * group * columns);
     *out = ikati_matrices_of_scratch(scratch, 1, taps * group, columns);
     out->batch = 0;
-    return scratch == UINT32_MAX
-               ? IKAT_NO_MEMORY
-               : ikati_lower_widen(b->lowering, &view, scratch, 0, 0, group * columns, columns);
+    return scratch == UINT32_MAX ? IKAT_NO_MEMORY
+                                 : ikati_lower_float_rows(b->lowering, &view, scratch, 0, 0,
+                                                          group * columns, columns);
 }
 
 // Whether windows are rows of x as it lies: all of them whole, positions one after the other.
@@ -414,9 +414,9 @@ ikat_status ikati_lower_pool(ikati_lowering *lowering, const ikati_pool *pool) {
     return pool_in_steps(&b);
 }
 
-ikat_status ikati_lower_widen(ikati_lowering *lowering, const ikati_view *x, uint32_t to,
-                              uint64_t to_offset, uint64_t to_batch, uint64_t to_head,
-                              uint64_t to_row) {
+ikat_status ikati_lower_float_rows(ikati_lowering *lowering, const ikati_view *x, uint32_t to,
+                                   uint64_t to_offset, uint64_t to_batch, uint64_t to_head,
+                                   uint64_t to_row) {
     const ikati_pool copy = {.x = *x,
                              .num_windows = (uint32_t)x->tensor->shape[2],
                              .size = 1,

@@ -35,8 +35,8 @@ typedef struct ikati_pool {
 ikat_status ikati_lower_pool(ikati_lowering *lowering, const ikati_pool *pool);
 
 // Copies x to float32 rows.
-ikat_status ikati_lower_widen(ikati_lowering *lowering, const ikati_view *x, uint32_t to,
-                              uint64_t to_offset, uint64_t to_batch, uint64_t to_head,
-                              uint64_t to_row);
+ikat_status ikati_lower_float_rows(ikati_lowering *lowering, const ikati_view *x, uint32_t to,
+                                   uint64_t to_offset, uint64_t to_batch, uint64_t to_head,
+                                   uint64_t to_row);
 
 #endif

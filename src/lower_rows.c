@@ -1,5 +1,7 @@
 #include "lower_rows.h"
 
+#include "row_blocks.h"
+
 #include "../shaders/params/mean.h"
 #include "../shaders/params/norm.h"
 
@@ -14,23 +16,11 @@ typedef struct mean_params {
     MEAN_PARAMS(IKATI_PARAM_FIELD)
 } mean_params;
 
-static ikati_operand operand_of(const ikati_matrices *m, ikati_axis_range batches,
-                                ikati_axis_range heads, ikati_axis_range rows, uint32_t columns) {
-    if (!m->kind || !batches.count || !heads.count || !rows.count || !columns) {
-        return (ikati_operand){0};
-    }
-    return (ikati_operand){m->kind, m->index, m->dtype,
-                           m->offset + batches.first * m->batch + heads.first * m->head +
-                               rows.first * m->row,
-                           1 + (batches.count - 1) * m->batch + (heads.count - 1) * m->head +
-                               (rows.count - 1) * m->row + (columns - 1)};
-}
-
 static uint64_t bytes_of(const ikati_matrices *m, uint32_t batches, uint32_t heads, uint32_t rows,
                          uint32_t columns) {
     const ikati_operand operand =
-        operand_of(m, (ikati_axis_range){0, batches}, (ikati_axis_range){0, heads},
-                   (ikati_axis_range){0, rows}, columns);
+        ikati_matrices_operand(m, (ikati_axis_range){0, batches}, (ikati_axis_range){0, heads},
+                               (ikati_axis_range){0, rows}, columns);
     return operand.count * (m->kind ? ikat_dtype_size(m->dtype) : 0);
 }
 
@@ -68,11 +58,11 @@ static ikat_status add_norm(ikati_lowering *lowering, const ikati_norm *n, ikati
         .y_row = y_row,
         .eps = (float)n->eps,
     };
-    step.operands[0] = operand_of(&n->x, batches, one, rows, n->num_columns);
-    step.operands[1] = operand_of(&n->gamma, one, one, one, n->num_columns);
-    step.operands[2] = operand_of(&n->beta, one, one, one, n->num_columns);
+    step.operands[0] = ikati_matrices_operand(&n->x, batches, one, rows, n->num_columns);
+    step.operands[1] = ikati_matrices_operand(&n->gamma, one, one, one, n->num_columns);
+    step.operands[2] = ikati_matrices_operand(&n->beta, one, one, one, n->num_columns);
     step.operands[3] = ikati_vector_operand(&n->lengths, batches);
-    step.operands[4] = operand_of(&n->residual, batches, one, rows, n->num_columns);
+    step.operands[4] = ikati_matrices_operand(&n->residual, batches, one, rows, n->num_columns);
     step.operands[5] = *y;
     step.specialisation[0] = norm_options(n, y->dtype);
     const uint64_t all = (uint64_t)batches.count * rows.count;
@@ -96,7 +86,7 @@ static bool needs_pack(const ikati_lowering *lowering, const ikati_norm *n) {
 static ikat_status add_norm_block(ikati_lowering *lowering, const ikati_norm *n,
                                   ikati_axis_range batches, ikati_axis_range rows) {
     const ikati_operand y =
-        operand_of(&n->y, batches, (ikati_axis_range){0, 1}, rows, n->num_columns);
+        ikati_matrices_operand(&n->y, batches, (ikati_axis_range){0, 1}, rows, n->num_columns);
     const uint32_t strides[3] = {ikati_step_of(n->y.batch, batches.count), 0,
                                  ikati_step_of(n->y.row, rows.count)};
     if (!needs_pack(lowering, n)) {
@@ -165,7 +155,7 @@ static ikat_status add_mean(ikati_lowering *lowering, const ikati_mean *m, ikati
         .to_part = (uint32_t)part_size,
         .factor = (float)factor,
     };
-    step.operands[0] = operand_of(&m->x, batches, heads, rows, m->num_columns);
+    step.operands[0] = ikati_matrices_operand(&m->x, batches, heads, rows, m->num_columns);
     step.operands[1] = ikati_vector_operand(&m->lengths, batches);
     step.operands[2] =
         (ikati_operand){IKATI_SLOT_SCRATCH, scratch, IKAT_FLOAT32,

@@ -10,7 +10,7 @@ enum {
     IKATI_MAX_INPUTS = 48,
     IKATI_MAX_OUTPUTS = 8,
     IKATI_MAX_SETTINGS = 80,
-    IKATI_MAX_LETTERS = 16
+    IKATI_MAX_LETTERS = 32
 };
 
 // Most that settings take which have no bound of their own: sums of two stay exact.
@@ -22,12 +22,15 @@ typedef struct ikati_patterns ikati_patterns; // patterns.h
 // One tensor of a call. Strides are resolved: none is implied.
 //
 // name  the row's, or of a member of a family that which was given
+//
+// slot, slot_index  where a call inside another has it (ikati_slot_kind); 0: a tensor of the caller's
 typedef struct ikati_tensor_use {
     const char *name;
     const ikat_argument_info *info;
     bool present; // given (an input) or wanted (an output)
     ikat_tensor tensor;
     const void *values; // of structure inputs: packed, the request's own
+    uint32_t slot, slot_index;
 } ikati_tensor_use;
 
 // The extent that a shape letter has in a call.
@@ -39,7 +42,9 @@ typedef struct ikati_letter {
 // A call: what was asked for, checked. Arrays run parallel to those of mechanism->info, inputs to
 // ikat_mechanism_input; members of families come after them, inputs from first_member on, and a
 // family's own place is empty. It owns the values of structure inputs, the elements of list settings,
-// strings, the names of members and the rows (ikati_request_clear).
+// strings, the names of members, the rows and the inner call (ikati_request_clear).
+//
+// inner  of a mechanism that contains another: the call of that one (nested.h); NULL: none
 typedef struct ikati_request {
     const ikati_host *host;
     const ikati_mechanism *mechanism;
@@ -53,6 +58,7 @@ typedef struct ikati_request {
     ikat_dtype dtype;    // of the main tensors
     const int64_t *rows; // of the outputs, that need be computed; NULL: all
     uint32_t num_rows;
+    struct ikati_request *inner;
 } ikati_request;
 
 // flops and visible pairs, see ikat_plan_info.

@@ -352,6 +352,11 @@ static void free_text(const ikati_request *request, const char **text) {
 
 void ikati_request_clear(ikati_request *request) {
     const ikat_mechanism_info *info = &request->mechanism->info;
+    if (request->inner) {
+        ikati_request_clear(request->inner);
+        ikati_free(request->host, request->inner);
+        request->inner = NULL;
+    }
     ikati_free(request->host, (void *)(uintptr_t)request->rows);
     request->rows = NULL;
     for (uint32_t i = 0; i < request->num_inputs; i++) {
@@ -489,6 +494,7 @@ static ikat_status change_arguments(ikati_request *request, const ikat_argument 
 ikat_status ikati_request_derive(const ikati_request *request, const ikat_argument *changed,
                                  uint32_t num_changed, ikati_request *out_request) {
     *out_request = *request;
+    out_request->inner = NULL;
     out_request->num_letters = 0;
     out_request->dtype = IKAT_DTYPE_NONE;
     for (uint32_t i = 0; i < request->mechanism->info.num_outputs; i++) {

@@ -3,11 +3,17 @@
 ikati_view ikati_input_view(const ikati_request *request, const char *name) {
     uint32_t index = ikati_input_index(request, name);
     const ikati_tensor_use *use = &request->inputs[index];
+    if (use->present && use->slot) {
+        return (ikati_view){(ikati_slot_kind)use->slot, use->slot_index, &use->tensor};
+    }
     return (ikati_view){use->present ? IKATI_SLOT_INPUT : IKATI_SLOT_NONE, index, &use->tensor};
 }
 
 ikati_view ikati_output_view(const ikati_request *request, uint32_t index) {
     const ikati_tensor_use *use = &request->outputs[index];
+    if (use->present && use->slot) {
+        return (ikati_view){(ikati_slot_kind)use->slot, use->slot_index, &use->tensor};
+    }
     return (ikati_view){use->present ? IKATI_SLOT_OUTPUT : IKATI_SLOT_NONE, index, &use->tensor};
 }
 

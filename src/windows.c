@@ -118,7 +118,7 @@ static ikat_status widen_queries(ikati_lowering *lowering, ikati_view *q, ikati_
     ikat_status status =
         ikati_made_rows_create(lowering, q->tensor, q->tensor->shape[2], false, wide);
     status = status ? status
-                    : ikati_lower_widen(
+                    : ikati_lower_float_rows(
                           lowering, q, wide->view.index, 0, (uint64_t)wide->tensor.strides[0],
                           (uint64_t)wide->tensor.strides[1], (uint64_t)wide->tensor.strides[2]);
     *q = wide->view;

@@ -48,6 +48,9 @@ typedef struct cpu_call {
     uint32_t num_settings;
     const int64_t *rows;
     uint32_t num_rows;
+    const char *inner; // as of ikati_call
+    const ikati_call_setting *inner_settings;
+    uint32_t num_inner_settings;
 } cpu_call;
 
 // The references: ikati_reference_<mechanism>.
@@ -64,6 +67,8 @@ ikat_status cpu_memory_read(ikati_port *port, ikati_memory *memory, uint64_t off
                             void *data, uint64_t size_bytes);
 
 // queue.c
+// Computes a call by the reference of a mechanism, on the thread that asks.
+ikat_status cpu_compute(const char *mechanism, const cpu_call *call);
 ikat_status cpu_run_call(ikati_port *port, const ikati_call *call, ikat_ticket *out_ticket);
 ikat_status cpu_wait(ikati_port *port, ikat_ticket ticket, uint64_t timeout_ns, bool *out_complete);
 ikat_status cpu_time(ikati_port *port, ikat_ticket ticket, uint64_t *out_time_ns);

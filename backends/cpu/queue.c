@@ -24,6 +24,19 @@ static const reference *find_reference(const char *mechanism) {
     return NULL;
 }
 
+ikat_status cpu_compute(const char *mechanism, const cpu_call *call) {
+    const reference *found = find_reference(mechanism);
+    if (!found) {
+        return ikati_fail(call->host, IKAT_UNSUPPORTED, IKAT_MESSAGE_UNKNOWN_MECHANISM,
+                          "%s has no reference on the cpu", mechanism);
+    }
+    const ikat_status status = found->compute(call);
+    if (!status) {
+        cpu_prune_heads(call);
+    }
+    return status;
+}
+
 static void copy_tensors(const ikati_call_tensor *from, uint32_t num, ikati_call_tensor *to) {
     for (uint32_t i = 0; i < num; i++) {
         to[i] = from[i];
@@ -43,11 +56,6 @@ static ikat_ticket record_time(cpu_port *port, uint64_t time_ns) {
 
 ikat_status cpu_run_call(ikati_port *handle, const ikati_call *call, ikat_ticket *out_ticket) {
     cpu_port *port = (cpu_port *)handle;
-    const reference *found = find_reference(call->mechanism);
-    if (!found) {
-        return ikati_fail(port->host, IKAT_UNSUPPORTED, IKAT_MESSAGE_UNKNOWN_MECHANISM,
-                          "%s has no reference on the cpu", call->mechanism);
-    }
     const uint32_t num_tensors = call->num_inputs + call->num_outputs;
     ikati_call_tensor *tensors = ikati_alloc(port->host, num_tensors, sizeof(*tensors));
     if (!tensors) {
@@ -66,12 +74,14 @@ ikat_status cpu_run_call(ikati_port *handle, const ikati_call *call, ikat_ticket
         .num_settings = call->num_settings,
         .rows = call->rows,
         .num_rows = call->num_rows,
+        .inner = call->inner,
+        .inner_settings = call->inner_settings,
+        .num_inner_settings = call->num_inner_settings,
     };
 
     ikati_mutex_lock(port->queue);
     const uint64_t start_ns = ikati_now_ns();
-    const ikat_status status = found->compute(&resolved);
-    cpu_prune_heads(&resolved);
+    const ikat_status status = cpu_compute(call->mechanism, &resolved);
     if (status == IKAT_OK) {
         const ikat_ticket ticket = record_time(port, ikati_now_ns() - start_ns);
         if (out_ticket) {

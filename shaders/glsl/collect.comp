@@ -34,5 +34,6 @@ void main() {
     for (uint s = 0u; s < p.num_parts; ++s, at += p.part_size)
         sum += vec4(parts[at.x], parts[at.y], parts[at.z], parts[at.w]);
     uint e = p.base_c + batch * p.c_batch + head * p.c_head + row * p.c_row + column;
-    finish_columns(e, p.base_bias + batch * p.bias_batch + head * p.bias_head + column, left, sum * p.scale);
+    uint bias_at = p.base_bias + batch * p.bias_batch + head * p.bias_head + row * p.bias_row + column;
+    finish_columns(e, bias_at, left, sum * p.scale);
 }

@@ -26,19 +26,20 @@ collect(__global const float *parts, __global const BiasElement *bias, __global 
 
     uint from = p->base_parts + (matrix * p->num_rows + row) * p->num_columns + column;
     const uint e = p->base_c + batch * p->c_batch + head * p->c_head + row * p->c_row + column;
-    const uint bias_at = p->base_bias + batch * p->bias_batch + head * p->bias_head + column;
+    const uint bias_at = p->base_bias + batch * p->bias_batch + head * p->bias_head +
+                         row * p->bias_row + column;
     const uint left = min(p->num_columns - column, (uint)COLUMNS);
 #if COLUMNS == 16
     if (left == 16u) {
         float16 sum = 0.0f;
         for (uint s = 0; s < p->num_parts; s++, from += p->part_size) sum += vload16(0, parts + from);
-        finish_columns(c, e, bias, bias_at, left, sum * p->scale);
+        finish_columns(p, c, e, bias, bias_at, left, sum * p->scale);
         return;
     }
 #endif
     for (uint i = 0; i < left; i++) {
         float sum = 0.0f;
         for (uint s = 0; s < p->num_parts; s++) sum += parts[from + s * p->part_size + i];
-        finish_column(c, e + i, bias, bias_at + i, sum * p->scale);
+        finish_column(p, c, e + i, bias, bias_at + i, sum * p->scale);
     }
 }

@@ -76,7 +76,7 @@ gemm(__global const AElement *a, __global const BElement *b, __global const Bias
         const float columns[4] = {sum[r].x, sum[r].y, sum[r].z, sum[r].w};
         _Pragma("unroll") for (uint i = 0; i < 4u; i++) if (row < p->num_rows &&
                                                              column + i < p->num_columns)
-            finish_column(c, t.c + row * p->c_row + column + i, bias, t.bias + column + i,
-                          columns[i] * p->scale);
+            finish_column(p, c, t.c + row * p->c_row + column + i, bias,
+                          t.bias + row * p->bias_row + column + i, columns[i] * p->scale);
     }
 }

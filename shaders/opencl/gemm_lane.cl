@@ -164,7 +164,7 @@ gemm(__global const AElement *a, __global const BElement *b, __global const Bias
     }
     for (uint r = 0; r < rows; r++)
         for (uint v = 0; v * LANES < columns; v++)
-            finish_columns(c, t.c + (t.row + r) * p->c_row + t.column + v * LANES, bias,
-                           t.bias + t.column + v * LANES, columns - v * LANES,
-                           state.sums[r][v] * p->scale);
+            finish_columns(p, c, t.c + (t.row + r) * p->c_row + t.column + v * LANES, bias,
+                           t.bias + (t.row + r) * p->bias_row + t.column + v * LANES,
+                           columns - v * LANES, state.sums[r][v] * p->scale);
 }

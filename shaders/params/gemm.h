@@ -1,13 +1,13 @@
 // Kernel `gemm`: products of matrices, one a (batch, head),
-//   c_ij = activation(scale * sum_k a_ik b_kj + bias_j),   i < num_rows, j < num_columns, k < depth.
-// Depth 0 gives activation(bias). Nothing is read past a matrix, and no element of `a` or `b` reaches
+//   c_ij = activation(scale * sum_k a_ik b_kj + bias_scale * bias_ij),   i < num_rows, j < num_columns, k < depth.
+// Depth 0 leaves out the product. Nothing is read past a matrix, and no element of `a` or `b` reaches
 // an element of `c` that it does not belong to: a NaN stays in its row or column.
 //
 // Bindings, in order: X(name, access).
 //   a b       float32 or float16 storage each; strides in elements along rows and columns, one of which
 //             is 1: where it is that of a's rows the matrix is stored transposed (GEMM_A_TRANSPOSED),
 //             likewise for that of b's depth (GEMM_B_TRANSPOSED)
-//   bias      float32 or float16, one row of num_columns
+//   bias      float32 or float16, innermost stride 1; bias_row 0: one row for all
 //   depths    int32, with GEMM_DEPTHS: the depth of each batch entry, clamped to depth; past it nothing of a
 //             or b is used, whatever it holds
 //   c         float32 or float16, innermost stride 1. Halves that share 32-bit words with others are
@@ -27,9 +27,9 @@
     X(uint, num_row_tiles) X(uint, num_column_tiles) X(uint, num_splits) X(uint, depth_per_split)                     \
     X(uint, a_batch) X(uint, a_head) X(uint, a_row) X(uint, a_column)                                                 \
     X(uint, b_batch) X(uint, b_head) X(uint, b_row) X(uint, b_column)                                                 \
-    X(uint, bias_batch) X(uint, bias_head)                                                                            \
+    X(uint, bias_batch) X(uint, bias_head) X(uint, bias_row)                                                          \
     X(uint, c_split) X(uint, c_batch) X(uint, c_head) X(uint, c_row)                                                  \
-    X(float, scale) X(uint, unroll_guard)
+    X(float, scale) X(float, bias_scale) X(uint, unroll_guard)
 
 #define GEMM_SPECIALISATION(X) X(0, OPTIONS)
 

@@ -16,7 +16,7 @@ enum { A, B, BIAS, C, NUM_OPERANDS };
 static const ikat_argument_info inputs[] = {
     {.name = "a", .shape = "[Ba,Ha,Ra,Ca]", .dtype = "any float"},
     {.name = "b", .shape = "[Bb,Hb,Rb,Cb]", .dtype = "any float"},
-    {.name = "bias", .shape = "[Bx,Hx,Cx]", .dtype = "any float", .optional = true},
+    {.name = "bias", .shape = "[Bx,Hx,Rx,Cx]", .dtype = "any float", .optional = true},
     {.name = "depths", .shape = "[B]", .dtype = "int32", .optional = true},
 };
 static const ikat_argument_info outputs[] = {
@@ -25,15 +25,14 @@ static const ikat_argument_info outputs[] = {
 };
 #define FLAG(flag) \
     { .name = flag, .type = IKAT_SETTING_INT, .default_text = "0", .maximum = 1 }
+#define NUMBER(number, text)                                                                    \
+    {                                                                                           \
+        .name = number, .type = IKAT_SETTING_FLOAT, .default_text = text, .minimum = -INFINITY, \
+        .maximum = INFINITY                                                                     \
+    }
 static const ikat_setting_info settings[] = {
-    FLAG("transposed_a"),
-    FLAG("transposed_b"),
-    FLAG("relu"),
-    {.name = "scale",
-     .type = IKAT_SETTING_FLOAT,
-     .default_text = "1",
-     .minimum = -INFINITY,
-     .maximum = INFINITY},
+    FLAG("transposed_a"), FLAG("transposed_b"),      FLAG("relu"),
+    NUMBER("scale", "1"), NUMBER("bias_scale", "0"),
 };
 
 static bool flag(const ikati_request *request, const char *name) {
@@ -67,7 +66,7 @@ static ikat_status lower(const ikati_request *request, ikati_lowering *lowering)
     const ikati_gemm gemm = {
         .a = ikati_matrices_of(&a, 0, 1, ta ? 3 : 2, ta ? 2 : 3),
         .b = ikati_matrices_of(&b, 0, 1, tb ? 3 : 2, tb ? 2 : 3),
-        .bias = ikati_matrices_of(&bias, 0, 1, IKATI_NO_AXIS, 2),
+        .bias = ikati_matrices_of(&bias, 0, 1, 2, 3),
         .c = ikati_matrices_of(&c, 0, 1, 2, 3),
         .depths = ikati_input_view(request, "depths"),
         .num_batches = (uint32_t)c.tensor->shape[0],
@@ -76,6 +75,7 @@ static ikat_status lower(const ikati_request *request, ikati_lowering *lowering)
         .num_columns = (uint32_t)c.tensor->shape[3],
         .depth = (uint32_t)a.tensor->shape[ta ? 2 : 3],
         .scale = ikati_setting(request, "scale")->number,
+        .bias_scale = ikati_setting(request, "bias_scale")->number,
         .activation = flag(request, "relu") ? IKATI_ACTIVATION_RELU : IKATI_ACTIVATION_NONE,
     };
     return ikati_lower_gemm(lowering, &gemm);
@@ -94,10 +94,10 @@ static const ikati_mechanism mechanism = {
     .lower = lower,
 };
 
-// How an operand lies: [batch, head, line, element], and of a bias without lines.
+// How an operand lies: [batch, head, line, element].
 static ikat_tensor describe(const product *p, int operand) {
     const bool swapped = operand == A ? p->transposed_a : operand == B && p->transposed_b;
-    int64_t lines = operand == B ? p->depth : p->rows;
+    int64_t lines = operand == B ? p->depth : operand == BIAS && !p->bias_rows ? 1 : p->rows;
     int64_t elements = operand == A ? p->depth : p->columns;
     if (swapped) {
         const int64_t other = lines;
@@ -117,14 +117,6 @@ static ikat_tensor describe(const product *p, int operand) {
     t.strides[1] = lines * t.strides[2];
     t.strides[0] = t.shape[1] * t.strides[1];
     t.offset = p->offset;
-    if (operand == BIAS) {
-        t.rank = 3;
-        t.shape[2] = t.shape[3];
-        t.strides[2] = 1;
-        t.strides[1] = p->columns + p->padding;
-        t.strides[0] = t.shape[1] * t.strides[1];
-        t.shape[3] = t.strides[3] = 0;
-    }
     return t;
 }
 
@@ -143,7 +135,8 @@ ikat_status product_plan(ikat_device *device, const product *p, const char *vari
     const ikat_setting set[] = {ikat_setting_int("transposed_a", p->transposed_a),
                                 ikat_setting_int("transposed_b", p->transposed_b),
                                 ikat_setting_int("relu", p->relu),
-                                ikat_setting_float("scale", p->scale == 0 ? 1 : p->scale)};
+                                ikat_setting_float("scale", p->scale == 0 ? 1 : p->scale),
+                                ikat_setting_float("bias_scale", p->bias_scale)};
     const ikat_plan_params params = {.inputs = in,
                                      .num_inputs = num_inputs,
                                      .settings = set,
@@ -187,7 +180,7 @@ static int64_t index_of(const memory *m, int64_t batch, int64_t head, int64_t li
     const ikat_tensor *t = &m->tensor;
     return t->offset + (t->shape[0] == 1 ? 0 : batch) * t->strides[0] +
            (t->shape[1] == 1 ? 0 : head) * t->strides[1] +
-           (t->rank == 4 ? line * t->strides[2] : 0) + element;
+           (t->shape[2] == 1 ? 0 : line) * t->strides[2] + element;
 }
 
 static int64_t depth_of(const product *p, int64_t batch) {
@@ -215,7 +208,7 @@ static memory make_memory(const product *p, int operand, uint32_t seed) {
         put(&m, i, NAN);
     }
     const ikat_tensor *t = &m.tensor;
-    const int64_t lines = t->rank == 4 ? t->shape[2] : 1, elements = t->shape[t->rank - 1];
+    const int64_t lines = t->shape[2], elements = t->shape[3];
     for (int64_t i = 0; operand != C && m.size_bytes && i < t->shape[0] * t->shape[1] * lines;
          i++) {
         const int64_t head = i / lines % t->shape[1], batch = i / lines / t->shape[1];
@@ -240,7 +233,10 @@ static double expect(const product *p, const memory *m, int64_t batch, int64_t h
         sum += get(&m[A], a) * get(&m[B], b);
     }
     sum *= p->scale == 0 ? 1 : p->scale;
-    sum += p->biased ? get(&m[BIAS], index_of(&m[BIAS], batch, head, 0, column)) : 0;
+    if (p->biased) {
+        sum += (p->bias_scale == 0 ? 1 : p->bias_scale) *
+               get(&m[BIAS], index_of(&m[BIAS], batch, head, row, column));
+    }
     return p->relu && sum < 0 ? 0 : sum;
 }
 

@@ -15,6 +15,8 @@ typedef struct product {
     const char *name;
     int64_t batches, heads, rows, columns, depth;
     bool transposed_a, transposed_b, half_a, half_b, half_c, biased, half_bias, relu, is_ragged;
+    bool bias_rows;    // the bias has a row for each of c's
+    double bias_scale; // 0: 1
     uint32_t repeats;
     int64_t padding, offset;
     double scale; // 0: 1

@@ -101,13 +101,27 @@ static void add_usual(const bench_params *params, const char *words, const cli_l
     }
 }
 
+// Whether words such as "proj_k=1,256,M" have one of that name.
+static bool is_named(const char *words, const char *name) {
+    const size_t size = strlen(name);
+    while (words && *words) {
+        if (strncmp(words, name, size) == 0 && words[size] == '=') {
+            return true;
+        }
+        words += strcspn(words, " ");
+        words += strspn(words, " ");
+    }
+    return false;
+}
+
 bool bench_draw(const bench_params *params, cli_drawing *out, char *message, size_t message_size) {
     cli_letters letters = {.num = 0};
     char inputs[1024] = "", settings[256] = "";
     set_letters(&params->sizes, &letters);
     for (uint32_t i = 0; i < params->info->num_inputs; i++) {
         const ikat_argument_info *input = &params->info->inputs[i];
-        if (!input->optional && !describe_input(input, &letters, inputs, sizeof(inputs))) {
+        if (!input->optional && !is_named(params->info->bench_inputs, input->name) &&
+            !describe_input(input, &letters, inputs, sizeof(inputs))) {
             snprintf(message, message_size,
                      "input %s of %s has shape %s, whose letters the bench has no sizes for",
                      input->name, params->info->name, input->shape);

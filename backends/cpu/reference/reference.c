@@ -44,6 +44,12 @@ double cpu_number(const cpu_call *call, const char *name, double fallback) {
     return setting ? setting->number : fallback;
 }
 
+const char *cpu_text(const cpu_call *call, const char *name) {
+    const ikati_call_setting *setting = find_setting(call, name);
+    const char *text = setting ? (setting->text ? setting->text : setting->word) : NULL;
+    return text ? text : "";
+}
+
 int64_t cpu_item(const cpu_call *call, const char *name, int64_t index) {
     const ikati_call_setting *setting = find_setting(call, name);
     return setting->integers[setting->num_integers == 1 ? 0 : index];

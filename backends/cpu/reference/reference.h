@@ -19,6 +19,8 @@ const ikati_call_tensor *cpu_output(const cpu_call *call, const char *name);
 // nor a plain default was given.
 int64_t cpu_integer(const cpu_call *call, const char *name, int64_t fallback);
 double cpu_number(const cpu_call *call, const char *name, double fallback);
+// Of a string or a word; "" if it is not given.
+const char *cpu_text(const cpu_call *call, const char *name);
 // Element `index` of a list; its only one where there is one for all. The setting is given or has a
 // plain default.
 int64_t cpu_item(const cpu_call *call, const char *name, int64_t index);

@@ -33,6 +33,6 @@ Tile tile_of_group(uint group, uint tile_rows, uint tile_columns) {
 void store_columns(Tile t, uint row, uint column, vec4 x) {
     if (row >= p.num_rows || column >= p.num_columns) return;
     uint e = p.base_c + t.split * p.c_split + t.batch * p.c_batch + t.head * p.c_head + row * p.c_row + column;
-    uint bias_at = p.base_bias + t.batch * p.bias_batch + t.head * p.bias_head + column;
+    uint bias_at = p.base_bias + t.batch * p.bias_batch + t.head * p.bias_head + row * p.bias_row + column;
     finish_columns(e, bias_at, p.num_columns - column, x * p.scale);
 }

@@ -11,7 +11,7 @@ float load_bias(uint e) {
 void finish_columns(uint e, uint bias_at, uint left, vec4 x) {
     if ((OPTIONS & GEMM_BIAS) != 0u) {
         uvec4 i = bias_at + min(uvec4(0u, 1u, 2u, 3u), uvec4(left - 1u));
-        x += vec4(load_bias(i.x), load_bias(i.y), load_bias(i.z), load_bias(i.w));
+        x += p.bias_scale * vec4(load_bias(i.x), load_bias(i.y), load_bias(i.z), load_bias(i.w));
     }
     if ((OPTIONS & GEMM_RELU) != 0u) x = mix(x, vec4(0.0), lessThan(x, vec4(0.0))); // NaN stays NaN
     if ((OPTIONS & GEMM_C_HALF) != 0u) {
