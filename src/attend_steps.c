@@ -348,7 +348,10 @@ static void clip_to_windows(const ikati_attention *a, int64_t low, int64_t high,
     if (a->window_left >= 0 && (low - a->window_left) / w->stride > *from) {
         *from = (low - a->window_left) / w->stride;
     }
-    const int64_t last = a->window_right < 0 ? INT64_MAX : high + a->window_right - w->size + 1;
+    if (a->window_right < 0) {
+        return;
+    }
+    const int64_t last = high + a->window_right - w->size + 1;
     const int64_t seen = w->num_front + (last < 0 ? 0 : last / w->stride + 1);
     *to = seen < *to ? seen : *to;
 }

@@ -67,7 +67,7 @@ static const ikat_mechanism_case cases[] = {
      "tiles of products"},
     {"empty", IKATI_QKV("2,2,0,8", "2,2,0,8"), "", "N = 0"},
     {"long", IKATI_QKV("1,1,5000,32", "1,1,5000,32"), "num_landmarks=3", "segments in parts"},
-    {"large", IKATI_QKV("1,2,9000,64", "1,2,9000,64"), "", "where N x N would not do"},
+    {"large_self", IKATI_QKV("1,2,9000,64", "1,2,9000,64"), "", "where N x N would not do"},
 };
 
 int64_t ikati_nystromformer_landmarks(const ikati_request *request) {

@@ -381,6 +381,9 @@ const ikati_mechanism ikati_mechanism_star = {
             .num_outputs = IKATI_COUNT(outputs),
             .settings = settings,
             .num_settings = IKATI_COUNT(settings),
+            .bench_inputs = "q=B,H,N,D k=B,Hkv,N,D v=B,Hkv,N,Dv k_emb=B,Hkv,N,D v_emb=B,Hkv,N,Dv "
+                            "k_relay=B,Hkv,1,D v_relay=B,Hkv,1,Dv",
+            .bench_settings = "step=ring",
         },
     .cases = cases,
     .num_cases = IKATI_COUNT(cases),

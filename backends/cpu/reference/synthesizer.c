@@ -21,7 +21,7 @@ static const char *const component_names[] = {"dense", "random", "factorized_den
 
 typedef struct synthesizer {
     const cpu_call *call;
-    const ikati_call_tensor *v, *x, *q, *k, *alpha, *lengths, *out, *lse;
+    const ikati_call_tensor *v, *x, *q, *k, *r, *r1, *r2, *alpha, *lengths, *out, *lse;
     int components[NUM_COMPONENTS];
     int num_components;
     int64_t num_batches, num_heads, num_kv_heads, num_positions, value_size;
@@ -50,14 +50,13 @@ static double draw(const synthesizer *s, uint32_t stream, int64_t index, int64_t
 }
 
 static double random_logit(const synthesizer *s, int64_t head, int64_t i, int64_t j) {
-    const ikati_call_tensor *r = input(s, "r");
     const int64_t m = s->max_length;
-    return r ? at(r, head, i, j) : draw(s, 0, (head * m + i) * m + j, 2 * m);
+    return s->r ? at(s->r, head, i, j) : draw(s, 0, (head * m + i) * m + j, 2 * m);
 }
 
 // Element of r1 (which = 1) or r2.
 static double factor(const synthesizer *s, int which, int64_t head, int64_t i, int64_t f) {
-    const ikati_call_tensor *given = input(s, which == 1 ? "r1" : "r2");
+    const ikati_call_tensor *given = which == 1 ? s->r1 : s->r2;
     return given ? at(given, head, i, f)
                  : draw(s, (uint32_t)which, (head * s->max_length + i) * s->rank + f,
                         s->max_length + s->rank);
@@ -101,13 +100,15 @@ static void add_factorized_dense(const synthesizer *s, double alpha, int64_t b, 
 }
 
 static void add_factorized_random(const synthesizer *s, double alpha, int64_t head, int64_t i,
-                                  int64_t end, double *logits) {
-    const ikati_call_tensor *r1 = input(s, "r1");
-    const int64_t rank = r1 ? r1->tensor.shape[2] : s->rank;
+                                  int64_t end, double *logits, double *row) {
+    const int64_t rank = s->r1 ? s->r1->tensor.shape[2] : s->rank;
+    for (int64_t f = 0; f < rank; f++) {
+        row[f] = factor(s, 1, head, i, f);
+    }
     for (int64_t j = 0; j < end; j++) {
         double sum = 0;
         for (int64_t f = 0; f < rank; f++) {
-            sum += factor(s, 1, head, i, f) * factor(s, 2, head, j, f);
+            sum += row[f] * factor(s, 2, head, j, f);
         }
         logits[j] += alpha * sum;
     }
@@ -133,7 +134,7 @@ static void add_component(const synthesizer *s, int place, int64_t b, int64_t he
     switch (s->components[place]) {
     case DENSE: add_dense(s, alpha, b, head, i, end, logits, row); break;
     case FACTORIZED_DENSE: add_factorized_dense(s, alpha, b, head, i, end, logits, row); break;
-    case FACTORIZED_RANDOM: add_factorized_random(s, alpha, head, i, end, logits); break;
+    case FACTORIZED_RANDOM: add_factorized_random(s, alpha, head, i, end, logits, row); break;
     case DOT: add_dot(s, alpha, b, head, i, end, logits); break;
     case RANDOM:
         for (int64_t j = 0; j < end; j++) {
@@ -254,6 +255,9 @@ ikat_status ikati_reference_synthesizer(const cpu_call *call) {
     s.x = input(&s, "x");
     s.q = input(&s, "q");
     s.k = input(&s, "k");
+    s.r = input(&s, "r");
+    s.r1 = input(&s, "r1");
+    s.r2 = input(&s, "r2");
     s.alpha = input(&s, "alpha");
     s.lengths = input(&s, "lengths");
     s.out = cpu_output(call, "out");
@@ -270,6 +274,7 @@ ikat_status ikati_reference_synthesizer(const cpu_call *call) {
     s.rank = cpu_integer(call, "rank", 8);
     s.seed = (uint64_t)cpu_integer(call, "seed", 0);
     read_components(&s);
+    s.width = s.r1 ? s.r1->tensor.shape[2] : s.rank;
     widen(&s, "w1");
     widen(&s, "w_a");
     widen(&s, "w_b");
