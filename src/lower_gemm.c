@@ -15,11 +15,10 @@ enum {
     AXIS_COLUMN,
     AXIS_DEPTH,
     NUM_AXES,
-    GRANULE = 256,         // axes but batch and head are cut at multiples of it
-    DEPTH_GRANULE = 64,    // splits begin at multiples of it
-    MIN_SPLIT_DEPTH = 512, // less is not worth a part
-    MAX_GROUP_DEPTH =
-        1 << 12, // of one float chain: longer ones round too much; bounds a workgroup's rounds
+    GRANULE = 256,             // axes but batch and head are cut at multiples of it
+    DEPTH_GRANULE = 64,        // splits begin at multiples of it
+    MIN_SPLIT_DEPTH = 512,     // less is not worth a part
+    MAX_GROUP_DEPTH = 1 << 16, // bounds a workgroup's work, and the rounds of its loops
 };
 
 typedef struct gemm_params {

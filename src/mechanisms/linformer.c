@@ -74,7 +74,8 @@ static const ikat_mechanism_case cases[] = {
     {"long",
      "q=1,2,40,24 k=1,1,1100,24 v=1,1,1100,24 proj_k=1,20,1100 proj_v=1,20,1100 lengths=1@1030", "",
      "the depth is split"},
-    {"large_linear", IKATI_QKV("1,2,20000,64", "1,2,20000,64") " proj_k=1,256,20000", "", ""},
+    {"large_linear", IKATI_QKV("1,2,20000,64", "1,2,20000,64") " proj_k=1,256,20000", "scale=0.002",
+     "scores of ordinary size: sums of 20000 make large ones"},
 };
 
 static projection projection_of(const ikati_request *request) {

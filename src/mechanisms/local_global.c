@@ -150,8 +150,8 @@ static const ikat_mechanism_case cases[] = {
      "heads=2 attention.softcap=3 causal=1", "of the inner mechanism"},
     {"empty", "x=2,0,8 " GLOBAL("4", "8", "8", "8") "conv_kernel=2,3", "heads=2", "N = 0"},
     {"large_lite",
-     "x=1,3000,128 " GLOBAL("64", "64", "64", "64") "conv_w_in=64,128 conv_kernel=8,31", "heads=4",
-     ""},
+     "x=1,3000,128 " GLOBAL("64", "64", "64", "64") "conv_w_in=64,128 conv_kernel=8,31",
+     "heads=4 scale=0.01", "scores of ordinary size"},
 };
 
 ikati_local_global ikati_local_global_of(const ikati_request *request) {
