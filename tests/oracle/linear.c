@@ -41,12 +41,6 @@ static float *add_decay(oracle *call, int64_t keys) {
     return decay;
 }
 
-static void set_lengths(oracle *call, int32_t first, int32_t second) {
-    int32_t *lengths = oracle_ints(call, "lengths", EXTENTS(B));
-    lengths[0] = first;
-    lengths[1] = second;
-}
-
 static void run(oracle *call) {
     static const char *const outputs[] = {"out", "state_s_out", "state_z_out"};
     oracle_run_outputs(call, outputs, 3);
@@ -179,7 +173,7 @@ static double cross_is_aligned(void) {
                      .scale = 1,
                      .eps = 1e-6};
         oracle *call = begin_sized(N, keys, "1");
-        set_lengths(call, (int32_t)keys, 3);
+        oracle_set_lengths(call, (int32_t)keys, 3);
         c.decay = add_decay(call, keys);
         worst = oracle_larger(worst, against_hand(&c, call));
     }
@@ -388,7 +382,7 @@ static double state_counts_as_seen(void) {
 static double padding_is_absent(void) {
     oracle *padded = begin("1"), *cut = begin_sized(6, 6, "1");
     float *decay = add_decay(padded, M), *cut_decay = add_decay(cut, 6);
-    set_lengths(padded, 6, 6);
+    oracle_set_lengths(padded, 6, 6);
     static const char *const names[] = {"q", "k", "v"};
     for (int t = 0; t < 3; t++) {
         const int64_t heads = t == 0 ? H : HKV, size = t == 2 ? DV : D;

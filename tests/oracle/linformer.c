@@ -19,12 +19,6 @@ static oracle *begin_sized(const char *mechanism, int64_t queries, int64_t value
 
 static oracle *begin(const char *mechanism) { return begin_sized(mechanism, N, DV); }
 
-static void set_lengths(oracle *call, int32_t first, int32_t second) {
-    int32_t *lengths = oracle_ints(call, "lengths", EXTENTS(B));
-    lengths[0] = first;
-    lengths[1] = second;
-}
-
 // A matrix [1,M,columns] of which row c has its one at position c.
 static void put_identity(oracle *call, const char *name, int64_t columns) {
     float *matrix = oracle_floats(call, name, EXTENTS(1, M, columns));
@@ -67,11 +61,11 @@ static double windows_of_one_are_dense(void) {
     oracle_set(mean, "kernel_size", "1");
     oracle_set(maximum, "projection", "max");
     oracle_set(maximum, "kernel_size", "1");
-    set_lengths(mean, 9, 0);
-    set_lengths(maximum, 9, 0);
+    oracle_set_lengths(mean, 9, 0);
+    oracle_set_lengths(maximum, 9, 0);
     oracle *dense = begin("dense"), *again = begin("dense");
-    set_lengths(dense, 9, 0);
-    set_lengths(again, 9, 0);
+    oracle_set_lengths(dense, 9, 0);
+    oracle_set_lengths(again, 9, 0);
     return oracle_larger(oracle_run_and_compare(mean, dense),
                          oracle_run_and_compare(maximum, again));
 }
@@ -83,9 +77,9 @@ static double one_tap_is_dense(void) {
     put_tap(call, "conv_k", D);
     put_tap(call, "conv_v", DV);
     put_tap(shared, "conv_k", D * HKV); // all heads at once, for keys and values
-    set_lengths(shared, 7, 0);
+    oracle_set_lengths(shared, 7, 0);
     oracle *dense = begin_sized("dense", M, D);
-    set_lengths(dense, 7, 0);
+    oracle_set_lengths(dense, 7, 0);
     return oracle_larger(oracle_run_and_compare(call, begin("dense")),
                          oracle_run_and_compare(shared, dense));
 }
@@ -154,8 +148,8 @@ static double short_windows_have_what_they_have(void) {
         oracle *call = begin("linformer"), *one_hot = begin("linformer");
         oracle_set(call, "projection", i ? "max" : "mean");
         oracle_set(call, "kernel_size", "8");
-        set_lengths(call, 1, 1);
-        set_lengths(one_hot, 1, 1);
+        oracle_set_lengths(call, 1, 1);
+        oracle_set_lengths(one_hot, 1, 1);
         oracle_floats(one_hot, "proj_k", EXTENTS(1, 1, M))[0] = 1;
         worst = oracle_larger(worst, oracle_run_and_compare(call, one_hot));
     }
@@ -243,7 +237,7 @@ static double padding_is_nothing(const char *projection, int64_t queries) {
     for (int i = 0; i < 2; i++) {
         oracle *call = calls[i] = begin_sized("linformer", queries, D);
         oracle_set(call, "projection", projection);
-        set_lengths(call, 6, 0);
+        oracle_set_lengths(call, 6, 0);
         if (projection[0] == 'l') {
             put_projection(call, "proj_k", 1, 3, 4);
         } else if (projection[0] == 'c') {
@@ -288,7 +282,7 @@ static double padding_hides_no_row(void) {
     oracle *call = begin("linformer"), *zeros = begin("linformer");
     put_projection(call, "proj_k", 1, 3, 4);
     put_projection(zeros, "proj_k", 1, 3, 4);
-    set_lengths(call, 6, M);
+    oracle_set_lengths(call, 6, M);
     for (int64_t row = 0; row < HKV * M; row++) {
         for (int64_t d = 0; d < D && row % M >= 6; d++) {
             oracle_values(zeros, "k")[row * D + d] = 0;

@@ -34,21 +34,6 @@ static oracle *begin(void) {
     return call;
 }
 
-static void set_lengths(oracle *call, int32_t first, int32_t second) {
-    int32_t *lengths = oracle_ints(call, "lengths", EXTENTS(B));
-    lengths[0] = first;
-    lengths[1] = second;
-}
-
-static double compare(oracle *a, oracle *b) {
-    oracle_run(a, "out", NULL);
-    oracle_run(b, "out", NULL);
-    const double deviation = oracle_compare(a, b, "out");
-    oracle_end(a);
-    oracle_end(b);
-    return deviation;
-}
-
 // Runs the call and compares columns `first` on of its rows with `expected` [B,N,columns].
 static double expect_columns(oracle *call, int64_t first, int64_t columns, const float *expected) {
     size_t count;
@@ -113,7 +98,7 @@ static double dynamic_of_zero_is_lightweight(void) {
         fill(dynamic, "conv_b_kernel", EXTENTS(HL, KS), 5);
         oracle_set(dynamic, "kernel_softmax", raw ? "0" : "1");
         oracle_set(lightweight, "kernel_softmax", raw ? "0" : "1");
-        worst = oracle_larger(worst, compare(dynamic, lightweight));
+        worst = oracle_larger(worst, oracle_run_and_compare_out(dynamic, lightweight));
     }
     return worst;
 }
@@ -127,7 +112,7 @@ static double dynamic_reads_its_input(void) {
         oracle_values(dynamic, "x")[row * C + CG] = 1;
         oracle_values(lightweight, "x")[row * C + CG] = 1;
     }
-    return compare(dynamic, lightweight);
+    return oracle_run_and_compare_out(dynamic, lightweight);
 }
 
 static double zero_values_leave_the_bias(void) {
@@ -137,7 +122,7 @@ static double zero_values_leave_the_bias(void) {
     memset(oracle_values(call, "w_v"), 0, CG * HD * sizeof(float));
     fill(call, "w_o", EXTENTS(HD, EG), 6);
     const float *bias = fill(call, "b_o", EXTENTS(EG), 7);
-    set_lengths(call, N, 9);
+    oracle_set_lengths(call, N, 9);
     for (int64_t i = 0; i < B * N * EG; i++) {
         expected[i] = i / EG < N + 9 ? bias[i % EG] : 0;
     }
@@ -165,8 +150,8 @@ static double global_is_dense(void) {
     oracle_set(dense, "causal", "1");
     oracle_set_number(call, "scale", 0.7);
     oracle_set_number(dense, "scale", 0.7);
-    set_lengths(call, N, 6);
-    set_lengths(dense, N, 6);
+    oracle_set_lengths(call, N, 6);
+    oracle_set_lengths(dense, N, 6);
     oracle_run(dense, "out", NULL);
     for (int64_t e = 0; e < B * N * HD; e++) {
         const int64_t d = e % D, h = e / D % H, row = e / HD, b = row / N, i = row % N;
@@ -180,9 +165,9 @@ static double wide_longformer_is_dense(void) {
     oracle *dense = begin(), *sparse = begin();
     oracle_set(sparse, "attention", "longformer");
     oracle_set(sparse, "attention.window", "12");
-    set_lengths(dense, N, 8);
-    set_lengths(sparse, N, 8);
-    return compare(dense, sparse);
+    oracle_set_lengths(dense, N, 8);
+    oracle_set_lengths(sparse, N, 8);
+    return oracle_run_and_compare_out(dense, sparse);
 }
 
 static double global_mask_is_handed_on(void) {
@@ -193,7 +178,7 @@ static double global_mask_is_handed_on(void) {
     for (int i = 0; i < B * N; i++) {
         mask[i] = 1;
     }
-    return compare(dense, sparse);
+    return oracle_run_and_compare_out(dense, sparse);
 }
 
 static double bias_is_handed_on(void) {
@@ -203,14 +188,14 @@ static double bias_is_handed_on(void) {
     for (int e = 0; e < N * N; e++) {
         bias[e] = e % N < e / N - 2 ? -INFINITY : 0;
     }
-    return compare(windowed, biased);
+    return oracle_run_and_compare_out(windowed, biased);
 }
 
 static double padding_is_nothing(void) {
     oracle *call = begin(), *poisoned = begin();
     oracle *calls[] = {call, poisoned};
     for (int i = 0; i < 2; i++) {
-        set_lengths(calls[i], N, 7);
+        oracle_set_lengths(calls[i], N, 7);
         fill(calls[i], "b_k", EXTENTS(HD), 8);
         fill(calls[i], "conv_b_in", EXTENTS(CL), 9);
         fill(calls[i], "conv_bias", EXTENTS(CL), 10);
@@ -243,7 +228,7 @@ static double final_layer_joins(void) {
     for (int c = 0; c < HD; c++) {
         w[c * HD + c] = w[(HD + c) * HD + c] = 1;
     }
-    return compare(sum, final);
+    return oracle_run_and_compare_out(sum, final);
 }
 
 static double gate_of_large_is_open(void) {
@@ -255,7 +240,7 @@ static double gate_of_large_is_open(void) {
         w[c * 2 * CL + c] = 1;
         bias[CL + c] = 50;
     }
-    return compare(gated, plain);
+    return oracle_run_and_compare_out(gated, plain);
 }
 
 static double refused(oracle *call, ikat_status expected) {

@@ -43,12 +43,6 @@ static oracle *begin_cross(const char *mechanism, int64_t queries) {
     return call;
 }
 
-static void set_lengths(oracle *call, int32_t first, int32_t second) {
-    int32_t *lengths = oracle_ints(call, "lengths", EXTENTS(B));
-    lengths[0] = first;
-    lengths[1] = second;
-}
-
 // Banks whose taps all hand each channel on, times `factor`.
 static void put_taps(oracle *call, int64_t taps, float factor) {
     float *k = oracle_floats(call, "conv_k", EXTENTS(taps, D, D));
@@ -89,8 +83,8 @@ static double cross_attention_is_dense(void) {
             oracle_set(call, "causal", "1");
             oracle_set(dense, "causal", "1");
             if (i > 0) {
-                set_lengths(call, 7, 0);
-                set_lengths(dense, 7, 0);
+                oracle_set_lengths(call, 7, 0);
+                oracle_set_lengths(dense, 7, 0);
             }
             worst = oracle_larger(worst, oracle_run_and_compare(call, dense));
         }
@@ -104,8 +98,8 @@ static double equal_taps_are_means(void) {
     for (int causal = 0; causal < 2; causal++) {
         oracle *conv = begin("memory_compressed", causal), *mean = begin_mean(causal, "3", "first");
         put_taps(conv, 3, 1.0f / 3);
-        set_lengths(conv, 12, 9);
-        set_lengths(mean, 12, 9);
+        oracle_set_lengths(conv, 12, 9);
+        oracle_set_lengths(mean, 12, 9);
         worst = oracle_larger(worst, oracle_run_and_compare(conv, mean));
     }
     return worst;
@@ -121,8 +115,8 @@ static double local_is_blocks_of_local(void) {
         oracle *call = begin_local(i > 0, "4", backs[back]), *local = begin("local", i > 0);
         oracle_set(local, "query_block", "4");
         oracle_set(local, "memory", memories[back]);
-        set_lengths(call, 11, 0);
-        set_lengths(local, 11, 0);
+        oracle_set_lengths(call, 11, 0);
+        oracle_set_lengths(local, 11, 0);
         worst = oracle_larger(worst, oracle_run_and_compare(call, local));
     }
     return worst;
@@ -257,7 +251,7 @@ static double padding_is_nothing(void) {
         for (int j = 0; j < 2; j++) {
             oracle *call = calls[j] =
                 i < 3 ? begin_mean(i == 1, "5", nulls[i]) : begin_local(false, "4", "1");
-            set_lengths(call, 7, 0);
+            oracle_set_lengths(call, 7, 0);
             for (int64_t row = 0; row < B * HKV * N && j; row++) {
                 if (row / (HKV * N) || row % N >= 7) {
                     oracle_values(call, "k")[row * D] = NAN;

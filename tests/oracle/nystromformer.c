@@ -37,32 +37,16 @@ static oracle *begin_with(int landmarks) {
     return call;
 }
 
-static void set_lengths(oracle *call, int32_t first, int32_t second) {
-    int32_t *lengths = oracle_ints(call, "lengths", EXTENTS(B));
-    lengths[0] = first;
-    lengths[1] = second;
-}
-
-// Runs both, compares out, ends both.
-static double compare(oracle *a, oracle *b) {
-    oracle_run(a, "out", NULL);
-    oracle_run(b, "out", NULL);
-    const double deviation = oracle_compare(a, b, "out");
-    oracle_end(a);
-    oracle_end(b);
-    return deviation;
-}
-
 static double many_landmarks_are_dense(void) {
-    return oracle_larger(compare(begin_with(N), begin("dense")),
-                         compare(begin_with(1000), begin("dense")));
+    return oracle_larger(oracle_run_and_compare_out(begin_with(N), begin("dense")),
+                         oracle_run_and_compare_out(begin_with(1000), begin("dense")));
 }
 
 // Rows past the lengths are 0, the others those of the truncated sequences: one is dense.
 static double lengths_truncate(void) {
     oracle *whole = begin_with(L), *truncated[B];
     const int32_t lengths[B] = {17, 4};
-    set_lengths(whole, lengths[0], lengths[1]);
+    oracle_set_lengths(whole, lengths[0], lengths[1]);
     for (int b = 0; b < B; b++) {
         const int64_t n = lengths[b];
         truncated[b] = begin_sized("nystromformer", 1, H, HKV, n);
@@ -115,7 +99,7 @@ static double one_landmark_is_the_mean(void) {
             }
         }
     }
-    return compare(call, dense);
+    return oracle_run_and_compare_out(call, dense);
 }
 
 static double one_head_starts_alike(void) {
@@ -126,7 +110,7 @@ static double one_head_starts_alike(void) {
         oracle_set(calls[i], "pinv_init", i ? "original" : "exact");
         set_integer(calls[i], "pinv_iterations", 2);
     }
-    return compare(calls[0], calls[1]);
+    return oracle_run_and_compare_out(calls[0], calls[1]);
 }
 
 // A c that is another head's: with few iterations the start shows.
@@ -171,7 +155,7 @@ static double landmarks_are_exact(void) {
     }
     set_integer(calls[0], "num_landmarks", SIZE);
     set_integer(calls[0], "pinv_iterations", 25);
-    return compare(calls[0], calls[1]);
+    return oracle_run_and_compare_out(calls[0], calls[1]);
 }
 
 static void set_taps(oracle *call, int64_t taps, int64_t at) {
@@ -184,8 +168,8 @@ static void set_taps(oracle *call, int64_t taps, int64_t at) {
 // A single 1, `shift` right of the middle: the value of position i + shift is added.
 static double convolution_shifts(int landmarks, int64_t taps, int64_t shift) {
     oracle *plain = begin_with(landmarks), *convolved = begin_with(landmarks);
-    set_lengths(plain, N, 14);
-    set_lengths(convolved, N, 14);
+    oracle_set_lengths(plain, N, 14);
+    oracle_set_lengths(convolved, N, 14);
     set_taps(convolved, taps, taps / 2 + shift);
     oracle_run(plain, "out", NULL);
     oracle_run(convolved, "out", NULL);

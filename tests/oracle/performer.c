@@ -27,21 +27,6 @@ static float *add_features(oracle *call, int64_t heads) {
     return features;
 }
 
-static void set_lengths(oracle *call, int32_t first, int32_t second) {
-    int32_t *lengths = oracle_ints(call, "lengths", EXTENTS(B));
-    lengths[0] = first;
-    lengths[1] = second;
-}
-
-static double compare_and_end(oracle *a, oracle *b) {
-    oracle_run(a, "out", NULL);
-    oracle_run(b, "out", NULL);
-    const double worst = oracle_compare(a, b, "out");
-    oracle_end(a);
-    oracle_end(b);
-    return worst;
-}
-
 // Results of the page's own words for one kernel, of given features, one matrix a head.
 typedef struct by_hand {
     const char *kernel;
@@ -120,7 +105,7 @@ static double against_hand(const by_hand *c) {
     oracle *call = begin_sized(c->queries, c->keys);
     double worst = 0;
     add_features(call, H);
-    set_lengths(call, (int32_t)c->valid_keys, (int32_t)c->valid_keys);
+    oracle_set_lengths(call, (int32_t)c->valid_keys, (int32_t)c->valid_keys);
     oracle_set(call, "kernel", c->kernel);
     oracle_set(call, "causal", c->causal ? "1" : "0");
     set(call, "scale", c->scale);
@@ -166,7 +151,7 @@ static double stabilizing_changes_nothing(void) {
         oracle_set(calls[i], "eps", "0");
         oracle_set(calls[i], "stabilize", i ? "1" : "0");
     }
-    return compare_and_end(calls[0], calls[1]);
+    return oracle_run_and_compare_out(calls[0], calls[1]);
 }
 
 // 1024 features estimate softmax.
@@ -221,13 +206,13 @@ static double relu_is_linear(void) {
     oracle_set(linear, "feature_map", "relu");
     oracle_set(linear, "feature_eps", "0.001");
     oracle_set(linear, "eps", "0");
-    return compare_and_end(call, linear);
+    return oracle_run_and_compare_out(call, linear);
 }
 
 static double one_query_sees_all(void) {
     oracle *causal = begin_sized(1, N), *all = begin_sized(1, N);
     oracle_set(causal, "causal", "1");
-    return compare_and_end(causal, all);
+    return oracle_run_and_compare_out(causal, all);
 }
 
 static void rotate(oracle *call, const char *name, int64_t matrices, int64_t rows, int64_t size) {
@@ -247,7 +232,7 @@ static double order_does_not_count(void) {
     rotate(rotated, "k", B * HKV, N, D);
     rotate(rotated, "v", B * HKV, N, DV);
     rotate(rotated, "features", 1, R, D);
-    return compare_and_end(rotated, plain);
+    return oracle_run_and_compare_out(rotated, plain);
 }
 
 // A drawn matrix given as features, and a matrix that all heads have, one a head.
@@ -269,7 +254,7 @@ static double features_are_what_counts(void) {
     }
     oracle_end(drawn);
     oracle_end(given);
-    return oracle_larger(worst, compare_and_end(shared, repeated));
+    return oracle_larger(worst, oracle_run_and_compare_out(shared, repeated));
 }
 
 static double product(const float *a, const float *b) {
@@ -368,8 +353,8 @@ static double far_apart_is_the_mean(void) {
 // Padded keys and values are in no sum and no maximum, and may hold NaN.
 static double padding_is_absent(void) {
     oracle *padded = begin(), *other = begin();
-    set_lengths(padded, 5, 0);
-    set_lengths(other, 5, 0);
+    oracle_set_lengths(padded, 5, 0);
+    oracle_set_lengths(other, 5, 0);
     for (int j = 0; j < B * HKV * N; j++) {
         if (j % N >= 5 || j >= HKV * N) {
             oracle_values(padded, "k")[j * D] = NAN;
@@ -385,7 +370,7 @@ static double padding_is_absent(void) {
             worst = oracle_larger(worst, out[row * DV + d] == 0 ? 0 : INFINITY);
         }
     }
-    return oracle_larger(worst, compare_and_end(padded, other));
+    return oracle_larger(worst, oracle_run_and_compare_out(padded, other));
 }
 
 // A value that is NaN is seen by the rows from its own on, and by no other.

@@ -67,21 +67,6 @@ static oracle *begin_pma(void) {
     return call;
 }
 
-static void set_lengths(oracle *call, int32_t first, int32_t second) {
-    int32_t *lengths = oracle_ints(call, "lengths", EXTENTS(B));
-    lengths[0] = first;
-    lengths[1] = second;
-}
-
-static double compare(oracle *a, oracle *b) {
-    oracle_run(a, "out", NULL);
-    oracle_run(b, "out", NULL);
-    const double apart = oracle_compare(a, b, "out");
-    oracle_end(a);
-    oracle_end(b);
-    return apart;
-}
-
 // Element i comes i + 1st, the last one first.
 static void rotate(oracle *call, const char *name, int64_t num, int64_t channels) {
     float copy[B * N * E];
@@ -117,19 +102,19 @@ static double isab_is_equivariant(void) {
 static double pma_is_invariant(void) {
     oracle *rotated = begin_pma();
     rotate(rotated, "x", N, C);
-    return compare(begin_pma(), rotated);
+    return oracle_run_and_compare_out(begin_pma(), rotated);
 }
 
 static double mab_is_invariant(void) {
     oracle *rotated = begin_mab(M, CY);
     rotate(rotated, "y", M, CY);
-    return compare(begin_mab(M, CY), rotated);
+    return oracle_run_and_compare_out(begin_mab(M, CY), rotated);
 }
 
 static double sab_is_mab_with_itself(void) {
     oracle *call = begin_mab(N, C);
     memcpy(oracle_values(call, "y"), oracle_values(call, "x"), B * N * C * sizeof(float));
-    return compare(begin_sab(), call);
+    return oracle_run_and_compare_out(begin_sab(), call);
 }
 
 static double isab_is_two_mabs(void) {
@@ -147,7 +132,7 @@ static double isab_is_two_mabs(void) {
            B * POINTS * E * sizeof(float));
     fill_weights(second, PLAIN, C, E, 30);
     oracle_end(first);
-    return compare(call, second);
+    return oracle_run_and_compare_out(call, second);
 }
 
 static void clear(oracle *call, const char *name, size_t count) {
@@ -185,8 +170,8 @@ static double without_feed_forward_it_is_dense(void) {
     float q[B * N * E], k[B * M * E], v[B * M * E], out[B * N * E];
     clear(call, "w_o", E * E);
     clear(call, "b_o", E);
-    set_lengths(call, M, 2);
-    set_lengths(dense, M, 2);
+    oracle_set_lengths(call, M, 2);
+    oracle_set_lengths(dense, M, 2);
     project(call, "x", B * N, C, "w_q", "b_q", q);
     project(call, "y", B * M, CY, "w_k", "b_k", k);
     project(call, "y", B * M, CY, "w_v", "b_v", v);
@@ -245,7 +230,7 @@ static double duplicates_change_nothing(void) {
         memcpy(oracle_values(twice, "y") + i * CY,
                oracle_values(once, "y") + (i / (2 * M) * M + i % M) * CY, CY * sizeof(float));
     }
-    return compare(once, twice);
+    return oracle_run_and_compare_out(once, twice);
 }
 
 static double gains_are_1_and_offsets_0(void) {
@@ -259,7 +244,7 @@ static double gains_are_1_and_offsets_0(void) {
             row[c] = i % 2 == 0;
         }
     }
-    return compare(plain, given);
+    return oracle_run_and_compare_out(plain, given);
 }
 
 // The last norm leaves rows of mean 0 and mean square 1.
@@ -291,14 +276,14 @@ static double unit_layer_changes_nothing(void) {
         oracle_values(layered, "x")[i] = fabsf(oracle_values(layered, "x")[i]);
         weight[i % C * C + i % C] = 1;
     }
-    return compare(plain, layered);
+    return oracle_run_and_compare_out(plain, layered);
 }
 
 // Padded elements are not read, and their rows are 0; an empty set leaves blocks of the query alone.
 static double padding_is_nothing(oracle *call, oracle *poisoned, const char *set, int64_t num,
                                  int64_t channels, int64_t rows, bool writes_zeros) {
-    set_lengths(call, 4, 0);
-    set_lengths(poisoned, 4, 0);
+    oracle_set_lengths(call, 4, 0);
+    oracle_set_lengths(poisoned, 4, 0);
     for (int64_t i = 0; i < B * num; i++) {
         if (i / num || i % num >= 4) {
             oracle_values(poisoned, set)[i * channels] = NAN;

@@ -30,12 +30,6 @@ static oracle *begin_ring(bool embedded) {
     return call;
 }
 
-static void set_lengths(oracle *call, int32_t first, int32_t second) {
-    int32_t *lengths = oracle_ints(call, "lengths", EXTENTS(B));
-    lengths[0] = first;
-    lengths[1] = second;
-}
-
 // Row `at` of `size` of a tensor [B,HKV,N,size].
 static void copy_row(float *to, oracle *call, const char *name, int64_t matrix, int64_t rows,
                      int64_t at, int64_t size) {
@@ -107,7 +101,7 @@ static double embeddings_are_a_fifth_key(void) { return compare_rows(begin_ring(
 
 static double rings_of(int32_t n) {
     oracle *call = begin_ring(true);
-    set_lengths(call, n, n);
+    oracle_set_lengths(call, n, n);
     return compare_rows(call, n, true);
 }
 static double one_is_there_three_times(void) { return rings_of(1); }
@@ -118,8 +112,8 @@ static double lengths_close_the_ring(void) { return rings_of(4); }
 static double padding_is_nothing(void) {
     static const char *const names[] = {"q", "k", "v", "k_emb", "v_emb"};
     oracle *call = begin_ring(true), *poisoned = begin_ring(true);
-    set_lengths(call, 4, 0);
-    set_lengths(poisoned, 4, 0);
+    oracle_set_lengths(call, 4, 0);
+    oracle_set_lengths(poisoned, 4, 0);
     for (int t = 0; t < 5; t++) {
         const int64_t heads = t == 0 ? H : HKV, size = t == 2 || t == 4 ? DV : D;
         for (int64_t row = 0; row < B * heads * N; row++) {
@@ -196,7 +190,7 @@ static double relay_with(bool with_lengths) {
     concatenate(dense, call, "k", "k_relay", D);
     concatenate(dense, call, "v", "v_relay", DV);
     if (with_lengths) {
-        set_lengths(call, 3, 0);
+        oracle_set_lengths(call, 3, 0);
         int32_t *lengths = oracle_ints(dense, "lengths", EXTENTS(B));
         lengths[0] = 4;
         lengths[1] = 1;

@@ -43,12 +43,6 @@ static void add_factors(oracle *call) {
     fill(call, "r2", EXTENTS(1, N, K), 10);
 }
 
-static void set_lengths(oracle *call, int32_t first, int32_t second) {
-    int32_t *lengths = oracle_ints(call, "lengths", EXTENTS(B));
-    lengths[0] = first;
-    lengths[1] = second;
-}
-
 static double dot_is_dense(void) {
     double worst = 0;
     for (int causal = 0; causal < 2; causal++) {
@@ -57,7 +51,7 @@ static double dot_is_dense(void) {
         fill(dense, "v", EXTENTS(B, HKV, N, DV), 1);
         for (int i = 0; i < 2; i++) {
             add_dot(calls[i]);
-            set_lengths(calls[i], 7, N);
+            oracle_set_lengths(calls[i], 7, N);
             oracle_set(calls[i], "causal", causal ? "1" : "0");
         }
         worst = oracle_larger(worst, oracle_run_and_compare(call, dense));
@@ -89,7 +83,7 @@ static double dense_is_a_product(void) {
 static double zeros_give_means(void) {
     oracle *call = begin("random");
     oracle_floats(call, "r", EXTENTS(1, NMAX, NMAX));
-    set_lengths(call, 4, N);
+    oracle_set_lengths(call, 4, N);
     oracle_set(call, "causal", "1");
     float out[B * H * N * DV] = {0}, lse[B * H * N];
     for (int row = 0; row < B * H * N; row++) {
@@ -166,7 +160,7 @@ static oracle *begin_mixture(const char *components, const float alpha[3]) {
     add_dense(call);
     add_dot(call);
     add_factors(call);
-    set_lengths(call, N, 6);
+    oracle_set_lengths(call, N, 6);
     if (alpha) {
         memcpy(oracle_floats(call, "alpha", EXTENTS(1, 3)), alpha, 3 * sizeof(float));
     }

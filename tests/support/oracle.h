@@ -43,6 +43,8 @@ void oracle_end(oracle *call);
 float *oracle_floats(oracle *call, const char *name, const int64_t *extents);
 int32_t *oracle_ints(oracle *call, const char *name, const int64_t *extents);
 #define EXTENTS(...) ((const int64_t[]){__VA_ARGS__, -1})
+// Adds lengths of two batch entries.
+void oracle_set_lengths(oracle *call, int32_t first, int32_t second);
 // Adds an input that lies anywhere in `data`, of size_bytes, which is copied when the call runs.
 void oracle_input(oracle *call, const char *name, const ikat_tensor *tensor, const void *data,
                   size_t size_bytes);
@@ -76,6 +78,8 @@ double oracle_larger(double a, double b);
 void oracle_run_both(oracle *call);
 // Runs both calls, compares out and lse, ends both.
 double oracle_run_and_compare(oracle *a, oracle *b);
+// Runs both calls, compares out, ends both.
+double oracle_run_and_compare_out(oracle *a, oracle *b);
 // Runs the call, compares out and lse with what is expected, ends it.
 double oracle_run_and_expect(oracle *call, const float *out, const float *lse);
 
