@@ -556,8 +556,11 @@ ikat_status ikati_attend_add_spread(ikati_attend_builder *b, const ikati_attend_
 
 ikat_status ikati_attend_add_pack(ikati_attend_builder *b, const ikati_attend_block *blk,
                                   uint32_t scratch) {
-    ikati_attend_targets to = ikati_attend_direct(b, blk, UINT32_MAX);
-    uint32_t counts[3] = {blk->batches.count, blk->heads.count, blk->queries.count};
-    return ikati_lowering_pack(b->lowering, scratch, &to.out, counts, b->value_size,
-                               &to.out_strides[1]);
+    const ikati_attend_targets direct = ikati_attend_direct(b, blk, UINT32_MAX);
+    const uint32_t counts[3] = {blk->batches.count, blk->heads.count, blk->queries.count};
+    const uint64_t elements = (uint64_t)counts[0] * counts[1] * counts[2] * b->value_size;
+    const ikati_row_target staged = {{IKATI_SLOT_SCRATCH, scratch, IKAT_FLOAT32, 0, elements}, {0}};
+    ikati_row_target to = {.operand = direct.out};
+    memcpy(to.strides, &direct.out_strides[1], sizeof(to.strides));
+    return ikati_lowering_pack(b->lowering, &staged, &to, counts, b->value_size);
 }

@@ -22,6 +22,17 @@ enum { IKATI_MAX_HEAD_SIZE = 512, IKATI_MAX_HEADS = 65535 };
         .name = "lengths", .shape = "[B]", .dtype = "int32", .optional = true, .values = "0..N", \
         .help = "valid positions"                                                                \
     }
+// The same of cross-attention over M keys.
+#define IKATI_CROSS_ATTENTION_INPUTS                                                              \
+    {.name = "q", .shape = "[B,H,N,D]", .dtype = "float", .help = "queries"},                     \
+        {.name = "k", .shape = "[B,Hkv,M,D]", .dtype = "float", .help = "keys; Hkv divides H"}, { \
+        .name = "v", .shape = "[B,Hkv,M,Dv]", .dtype = "float", .help = "values"                  \
+    }
+#define IKATI_KEY_LENGTHS_INPUT                                                                  \
+    {                                                                                            \
+        .name = "lengths", .shape = "[B]", .dtype = "int32", .optional = true, .values = "0..M", \
+        .help = "valid keys"                                                                     \
+    }
 #define IKATI_ATTENTION_OUTPUTS                                                   \
     {.name = "out", .shape = "[B,H,N,Dv]", .dtype = "float", .help = "result"}, { \
         .name = "lse", .shape = "[B,H,N]", .dtype = "float32", .optional = true,  \

@@ -24,24 +24,11 @@ ikati_operand ikati_linear_scratch_part(uint32_t scratch, uint64_t num, uint64_t
     return (ikati_operand){IKATI_SLOT_SCRATCH, scratch, IKAT_FLOAT32, first, num * size - first};
 }
 
-// A tensor of which the kernel sees a batch entry, a head and a row by these strides, that of a part of
-// it.
-ikati_operand ikati_linear_part(const ikati_matrices *m, ikati_axis_range batches,
-                                ikati_axis_range heads, ikati_axis_range rows, uint32_t columns) {
-    if (!m->kind || !batches.count || !heads.count || !rows.count || !columns) {
-        return (ikati_operand){0};
-    }
-    return (ikati_operand){m->kind, m->index, m->dtype,
-                           m->offset + batches.first * m->batch + heads.first * m->head +
-                               rows.first * m->row,
-                           columns + (batches.count - 1) * m->batch + (heads.count - 1) * m->head +
-                               (rows.count - 1) * m->row};
-}
-
 ikati_operand ikati_linear_lengths(const ikati_linear_builder *b) {
     const ikati_matrices m =
         ikati_matrices_of(&b->attention->lengths, 0, IKATI_NO_AXIS, IKATI_NO_AXIS, IKATI_NO_AXIS);
-    return ikati_linear_part(&m, b->batches, (ikati_axis_range){0, 1}, (ikati_axis_range){0, 1}, 1);
+    return ikati_matrices_operand(&m, b->batches, (ikati_axis_range){0, 1},
+                                  (ikati_axis_range){0, 1}, 1);
 }
 
 // Heads of a side, positions, and those of them that a range of slots may hold: where slots end with
@@ -49,6 +36,21 @@ ikati_operand ikati_linear_lengths(const ikati_linear_builder *b) {
 ikati_axis_range ikati_linear_heads_of(const ikati_linear_builder *b, ikati_side side) {
     const uint32_t per_kv = side == IKATI_KEYS ? 1 : b->heads_per_kv;
     return (ikati_axis_range){b->kv_heads.first * per_kv, b->kv_heads.count * per_kv};
+}
+
+ikati_row_target ikati_linear_out(const ikati_linear_builder *b, ikati_axis_range queries) {
+    const ikati_matrices out = ikati_linear_matrices(&b->attention->out);
+    const ikati_axis_range heads = ikati_linear_heads_of(b, IKATI_QUERIES);
+    return (ikati_row_target){
+        ikati_matrices_operand(&out, b->batches, heads, queries, b->value_size),
+        {ikati_step_of(out.batch, b->batches.count), ikati_step_of(out.head, heads.count),
+         ikati_step_of(out.row, queries.count)}};
+}
+
+bool ikati_linear_packs(const ikati_linear_builder *b) {
+    const ikati_view *out = &b->attention->out;
+    return out->kind && ikati_lowering_packs(b->lowering, out->tensor->dtype) &&
+           !ikati_view_is_multiple(out, b->value_size, 2);
 }
 
 static uint32_t count_positions(const ikati_linear_builder *b, ikati_side side) {
@@ -61,8 +63,7 @@ ikati_axis_range ikati_linear_positions(const ikati_linear_builder *b, ikati_sid
     if (b->total) {
         return (ikati_axis_range){0, count};
     }
-    const uint32_t first = slots.first < count ? slots.first : count, left = count - first;
-    return (ikati_axis_range){first, left < slots.count ? left : slots.count};
+    return ikati_next_range(slots.first < count ? slots.first : count, slots.count, count);
 }
 
 static const ikati_view *view_of(const ikati_linear_builder *b, ikati_side side) {
@@ -149,7 +150,7 @@ static ikat_status add_mapped_input(const ikati_linear_builder *b, ikati_side si
         .eps = (float)eps,
     };
     const uint64_t size = (uint64_t)b->segment * num_features;
-    step.operands[0] = ikati_linear_part(&x, b->batches, heads, positions, b->head_size);
+    step.operands[0] = ikati_matrices_operand(&x, b->batches, heads, positions, b->head_size);
     const uint64_t begin = to == features_of(b, side) && side == IKATI_QUERIES ? b->query_begin : 0;
     step.operands[4] = (ikati_operand){IKATI_SLOT_SCRATCH, to, IKAT_FLOAT32, begin,
                                        (uint64_t)b->batches.count * heads.count * size};
@@ -238,8 +239,9 @@ static ikat_status add_mapped_projection(const ikati_linear_builder *b, ikati_si
         params.source_batch = ikati_step_of(source.batch, b->batches.count);
         params.source_head = ikati_step_of(source.head, heads.count);
         params.source_row = ikati_step_of(source.row, num_rows);
-        step.operands[1] = ikati_linear_part(&source, (ikati_axis_range){0, b->batches.count}, all,
-                                             (ikati_axis_range){0, num_rows}, b->head_size);
+        step.operands[1] =
+            ikati_matrices_operand(&source, (ikati_axis_range){0, b->batches.count}, all,
+                                   (ikati_axis_range){0, num_rows}, b->head_size);
         step.specialisation[0] |= source.dtype == IKAT_FLOAT16 ? FEATURE_SOURCE_HALF : 0;
     }
     if (is_exponential(f) && f->stabilizes && side == IKATI_QUERIES) {

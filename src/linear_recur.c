@@ -31,9 +31,9 @@ static void set_state(const ikati_linear_builder *b, ikati_step *step, recur_par
         const ikati_matrices s = ikati_matrices_of(sums[i], 0, 1, 2, 3);
         const ikati_matrices z = ikati_matrices_of(totals[i], 0, 1, IKATI_NO_AXIS, 2);
         step->operands[i ? 6 : 3] =
-            ikati_linear_part(&s, b->batches, b->kv_heads, rows, b->value_size);
+            ikati_matrices_operand(&s, b->batches, b->kv_heads, rows, b->value_size);
         step->operands[i ? 7 : 4] =
-            ikati_linear_part(&z, b->batches, b->kv_heads, one, b->head_size);
+            ikati_matrices_operand(&z, b->batches, b->kv_heads, one, b->head_size);
         strides[i][0] = ikati_step_of(s.batch, b->batches.count);
         strides[i][1] = ikati_step_of(s.head, b->kv_heads.count);
         strides[i][2] = ikati_step_of(s.row, b->head_size);
@@ -59,7 +59,7 @@ static void set_tokens(const ikati_linear_builder *b, ikati_step *step, recur_pa
     const ikati_linear_attention *a = b->attention;
     const ikati_axis_range tokens = {0, b->num_keys};
     const ikati_matrices v = ikati_linear_matrices(&a->v);
-    step->operands[1] = ikati_linear_part(&v, b->batches, b->kv_heads, tokens, b->value_size);
+    step->operands[1] = ikati_matrices_operand(&v, b->batches, b->kv_heads, tokens, b->value_size);
     step->specialisation[0] |= v.dtype == IKAT_FLOAT16 ? RECUR_V_HALF : 0;
     params->v_batch = ikati_step_of(v.batch, b->batches.count);
     params->v_head = ikati_step_of(v.head, b->kv_heads.count);
@@ -69,7 +69,7 @@ static void set_tokens(const ikati_linear_builder *b, ikati_step *step, recur_pa
             a->decay.tensor->rank == 1
                 ? ikati_matrices_of(&a->decay, IKATI_NO_AXIS, 0, IKATI_NO_AXIS, IKATI_NO_AXIS)
                 : ikati_matrices_of(&a->decay, 0, 1, 2, IKATI_NO_AXIS);
-        step->operands[2] = ikati_linear_part(&decay, b->batches, b->kv_heads, tokens, 1);
+        step->operands[2] = ikati_matrices_operand(&decay, b->batches, b->kv_heads, tokens, 1);
         step->specialisation[0] |=
             RECUR_DECAY | (decay.dtype == IKAT_FLOAT16 ? RECUR_DECAY_HALF : 0);
         params->decay_batch = ikati_step_of(decay.batch, b->batches.count);
@@ -78,9 +78,8 @@ static void set_tokens(const ikati_linear_builder *b, ikati_step *step, recur_pa
     }
 }
 
-// to, strides: of batch, head and row; of kind NONE: only the state is wanted.
-static ikat_status add_recur(const ikati_linear_builder *b, const ikati_operand *to,
-                             const uint32_t strides[3]) {
+// to: of kind NONE: only the state is wanted.
+static ikat_status add_recur(const ikati_linear_builder *b, const ikati_row_target *to) {
     const ikati_linear_attention *a = b->attention;
     const ikati_pick pick = {0};
     ikati_step step = {0};
@@ -98,18 +97,18 @@ static ikat_status add_recur(const ikati_linear_builder *b, const ikati_operand 
         .value_size = b->value_size,
         .query_begin = (uint32_t)b->query_begin,
         .feature_head = b->segment * b->num_features,
-        .out_batch = strides[0],
-        .out_head = strides[1],
-        .out_row = strides[2],
+        .out_batch = to->strides[0],
+        .out_head = to->strides[1],
+        .out_row = to->strides[2],
         .scale = (float)a->scale,
         .eps = (float)a->eps,
     };
     const uint64_t heads = (uint64_t)b->batches.count * b->kv_heads.count;
     step.operands[0] = ikati_linear_scratch_part(b->key_features, heads * (1 + b->heads_per_kv),
                                                  params.feature_head, 0);
-    step.operands[5] = *to;
-    step.specialisation[0] = (to->kind ? RECUR_OUT : 0) |
-                             (to->dtype == IKAT_FLOAT16 ? RECUR_OUT_HALF : 0) |
+    step.operands[5] = to->operand;
+    step.specialisation[0] = (to->operand.kind ? RECUR_OUT : 0) |
+                             (to->operand.dtype == IKAT_FLOAT16 ? RECUR_OUT_HALF : 0) |
                              (a->normalizes ? RECUR_NORMALIZE : 0);
     set_tokens(b, &step, &params);
     set_state(b, &step, &params);
@@ -120,30 +119,17 @@ static ikat_status add_recur(const ikati_linear_builder *b, const ikati_operand 
 }
 
 ikat_status ikati_linear_recur(const ikati_linear_builder *b) {
-    const ikati_view *view = &b->attention->out;
-    const ikati_matrices out = ikati_linear_matrices(view);
-    const ikati_axis_range heads = ikati_linear_heads_of(b, IKATI_QUERIES),
-                           tokens = {0, b->num_keys};
+    const ikati_axis_range tokens = {0, b->num_keys};
     const ikati_axis_range slots = {0, (uint32_t)ikati_round_up(b->num_keys, IKATI_SLOT_GRANULE)};
-    const uint32_t strides[3] = {ikati_step_of(out.batch, b->batches.count),
-                                 ikati_step_of(out.head, heads.count),
-                                 ikati_step_of(out.row, tokens.count)};
-    const ikati_operand to = ikati_linear_part(&out, b->batches, heads, tokens, b->value_size);
+    const ikati_row_target out = ikati_linear_out(b, tokens);
     ikat_status status = ikati_linear_features(b, IKATI_KEYS, slots);
     status = status ? status : ikati_linear_features(b, IKATI_QUERIES, slots);
-    if (status || !out.kind || !ikati_lowering_packs(b->lowering, out.dtype) ||
-        ikati_view_is_multiple(view, b->value_size, 2)) {
-        return status ? status : add_recur(b, &to, strides);
+    if (!ikati_linear_packs(b)) {
+        return status ? status : add_recur(b, &out);
     }
-    const uint32_t row = b->value_size, head = row * tokens.count;
-    const uint64_t count = (uint64_t)b->batches.count * heads.count * head;
-    const uint32_t scratch = ikati_lowering_scratch(b->lowering, count * sizeof(float));
-    if (scratch == UINT32_MAX) {
-        return IKAT_NO_MEMORY;
-    }
-    const uint32_t counts[3] = {b->batches.count, heads.count, tokens.count};
-    const uint32_t packed[3] = {heads.count * head, head, row};
-    const ikati_operand floats = {IKATI_SLOT_SCRATCH, scratch, IKAT_FLOAT32, 0, count};
-    status = add_recur(b, &floats, packed);
-    return status ? status : ikati_lowering_pack(b->lowering, scratch, &to, counts, row, strides);
+    const uint32_t counts[3] = {b->batches.count, ikati_linear_heads(b), tokens.count};
+    ikati_row_target staged;
+    status = status ? status : ikati_lowering_stage(b->lowering, counts, b->value_size, &staged);
+    status = status ? status : add_recur(b, &staged);
+    return status ? status : ikati_lowering_pack(b->lowering, &staged, &out, counts, b->value_size);
 }

@@ -65,7 +65,7 @@ ikat_status ikati_linear_fade(const ikati_linear_builder *b, ikati_axis_range sl
         .fade_batch = b->kv_heads.count * room,
         .fade_head = room,
     };
-    step.operands[0] = ikati_linear_part(&decay, b->batches, b->kv_heads, positions, 1);
+    step.operands[0] = ikati_matrices_operand(&decay, b->batches, b->kv_heads, positions, 1);
     step.operands[2] = fade_part(b, 0);
     step.specialisation[0] = decay.dtype == IKAT_FLOAT16 ? FADE_HALF : 0;
     if (ikati_linear_has_lengths(b, IKATI_KEYS)) {
@@ -85,7 +85,7 @@ static ikati_pick describe_values(const ikati_linear_builder *b, ikati_axis_rang
     const ikati_matrices m = ikati_linear_matrices(v);
     const ikati_axis_range positions = ikati_linear_positions(b, IKATI_KEYS, slots);
     const uint64_t values =
-        ikati_linear_part(&m, b->batches, b->kv_heads, positions, b->value_size).count;
+        ikati_matrices_operand(&m, b->batches, b->kv_heads, positions, b->value_size).count;
     const uint64_t rows = b->num_features > b->chunk ? b->num_features : b->chunk;
     const uint64_t heads = (uint64_t)b->batches.count * ikati_linear_heads(b);
     const uint64_t scratch = heads * b->segment * (rows + IKATI_FADE_EXTRA);
@@ -155,7 +155,8 @@ ikat_status ikati_linear_outer(const ikati_linear_builder *b, ikati_axis_range s
     };
     step.operands[0] =
         ikati_linear_scratch_part(b->key_features, (uint64_t)b->batches.count * states, room, 0);
-    step.operands[1] = ikati_linear_part(&v, b->batches, b->kv_heads, positions, b->value_size);
+    step.operands[1] =
+        ikati_matrices_operand(&v, b->batches, b->kv_heads, positions, b->value_size);
     step.operands[2] = fade_part(b, 0);
     step.operands[4] = states_part(b, 0);
     step.specialisation[0] =
@@ -187,16 +188,19 @@ static void set_given(const ikati_linear_builder *b, ikati_step *step, carry_par
     const ikati_matrices z_out = ikati_matrices_of(&a->z_out, 0, 1, IKATI_NO_AXIS, 2);
     if (is_first && s.kind) {
         step->specialisation[0] |= CARRY_GIVEN;
-        step->operands[2] = ikati_linear_part(&s, b->batches, b->kv_heads, rows, b->value_size);
-        step->operands[3] = ikati_linear_part(&z, b->batches, b->kv_heads, one, b->head_size);
+        step->operands[2] =
+            ikati_matrices_operand(&s, b->batches, b->kv_heads, rows, b->value_size);
+        step->operands[3] = ikati_matrices_operand(&z, b->batches, b->kv_heads, one, b->head_size);
     }
     if (is_last && s_out.kind) {
         step->specialisation[0] |= CARRY_S_OUT;
-        step->operands[5] = ikati_linear_part(&s_out, b->batches, b->kv_heads, rows, b->value_size);
+        step->operands[5] =
+            ikati_matrices_operand(&s_out, b->batches, b->kv_heads, rows, b->value_size);
     }
     if (is_last && z_out.kind) {
         step->specialisation[0] |= CARRY_Z_OUT;
-        step->operands[6] = ikati_linear_part(&z_out, b->batches, b->kv_heads, one, b->head_size);
+        step->operands[6] =
+            ikati_matrices_operand(&z_out, b->batches, b->kv_heads, one, b->head_size);
     }
     params->s_batch = ikati_step_of(s.batch, batches);
     params->s_head = ikati_step_of(s.head, heads);
@@ -297,10 +301,10 @@ static uint32_t readout_options(const ikati_linear_builder *b, ikat_dtype to) {
            (a->normalizes ? READOUT_NORMALIZE : 0);
 }
 
-// to, strides: of batch, head and row: where the rows of `queries` go.
+// to: where the rows of `queries` go.
 static ikat_status add_readout(const ikati_linear_builder *b, ikati_axis_range rows,
-                               uint32_t skipped, ikati_axis_range queries, const ikati_operand *to,
-                               const uint32_t strides[3]) {
+                               uint32_t skipped, ikati_axis_range queries,
+                               const ikati_row_target *to) {
     const ikati_linear_attention *a = b->attention;
     const ikati_pick pick = describe_values(b, rows);
     ikati_step step = {0};
@@ -342,9 +346,9 @@ static ikat_status add_readout(const ikati_linear_builder *b, ikati_axis_range r
         .v_batch = ikati_step_of(v.batch, b->batches.count),
         .v_head = ikati_step_of(v.head, b->kv_heads.count),
         .v_row = ikati_step_of(v.row, positions.count),
-        .out_batch = strides[0],
-        .out_head = strides[1],
-        .out_row = strides[2],
+        .out_batch = to->strides[0],
+        .out_head = to->strides[1],
+        .out_row = to->strides[2],
         .scale = (float)a->scale,
         .eps = (float)a->eps,
         .guard = (float)a->guard,
@@ -357,7 +361,8 @@ static ikat_status add_readout(const ikati_linear_builder *b, ikati_axis_range r
     if (a->causal) {
         step.operands[2] = ikati_linear_scratch_part(b->products, num_heads, product_room, 0);
         step.operands[3] = fade_part(b, skipped);
-        step.operands[4] = ikati_linear_part(&v, b->batches, b->kv_heads, positions, b->value_size);
+        step.operands[4] =
+            ikati_matrices_operand(&v, b->batches, b->kv_heads, positions, b->value_size);
     }
     if (a->lengths.kind) {
         step.operands[5] = ikati_linear_lengths(b);
@@ -366,8 +371,8 @@ static ikat_status add_readout(const ikati_linear_builder *b, ikati_axis_range r
         step.operands[6] = (ikati_operand){IKATI_SLOT_TABLE, b->mask_table, IKAT_INT32,
                                            b->kv_heads.first * b->heads_per_kv, heads};
     }
-    step.operands[7] = *to;
-    step.specialisation[0] = readout_options(b, to->dtype);
+    step.operands[7] = to->operand;
+    step.specialisation[0] = readout_options(b, to->operand.dtype);
     const ikati_variant *variant = step.variant;
     const uint64_t items = num_heads * ikati_divide_up(rows.count, variant->tile_rows) *
                            ikati_divide_up(b->value_size, variant->tile_keys);
@@ -380,30 +385,17 @@ static ikat_status add_readout(const ikati_linear_builder *b, ikati_axis_range r
 
 ikat_status ikati_linear_readout(const ikati_linear_builder *b, ikati_axis_range rows,
                                  uint32_t skipped) {
-    const ikati_view *view = &b->attention->out;
-    const ikati_matrices out = ikati_linear_matrices(view);
-    const ikati_axis_range heads = ikati_linear_heads_of(b, IKATI_QUERIES),
-                           queries = queries_of(b, rows);
-    const uint32_t strides[3] = {ikati_step_of(out.batch, b->batches.count),
-                                 ikati_step_of(out.head, heads.count),
-                                 ikati_step_of(out.row, queries.count)};
-    const ikati_operand to = ikati_linear_part(&out, b->batches, heads, queries, b->value_size);
+    const ikati_axis_range queries = queries_of(b, rows);
+    const ikati_row_target out = ikati_linear_out(b, queries);
     if (!queries.count) {
         return IKAT_OK;
     }
-    if (!ikati_lowering_packs(b->lowering, out.dtype) ||
-        ikati_view_is_multiple(view, b->value_size, 2)) {
-        return add_readout(b, rows, skipped, queries, &to, strides);
+    if (!ikati_linear_packs(b)) {
+        return add_readout(b, rows, skipped, queries, &out);
     }
-    const uint32_t row = b->value_size, head = row * queries.count;
-    const uint64_t count = (uint64_t)b->batches.count * heads.count * head;
-    const uint32_t scratch = ikati_lowering_scratch(b->lowering, count * sizeof(float));
-    if (scratch == UINT32_MAX) {
-        return IKAT_NO_MEMORY;
-    }
-    const uint32_t counts[3] = {b->batches.count, heads.count, queries.count};
-    const uint32_t packed[3] = {heads.count * head, head, row};
-    const ikati_operand floats = {IKATI_SLOT_SCRATCH, scratch, IKAT_FLOAT32, 0, count};
-    ikat_status status = add_readout(b, rows, skipped, queries, &floats, packed);
-    return status ? status : ikati_lowering_pack(b->lowering, scratch, &to, counts, row, strides);
+    const uint32_t counts[3] = {b->batches.count, ikati_linear_heads(b), queries.count};
+    ikati_row_target staged;
+    ikat_status status = ikati_lowering_stage(b->lowering, counts, b->value_size, &staged);
+    status = status ? status : add_readout(b, rows, skipped, queries, &staged);
+    return status ? status : ikati_lowering_pack(b->lowering, &staged, &out, counts, b->value_size);
 }

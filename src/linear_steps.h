@@ -18,12 +18,13 @@ typedef enum ikati_side { IKATI_QUERIES, IKATI_KEYS } ikati_side;
 // A lowering under way. Extents of the call come first, then those of the block that is being lowered:
 // some batch entries, some key/value heads and the heads that go with them.
 //
-// heads_per_kv, states_per_kv  query heads, and states, of a key/value head total     slots end with
-// the last valid position, of which there are at most so many; 0: they begin with
-//           the first
-// segment   slots that are worked on at once
-// query_begin  elements of query_features that lie before them
-// scratch   as the kernels lay them out, with rooms for a whole segment; `carried` for one state
+// heads_per_kv   query heads of a key/value head; states_per_kv its states
+// total          slots end with the last valid position, of which there are at most so many; 0: they
+//                begin with the first
+// segment        slots that are worked on at once
+// key_features .. carried  scratch as the kernels lay it out, with room for a whole segment; `carried`
+//                for one state
+// query_begin    elements of query_features that lie before the queries' own
 typedef struct ikati_linear_builder {
     ikati_lowering *lowering;
     const ikati_linear_attention *attention;
@@ -59,15 +60,14 @@ static inline bool ikati_linear_has_lengths(const ikati_linear_builder *b, ikati
     return b->attention->lengths.kind && (side == IKATI_KEYS || b->num_queries == b->num_keys);
 }
 
-// The part of a tensor that a step sees: these batch entries, heads, rows and columns; nothing if there
-// are none.
-ikati_operand ikati_linear_part(const ikati_matrices *m, ikati_axis_range batches,
-                                ikati_axis_range heads, ikati_axis_range rows, uint32_t columns);
 // Of scratch of `num` (batch, head)s with `size` elements each, from element `first` of each on.
 ikati_operand ikati_linear_scratch_part(uint32_t scratch, uint64_t num, uint64_t size,
                                         uint64_t first);
 // Of lengths, the block's.
 ikati_operand ikati_linear_lengths(const ikati_linear_builder *b);
+// The rows of `out` of the block's heads and these queries, and whether they go through staged floats.
+ikati_row_target ikati_linear_out(const ikati_linear_builder *b, ikati_axis_range queries);
+bool ikati_linear_packs(const ikati_linear_builder *b);
 // The block's heads of a side, and the positions that a range of slots may hold.
 ikati_axis_range ikati_linear_heads_of(const ikati_linear_builder *b, ikati_side side);
 ikati_axis_range ikati_linear_positions(const ikati_linear_builder *b, ikati_side side,

@@ -1,7 +1,6 @@
 // Kernels `combine` and `softmax`.
 
 #include "lower_rows.h"
-#include "lower_pool.h"
 #include "row_blocks.h"
 
 #include "../shaders/params/combine.h"
@@ -48,9 +47,9 @@ static ikat_status add_combine(const void *user, ikati_lowering *lowering,
         .y_head = ikati_step_of(c->y.head, heads),
         .y_row = ikati_step_of(c->y.row, rows),
         .y_column = ikati_step_of(c->y.column, c->num_columns),
-        .to_batch = blk->to_strides[0],
-        .to_head = blk->to_strides[1],
-        .to_row = blk->to_strides[2],
+        .to_batch = blk->to.strides[0],
+        .to_head = blk->to.strides[1],
+        .to_row = blk->to.strides[2],
         .scale = c->scale == 0 ? 1.0f : (float)c->scale,
     };
     step.operands[0] =
@@ -58,8 +57,8 @@ static ikat_status add_combine(const void *user, ikati_lowering *lowering,
     step.operands[1] =
         ikati_matrices_operand(&c->y, blk->batches, blk->heads, blk->rows, c->num_columns);
     step.operands[2] = ikati_vector_operand(&c->lengths, blk->batches);
-    step.operands[3] = blk->to;
-    step.specialisation[0] = options_of(c, blk->to.dtype);
+    step.operands[3] = blk->to.operand;
+    step.specialisation[0] = options_of(c, blk->to.operand.dtype);
     const uint64_t all = (uint64_t)batches * heads * rows;
     step.num_groups =
         ikati_divide_up(all * ikati_divide_up(c->num_columns, 4), step.variant->tile_rows);
@@ -82,25 +81,29 @@ ikat_status ikati_lower_combine(ikati_lowering *lowering, const ikati_combine *c
     return ikati_lower_row_blocks(lowering, &work);
 }
 
+ikat_status ikati_lower_copy(ikati_lowering *lowering, const ikati_view *from,
+                             const ikati_view *to) {
+    const int64_t *shape = from->tensor->shape;
+    const ikati_combine copy = {
+        .x = ikati_matrices_of(from, 0, 1, 2, 3),
+        .to = ikati_matrices_of(to, 0, 1, 2, 3),
+        .num_batches = (uint32_t)shape[0],
+        .num_heads = (uint32_t)shape[1],
+        .num_rows = (uint32_t)shape[2],
+        .num_columns = (uint32_t)shape[3],
+    };
+    return ikati_lower_combine(lowering, &copy);
+}
+
 ikat_status ikati_lower_widen(ikati_lowering *lowering, ikati_view *view, ikat_tensor *tensor) {
-    const int64_t *shape = view->tensor->shape;
-    if (view->tensor->dtype == IKAT_FLOAT32) {
+    const ikati_view from = *view;
+    const int64_t *shape = from.tensor->shape;
+    if (from.tensor->dtype == IKAT_FLOAT32) {
         return IKAT_OK;
     }
-    *tensor = ikat_tensor_packed(IKAT_FLOAT32, 4, shape[0], shape[1], shape[2], shape[3]);
-    tensor->strides[3] = 1;
-    for (int axis = 2; axis >= 0; axis--) {
-        tensor->strides[axis] = tensor->strides[axis + 1] * shape[axis + 1];
-    }
-    const uint64_t count = (uint64_t)(shape[0] * tensor->strides[0]);
-    const uint32_t scratch = ikati_lowering_scratch(lowering, count * sizeof(float));
-    if (scratch == UINT32_MAX) {
-        return IKAT_NO_MEMORY;
-    }
-    const ikati_view from = *view;
-    *view = (ikati_view){IKATI_SLOT_SCRATCH, scratch, tensor};
-    return ikati_lower_float_rows(lowering, &from, scratch, 0, (uint64_t)tensor->strides[0],
-                                  (uint64_t)tensor->strides[1], (uint64_t)tensor->strides[2]);
+    *tensor = ikati_packed_tensor(IKAT_FLOAT32, shape[0], shape[1], shape[2], shape[3]);
+    ikat_status status = ikati_scratch_view(lowering, tensor, view);
+    return status ? status : ikati_lower_copy(lowering, &from, view);
 }
 
 static ikat_status add_softmax(const void *user, ikati_lowering *lowering,
@@ -120,7 +123,7 @@ static ikat_status add_softmax(const void *user, ikati_lowering *lowering,
     };
     step.operands[0] =
         ikati_matrices_operand(x, blk->batches, blk->heads, blk->rows, w->num_columns);
-    step.operands[1] = blk->to;
+    step.operands[1] = blk->to.operand;
     step.specialisation[0] = x->dtype == IKAT_FLOAT16 ? SOFTMAX_HALF : 0;
     step.num_groups = ikati_divide_up(blk->rows.count, step.variant->tile_rows);
     step.flops = 4.0 * (double)blk->rows.count * w->num_columns;

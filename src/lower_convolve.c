@@ -56,9 +56,9 @@ static convolve_params params_of(const ikati_convolve *c, const ikati_row_block 
         .base_batch = ikati_step_of(c->base.batch, batches),
         .base_head = ikati_step_of(c->base.head, heads),
         .base_row = ikati_step_of(c->base.row, rows),
-        .to_batch = blk->to_strides[0],
-        .to_head = blk->to_strides[1],
-        .to_row = blk->to_strides[2],
+        .to_batch = blk->to.strides[0],
+        .to_head = blk->to.strides[1],
+        .to_row = blk->to.strides[2],
     };
 }
 
@@ -82,8 +82,8 @@ static ikat_status add_convolve(const void *user, ikati_lowering *lowering,
     step.operands[3] =
         ikati_matrices_operand(&c->base, blk->batches, blk->heads, blk->rows, c->num_columns);
     step.operands[4] = ikati_vector_operand(&c->lengths, blk->batches);
-    step.operands[5] = blk->to;
-    step.specialisation[0] = options_of(c, blk->to.dtype);
+    step.operands[5] = blk->to.operand;
+    step.specialisation[0] = options_of(c, blk->to.operand.dtype);
     const uint64_t matrices = (uint64_t)blk->batches.count * blk->heads.count;
     const uint64_t items = matrices * ikati_divide_up(blk->rows.count, step.variant->tile_keys) *
                            ikati_divide_up(c->num_columns, 4);
@@ -142,7 +142,7 @@ static ikat_status add_predict(const void *user, ikati_lowering *lowering,
         .x_begin = x_rows.first,
         .x_rows = x_rows.count,
         .x_batch = ikati_step_of(x.batch, batches),
-        .to_batch = blk->to_strides[0],
+        .to_batch = blk->to.strides[0],
         .weight_row = ikati_step_of(p->weight.row, p->num_columns),
         .weight_head = ikati_step_of(p->weight.head, p->num_heads),
         .tap_bias_head = ikati_step_of(p->tap_bias.head, p->num_heads),
@@ -151,7 +151,7 @@ static ikat_status add_predict(const void *user, ikati_lowering *lowering,
     step.operands[1] = ikati_matrices_operand(&p->weight, one, heads, inner, p->num_taps);
     step.operands[2] = ikati_matrices_operand(&p->tap_bias, one, heads, one, p->num_taps);
     step.operands[3] = ikati_matrices_operand(&p->bias, one, one, one, p->num_columns);
-    step.operands[4] = blk->to;
+    step.operands[4] = blk->to.operand;
     step.specialisation[0] = predict_options(p);
     step.num_groups = (uint64_t)batches * p->num_heads *
                       ikati_divide_up(blk->rows.count, step.variant->tile_rows);

@@ -43,35 +43,6 @@ typedef struct builder {
 // A part of the product: `first` of each axis and how many.
 typedef ikati_axis_range block[NUM_AXES];
 
-// Where a block goes: c, or packed float32 scratch.
-typedef struct target {
-    ikati_operand operand;
-    uint32_t strides[3]; // of batch, head and row
-} target;
-
-ikati_matrices ikati_matrices_of(const ikati_view *view, int batch_axis, int head_axis,
-                                 int row_axis, int column_axis) {
-    const int axes[4] = {batch_axis, head_axis, row_axis, column_axis};
-    uint64_t strides[4] = {0};
-    if (view->kind == IKATI_SLOT_NONE) {
-        return (ikati_matrices){0};
-    }
-    for (int i = 0; i < 4; i++) {
-        bool repeats = axes[i] == IKATI_NO_AXIS || view->tensor->shape[axes[i]] == 1;
-        strides[i] = repeats ? 0 : (uint64_t)view->tensor->strides[axes[i]];
-    }
-    return (ikati_matrices){
-        view->kind, view->index, view->tensor->dtype, (uint64_t)view->tensor->offset,
-        strides[0], strides[1],  strides[2],          strides[3]};
-}
-
-ikati_matrices ikati_matrices_of_scratch(uint32_t scratch, uint64_t num_heads, uint64_t num_rows,
-                                         uint64_t num_columns) {
-    const uint64_t head = num_rows * num_columns;
-    return (ikati_matrices){IKATI_SLOT_SCRATCH, scratch, IKAT_FLOAT32, 0,
-                            num_heads * head,   head,    num_columns,  1};
-}
-
 // Distances of a matrix's elements along the axes of the product.
 typedef struct reach {
     uint64_t strides[NUM_AXES];
@@ -310,7 +281,8 @@ static uint64_t count_elements(const block blk) {
 }
 
 // One step: a block's depth, in splits, to c, or to parts beginning at part `first_part` of scratch.
-static ikat_status add_gemm(const builder *b, const block blk, const target *to, bool is_part) {
+static ikat_status add_gemm(const builder *b, const block blk, const ikati_row_target *to,
+                            bool is_part) {
     const ikati_gemm *g = &b->gemm;
     const reach reach_a = reach_of_a(g), reach_b = reach_of_b(g), reach_bias = reach_of_bias(g);
     const uint32_t batches = blk[AXIS_BATCH].count, heads = blk[AXIS_HEAD].count;
@@ -363,7 +335,7 @@ static ikat_status add_gemm(const builder *b, const block blk, const target *to,
 }
 
 static ikat_status add_collect(const builder *b, const block blk, uint32_t scratch,
-                               uint32_t num_parts, const target *to) {
+                               uint32_t num_parts, const ikati_row_target *to) {
     const ikati_gemm *g = &b->gemm;
     const reach reach_bias = reach_of_bias(g);
     ikati_step step = {0};
@@ -403,26 +375,26 @@ static ikat_status add_collect(const builder *b, const block blk, uint32_t scrat
     return ikati_lowering_step(b->lowering, &step, to->operand.dtype, "");
 }
 
-static target scratch_target(uint32_t scratch, const block blk, uint64_t first_part,
-                             uint32_t num_parts) {
+static ikati_row_target scratch_target(uint32_t scratch, const block blk, uint64_t first_part,
+                                       uint32_t num_parts) {
     const uint32_t row = blk[AXIS_COLUMN].count, head = row * blk[AXIS_ROW].count;
     const uint64_t part = count_elements(blk);
-    return (target){
+    return (ikati_row_target){
         {IKATI_SLOT_SCRATCH, scratch, IKAT_FLOAT32, first_part * part, num_parts * part},
         {head * blk[AXIS_HEAD].count, head, row}};
 }
 
-static target direct_target(const builder *b, const block blk) {
+static ikati_row_target direct_target(const builder *b, const block blk) {
     const ikati_matrices *c = &b->gemm.c;
     const reach r = reach_of_c(&b->gemm);
-    return (target){operand_of(c, &r, blk),
-                    {ikati_step_of(c->batch, blk[AXIS_BATCH].count),
-                     ikati_step_of(c->head, blk[AXIS_HEAD].count),
-                     ikati_step_of(c->row, blk[AXIS_ROW].count)}};
+    return (ikati_row_target){operand_of(c, &r, blk),
+                              {ikati_step_of(c->batch, blk[AXIS_BATCH].count),
+                               ikati_step_of(c->head, blk[AXIS_HEAD].count),
+                               ikati_step_of(c->row, blk[AXIS_ROW].count)}};
 }
 
 // A block of c with all its depth.
-static ikat_status add_parts(const builder *b, block blk, const target *to) {
+static ikat_status add_parts(const builder *b, block blk, const ikati_row_target *to) {
     const uint32_t chunks = num_chunks(b), num_parts = chunks * b->num_splits;
     uint32_t scratch = 0;
     if (num_parts > 1) {
@@ -433,7 +405,7 @@ static ikat_status add_parts(const builder *b, block blk, const target *to) {
     for (uint32_t i = 0; i < chunks && !status; i++) {
         const uint32_t most = b->most[AXIS_DEPTH];
         blk[AXIS_DEPTH] = ikati_next_range(i * most, most, b->gemm.depth);
-        const target part =
+        const ikati_row_target part =
             scratch_target(scratch, blk, (uint64_t)i * b->num_splits, b->num_splits);
         status = add_gemm(b, blk, num_parts > 1 ? &part : to, num_parts > 1);
     }
@@ -441,21 +413,16 @@ static ikat_status add_parts(const builder *b, block blk, const target *to) {
 }
 
 static ikat_status add_block(const builder *b, block blk) {
-    const target direct = direct_target(b, blk);
+    const ikati_row_target direct = direct_target(b, blk);
     if (!b->needs_pack) {
         return add_parts(b, blk, &direct);
     }
-    const uint32_t scratch =
-        ikati_lowering_scratch(b->lowering, count_elements(blk) * sizeof(float));
-    if (scratch == UINT32_MAX) {
-        return IKAT_NO_MEMORY;
-    }
-    const target packed = scratch_target(scratch, blk, 0, 1);
     const uint32_t counts[3] = {blk[AXIS_BATCH].count, blk[AXIS_HEAD].count, blk[AXIS_ROW].count};
-    ikat_status status = add_parts(b, blk, &packed);
-    return status ? status
-                  : ikati_lowering_pack(b->lowering, scratch, &direct.operand, counts,
-                                        blk[AXIS_COLUMN].count, direct.strides);
+    const uint32_t columns = blk[AXIS_COLUMN].count;
+    ikati_row_target staged;
+    ikat_status status = ikati_lowering_stage(b->lowering, counts, columns, &staged);
+    status = status ? status : add_parts(b, blk, &staged);
+    return status ? status : ikati_lowering_pack(b->lowering, &staged, &direct, counts, columns);
 }
 
 // Blocks one after the other, as digits of a number count: false past the last.

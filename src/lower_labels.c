@@ -69,21 +69,6 @@ static ikat_status add_steps(const row_block *whole, const row_block *first, con
     return status;
 }
 
-// A packed tensor in new scratch.
-static ikat_status add_scratch(ikati_lowering *lowering, ikat_dtype dtype, const uint32_t shape[4],
-                               ikat_tensor *out_tensor, ikati_view *out_view) {
-    uint64_t count = 1;
-    *out_tensor = (ikat_tensor){.dtype = dtype, .rank = 4};
-    for (int axis = 3; axis >= 0; axis--) {
-        out_tensor->shape[axis] = shape[axis];
-        out_tensor->strides[axis] = (int64_t)count;
-        count *= shape[axis];
-    }
-    const uint32_t scratch = ikati_lowering_scratch(lowering, count * ikat_dtype_size(dtype));
-    *out_view = (ikati_view){IKATI_SLOT_SCRATCH, scratch, out_tensor};
-    return scratch == UINT32_MAX ? IKAT_NO_MEMORY : IKAT_OK;
-}
-
 typedef struct scores_lowering {
     ikati_lowering *lowering;
     const ikati_label_scores *source;
@@ -161,17 +146,17 @@ static ikat_status add_scores(const void *user, const row_block *block) {
 ikat_status ikati_lower_label_scores(ikati_lowering *lowering, const ikati_label_scores *source,
                                      ikat_tensor *out_tensor, ikati_view *out_scores) {
     const int64_t *q = source->q.tensor->shape, *vectors = source->vectors.tensor->shape;
-    const uint32_t shape[4] = {(uint32_t)q[0], (uint32_t)q[1], (uint32_t)q[2],
-                               (uint32_t)vectors[2]};
-    const row_block whole = {{0, shape[0]}, {0, shape[1]}, {0, shape[2]}};
-    const row_block labels = {{0, 1}, {0, shape[1]}, {0, shape[3]}};
+    const uint32_t heads = (uint32_t)q[1];
+    const row_block whole = {{0, (uint32_t)q[0]}, {0, heads}, {0, (uint32_t)q[2]}};
+    const row_block labels = {{0, 1}, {0, heads}, {0, (uint32_t)vectors[2]}};
     const ikati_view *tables[] = {&source->vectors, &source->biases};
     if (!fits(lowering, tables, 2, &labels)) {
         return ikati_fail(lowering->host, IKAT_UNSUPPORTED, IKAT_MESSAGE_VARIANT,
                           "the label vectors exceed what %s binds at once, expected fewer labels",
                           ikati_lowering_device(lowering)->id);
     }
-    ikat_status status = add_scratch(lowering, IKAT_FLOAT32, shape, out_tensor, out_scores);
+    *out_tensor = ikati_packed_tensor(IKAT_FLOAT32, q[0], q[1], q[2], vectors[2]);
+    ikat_status status = ikati_scratch_view(lowering, out_tensor, out_scores);
     if (status) {
         return status;
     }
@@ -244,10 +229,11 @@ static ikat_status add_edges(const void *user, const row_block *block) {
 
 ikat_status ikati_lower_edges(ikati_lowering *lowering, const ikati_edges *source,
                               ikat_tensor *out_tensor, ikati_view *out_edges) {
-    const uint32_t shape[4] = {source->shape[0], 1, source->shape[1], source->shape[2]};
-    const row_block whole = {{0, shape[0]}, {0, 1}, {0, shape[2]}};
-    ikat_status status = add_scratch(lowering, IKAT_INT32, shape, out_tensor, out_edges);
-    if (status || !shape[3]) {
+    const uint32_t *shape = source->shape; // batches, rows, columns
+    const row_block whole = {{0, shape[0]}, {0, 1}, {0, shape[1]}};
+    *out_tensor = ikati_packed_tensor(IKAT_INT32, shape[0], 1, shape[1], shape[2]);
+    ikat_status status = ikati_scratch_view(lowering, out_tensor, out_edges);
+    if (status || !shape[2]) {
         return status;
     }
     const edges_lowering self = {lowering, source, *out_edges};

@@ -247,11 +247,9 @@ static ikat_status add_blocks(ikati_linear_builder *b) {
     const ikati_axis_range most[2] = {b->batches, b->kv_heads};
     ikat_status status = make_scratch(b);
     for (uint32_t batch = 0; batch < b->num_batches && !status; batch += most[0].count) {
-        const uint32_t left = b->num_batches - batch;
-        b->batches = (ikati_axis_range){batch, left < most[0].count ? left : most[0].count};
+        b->batches = ikati_next_range(batch, most[0].count, b->num_batches);
         for (uint32_t head = 0; head < b->num_kv_heads && !status; head += most[1].count) {
-            const uint32_t heads = b->num_kv_heads - head;
-            b->kv_heads = (ikati_axis_range){head, heads < most[1].count ? heads : most[1].count};
+            b->kv_heads = ikati_next_range(head, most[1].count, b->num_kv_heads);
             status = add_block(b);
         }
     }

@@ -45,15 +45,17 @@ typedef struct ikati_features {
 
 // q [B,H,N,D], k [B,Hkv,M,D], v [B,Hkv,M,Dv], out [B,H,N,Dv]; all else may be absent.
 //
-// decay    [Hkv] or [B,Hkv,M]: factor on the state before a key enters; only if causal state_s, state_z
-// [B,Hkv,D,Dv] and [B,Hkv,D] float32: the state before the first key, without projections s_out, z_out
-// the same, after the last valid one lengths  [B], valid keys; where N = M valid queries too causal
-// row i sees keys up to i + valid keys - valid queries out      scale sum_j a_ij v_j / (scale sum_j
-// a_ij + eps), with normalizes, else the dividend; 0 where the
-//          denominator is 0
-// guard    not 0: twice as much is added to denominators of at most guard
-// chunk    slots a chunk, roughly; 0: chosen
-// head_mask  [H], 0: the head's rows are 0; NULL: all are kept
+// decay             [Hkv] or [B,Hkv,M]: factor on the state before a key enters; only if causal
+// state_s, state_z  [B,Hkv,D,Dv] and [B,Hkv,D] float32: the state before the first key; only without
+//                   projections
+// s_out, z_out      the same, after the last valid key
+// lengths           [B], valid keys; where N = M valid queries too
+// causal            row i sees keys up to i + valid keys - valid queries
+// out               scale sum_j a_ij v_j / (scale sum_j a_ij + eps), with normalizes, else the dividend;
+//                   0 where the denominator is 0
+// guard             not 0: twice as much is added to denominators of at most guard
+// chunk             slots a chunk, roughly; 0: chosen
+// head_mask         [H], 0: the head's rows are 0; NULL: all are kept
 typedef struct ikati_linear_attention {
     ikati_view q, k, v, decay, state_s, state_z, lengths, out, s_out, z_out;
     ikati_features features;

@@ -229,16 +229,12 @@ static ikat_status choose_block(const builder *b, block *out) {
     return IKAT_OK;
 }
 
-static ikati_axis_range range_of(uint32_t first, uint32_t most, uint32_t total) {
-    return (ikati_axis_range){first, total - first < most ? total - first : most};
-}
-
 static ikat_status add_windows(const builder *b, const block *most, block blk) {
     ikat_status status = IKAT_OK;
     for (uint32_t w = 0; w < b->pool.num_windows && !status; w += most->windows.count) {
-        blk.windows = range_of(w, most->windows.count, b->pool.num_windows);
+        blk.windows = ikati_next_range(w, most->windows.count, b->pool.num_windows);
         for (uint32_t p = 0; p < b->num_parts && !status; p += most->parts.count) {
-            blk.parts = range_of(p, most->parts.count, b->num_parts);
+            blk.parts = ikati_next_range(p, most->parts.count, b->num_parts);
             status = add_step(b, &blk);
         }
     }
@@ -250,20 +246,12 @@ static ikat_status add_steps(const builder *b) {
     ikat_status status = choose_block(b, &most);
     for (uint32_t i = 0; i < b->num_batches && !status; i += most.batches.count) {
         for (uint32_t h = 0; h < b->num_heads && !status; h += most.heads.count) {
-            const block blk = {.batches = range_of(i, most.batches.count, b->num_batches),
-                               .heads = range_of(h, most.heads.count, b->num_heads)};
+            const block blk = {.batches = ikati_next_range(i, most.batches.count, b->num_batches),
+                               .heads = ikati_next_range(h, most.heads.count, b->num_heads)};
             status = add_windows(b, &most, blk);
         }
     }
     return status;
-}
-
-static ikat_tensor packed_tensor(int64_t batches, int64_t heads, int64_t rows, int64_t columns) {
-    ikat_tensor tensor = {.dtype = IKAT_FLOAT32,
-                          .rank = 4,
-                          .shape = {batches, heads, rows, columns},
-                          .strides = {heads * rows * columns, rows * columns, columns, 1}};
-    return tensor;
 }
 
 static uint32_t make_scratch(const builder *b, uint64_t elements) {
@@ -276,7 +264,8 @@ static ikat_status pool_in_steps(builder *b);
 static ikat_status pool_parts(builder *b) {
     const uint64_t rows = (uint64_t)b->pool.num_windows * b->num_parts;
     const int64_t heads = b->num_heads, columns = b->num_columns;
-    ikat_tensor tensor = packed_tensor(b->num_batches, heads, (int64_t)rows, columns);
+    ikat_tensor tensor =
+        ikati_packed_tensor(IKAT_FLOAT32, b->num_batches, heads, (int64_t)rows, columns);
     builder parts = *b;
     if (b->head_channels) {
         tensor.strides[1] = columns;

@@ -16,14 +16,6 @@ typedef struct mean_params {
     MEAN_PARAMS(IKATI_PARAM_FIELD)
 } mean_params;
 
-static uint64_t bytes_of(const ikati_matrices *m, uint32_t batches, uint32_t heads, uint32_t rows,
-                         uint32_t columns) {
-    const ikati_operand operand =
-        ikati_matrices_operand(m, (ikati_axis_range){0, batches}, (ikati_axis_range){0, heads},
-                               (ikati_axis_range){0, rows}, columns);
-    return operand.count * (m->kind ? ikat_dtype_size(m->dtype) : 0);
-}
-
 static uint32_t norm_options(const ikati_norm *n, ikat_dtype to) {
     const bool half = (n->gamma.kind && n->gamma.dtype == IKAT_FLOAT16) ||
                       (n->beta.kind && n->beta.dtype == IKAT_FLOAT16);
@@ -35,9 +27,10 @@ static uint32_t norm_options(const ikati_norm *n, ikat_dtype to) {
            (n->residual.kind && n->residual.dtype == IKAT_FLOAT16 ? NORM_RESIDUAL_HALF : 0);
 }
 
-static ikat_status add_norm(ikati_lowering *lowering, const ikati_norm *n, ikati_axis_range batches,
-                            ikati_axis_range rows, const ikati_operand *y, uint32_t y_batch,
-                            uint32_t y_row) {
+static ikat_status add_norm(const void *user, ikati_lowering *lowering,
+                            const ikati_row_block *blk) {
+    const ikati_norm *n = user;
+    const ikati_axis_range batches = blk->batches, rows = blk->rows;
     const ikati_axis_range one = {0, 1};
     ikati_step step = {0};
     const ikati_pick pick = {.offers = IKATI_NEED_FLOAT};
@@ -54,8 +47,8 @@ static ikat_status add_norm(ikati_lowering *lowering, const ikati_norm *n, ikati
         .x_row = ikati_step_of(n->x.row, rows.count),
         .residual_batch = ikati_step_of(n->residual.batch, batches.count),
         .residual_row = ikati_step_of(n->residual.row, rows.count),
-        .y_batch = y_batch,
-        .y_row = y_row,
+        .y_batch = blk->to.strides[0],
+        .y_row = blk->to.strides[2],
         .eps = (float)n->eps,
     };
     step.operands[0] = ikati_matrices_operand(&n->x, batches, one, rows, n->num_columns);
@@ -63,8 +56,8 @@ static ikat_status add_norm(ikati_lowering *lowering, const ikati_norm *n, ikati
     step.operands[2] = ikati_matrices_operand(&n->beta, one, one, one, n->num_columns);
     step.operands[3] = ikati_vector_operand(&n->lengths, batches);
     step.operands[4] = ikati_matrices_operand(&n->residual, batches, one, rows, n->num_columns);
-    step.operands[5] = *y;
-    step.specialisation[0] = norm_options(n, y->dtype);
+    step.operands[5] = blk->to.operand;
+    step.specialisation[0] = norm_options(n, blk->to.operand.dtype);
     const uint64_t all = (uint64_t)batches.count * rows.count;
     step.num_groups = ikati_divide_up(all, step.variant->tile_rows);
     step.flops = 8.0 * (double)all * n->num_columns;
@@ -75,56 +68,18 @@ static ikat_status add_norm(ikati_lowering *lowering, const ikati_norm *n, ikati
                                          : "");
 }
 
-// Halves whose rows share words are packed from float32.
-static bool needs_pack(const ikati_lowering *lowering, const ikati_norm *n) {
-    const ikati_matrices *y = &n->y;
-    return ikati_lowering_packs(lowering, y->dtype) &&
-           (n->num_columns % 2 || y->offset % 2 || (n->num_rows > 1 && y->row % 2) ||
-            (n->num_batches > 1 && y->batch % 2));
-}
-
-static ikat_status add_norm_block(ikati_lowering *lowering, const ikati_norm *n,
-                                  ikati_axis_range batches, ikati_axis_range rows) {
-    const ikati_operand y =
-        ikati_matrices_operand(&n->y, batches, (ikati_axis_range){0, 1}, rows, n->num_columns);
-    const uint32_t strides[3] = {ikati_step_of(n->y.batch, batches.count), 0,
-                                 ikati_step_of(n->y.row, rows.count)};
-    if (!needs_pack(lowering, n)) {
-        return add_norm(lowering, n, batches, rows, &y, strides[0], strides[2]);
-    }
-    const uint32_t row = n->num_columns, batch = row * rows.count;
-    const uint64_t count = (uint64_t)batch * batches.count;
-    const uint32_t scratch = ikati_lowering_scratch(lowering, count * sizeof(float));
-    if (scratch == UINT32_MAX) {
-        return IKAT_NO_MEMORY;
-    }
-    const ikati_operand packed = {IKATI_SLOT_SCRATCH, scratch, IKAT_FLOAT32, 0, count};
-    const uint32_t counts[3] = {batches.count, 1, rows.count};
-    ikat_status status = add_norm(lowering, n, batches, rows, &packed, batch, row);
-    return status ? status : ikati_lowering_pack(lowering, scratch, &y, counts, row, strides);
-}
-
 ikat_status ikati_lower_norm(ikati_lowering *lowering, const ikati_norm *n) {
-    const uint64_t limit =
-        ikati_lowering_binding_bytes(lowering) / 2; // packed halves are twice as large
-    uint32_t batches = n->num_batches, rows = n->num_rows;
-    while (bytes_of(&n->x, batches, 1, rows, n->num_columns) > limit ||
-           bytes_of(&n->residual, batches, 1, rows, n->num_columns) > limit ||
-           bytes_of(&n->y, batches, 1, rows, n->num_columns) > limit) {
-        if (batches == 1 && rows == 1) {
-            break; // one row: it fits by far
-        }
-        batches = batches > 1 ? (batches + 1) / 2 : 1;
-        rows = batches > 1 ? rows : (rows + 1) / 2;
-    }
-    ikat_status status = IKAT_OK;
-    for (uint32_t b = 0; b < n->num_batches && !status && rows; b += batches) {
-        for (uint32_t r = 0; r < n->num_rows && !status; r += rows) {
-            status = add_norm_block(lowering, n, ikati_next_range(b, batches, n->num_batches),
-                                    ikati_next_range(r, rows, n->num_rows));
-        }
-    }
-    return status;
+    const ikati_row_work work = {
+        .num_batches = n->num_batches,
+        .num_heads = 1,
+        .num_rows = n->num_rows,
+        .num_columns = n->num_columns,
+        .to = n->y,
+        .reads = {n->x, n->residual},
+        .add = add_norm,
+        .user = n,
+    };
+    return ikati_lower_row_blocks(lowering, &work);
 }
 
 // Parts of a block of batch entries and rows, to elements `offset` on of scratch.
@@ -212,6 +167,14 @@ static ikat_status add_sum(ikati_lowering *lowering, const ikati_mean *m, uint32
     return status ? status : add_sum(lowering, m, next, next_parts, part_size);
 }
 
+// Of so many batch entries and rows of x.
+static uint64_t mean_bytes(const ikati_mean *m, uint32_t batches, uint32_t rows) {
+    const ikati_operand operand = ikati_matrices_operand(
+        &m->x, (ikati_axis_range){0, batches}, (ikati_axis_range){0, m->num_heads},
+        (ikati_axis_range){0, rows}, m->num_columns);
+    return operand.count * ikat_dtype_size(m->x.dtype);
+}
+
 ikat_status ikati_lower_mean(ikati_lowering *lowering, const ikati_mean *m) {
     const uint64_t limit = ikati_lowering_binding_bytes(lowering);
     const uint64_t part_size = (uint64_t)m->num_batches * m->num_heads * m->num_columns;
@@ -221,8 +184,7 @@ ikat_status ikati_lower_mean(ikati_lowering *lowering, const ikati_mean *m) {
         return IKAT_OK;
     }
     uint32_t batches = m->num_batches, rows = num_parts * ROWS_PER_PART;
-    while (bytes_of(&m->x, batches, m->num_heads, rows < m->num_rows ? rows : m->num_rows,
-                    m->num_columns) > limit &&
+    while (mean_bytes(m, batches, rows < m->num_rows ? rows : m->num_rows) > limit &&
            (batches > 1 || rows > ROWS_PER_PART)) {
         rows = batches > 1 ? rows : (uint32_t)ikati_round_up(rows / 2, ROWS_PER_PART);
         batches = batches > 1 ? (batches + 1) / 2 : 1;

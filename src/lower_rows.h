@@ -66,6 +66,10 @@ typedef struct ikati_combine {
 
 ikat_status ikati_lower_combine(ikati_lowering *lowering, const ikati_combine *combine);
 
+// Copies a view [B,H,N,D] to another; types may differ.
+ikat_status ikati_lower_copy(ikati_lowering *lowering, const ikati_view *from,
+                             const ikati_view *to);
+
 // A view [B,H,N,D] as float32: itself, or a copy in scratch, whose tensor is the caller's.
 ikat_status ikati_lower_widen(ikati_lowering *lowering, ikati_view *view, ikat_tensor *tensor);
 

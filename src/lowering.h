@@ -156,12 +156,21 @@ uint32_t ikati_lowering_table(ikati_lowering *lowering, const void *data, uint64
 ikat_status ikati_lowering_write_output(ikati_lowering *lowering, const ikati_request *request,
                                         uint32_t index, const void *data);
 
-// Adds a step that writes float32 scratch, packed [batch, head, row, column], to a view of halves
-// whose rows share 32-bit words with their neighbours. `to` is what the view reaches; counts and
-// strides are of batch, head and row.
-ikat_status ikati_lowering_pack(ikati_lowering *lowering, uint32_t scratch, const ikati_operand *to,
-                                const uint32_t counts[3], uint32_t columns,
-                                const uint32_t strides[3]);
+// Rows that steps write: what they reach, and the strides of batch, head and row.
+typedef struct ikati_row_target {
+    ikati_operand operand;
+    uint32_t strides[3];
+} ikati_row_target;
+
+// What is written in the place of halves whose rows share 32-bit words with their neighbours, and then
+// packed: float32 scratch, packed [batch, head, row, column]. counts are of batch, head and row.
+// IKAT_NO_MEMORY.
+ikat_status ikati_lowering_stage(ikati_lowering *lowering, const uint32_t counts[3],
+                                 uint32_t columns, ikati_row_target *out_staged);
+// Adds the step that writes what was staged to the halves.
+ikat_status ikati_lowering_pack(ikati_lowering *lowering, const ikati_row_target *staged,
+                                const ikati_row_target *to, const uint32_t counts[3],
+                                uint32_t columns);
 
 // Adds a step; `step` is copied, with kernel, variant, specialisation, params, operands, num_groups
 // and flops set. Its name is made of kernel, type, variant and `options` (words led by dots, or

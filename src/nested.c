@@ -3,10 +3,7 @@
 #include "core.h"
 #include "lower_rows.h"
 
-#include <stdio.h>
 #include <string.h>
-
-enum { MAX_NAME = 64 };
 
 static const char *const made[] = {"q", "k", "v"};
 
@@ -25,23 +22,14 @@ static bool has_setting(const ikat_mechanism_info *info, const char *name) {
     return false;
 }
 
-static const ikat_argument_info *find_input(const ikat_mechanism_info *info, const char *name) {
-    for (uint32_t i = 0; i < info->num_inputs; i++) {
-        if (strcmp(info->inputs[i].name, name) == 0) {
-            return &info->inputs[i];
-        }
-    }
-    return NULL;
-}
-
 static ikat_status check_mechanism(const ikati_request *request, const ikati_nested *n,
                                    const ikat_mechanism_info *info) {
     bool good = info->num_outputs && strcmp(info->outputs[0].shape, "[B,H,N,Dv]") == 0;
     for (int i = 0; i < 3 && good; i++) {
-        const ikat_argument_info *input = find_input(info, made[i]);
+        const ikat_argument_info *input = ikat_mechanism_find_input(info, made[i]);
         good = input && !input->optional && strcmp(input->dtype, "float") == 0;
     }
-    const ikat_argument_info *lengths = find_input(info, "lengths");
+    const ikat_argument_info *lengths = ikat_mechanism_find_input(info, "lengths");
     good = good && (!n->lengths->present || (lengths && !lengths->structure)) &&
            (!n->causal || has_setting(info, "causal"));
     if (good && n->scale->given && !has_setting(info, "scale")) {
@@ -80,8 +68,8 @@ static uint32_t list_inputs(const ikati_request *request, const ikati_nested *n,
         const ikati_tensor_use *use = &request->inputs[i];
         const char *name = use->present ? name_after(n->prefix, use->name) : NULL;
         if (name) {
-            inputs[num++] =
-                (ikat_argument){name, widened(use, find_input(info, name)), use->values};
+            inputs[num++] = (ikat_argument){
+                name, widened(use, ikat_mechanism_find_input(info, name)), use->values};
         }
     }
     return num;
@@ -165,6 +153,13 @@ static ikat_status place(const ikati_request *request, ikati_lowering *lowering,
     return status;
 }
 
+// The caller's input that is the inner call's `name`; of those that are not present none.
+static bool is_for(const ikati_tensor_use *outer, const char *prefix, const char *name) {
+    const char *handed = name_after(prefix, outer->name);
+    const bool is_lengths = strcmp(name, "lengths") == 0 && strcmp(outer->name, name) == 0;
+    return outer->present && (is_lengths || (handed && strcmp(handed, name) == 0));
+}
+
 ikat_status ikati_nested_lower(const ikati_request *request, ikati_lowering *lowering,
                                const char *prefix, const uint32_t qkv[3], uint32_t out) {
     ikati_request inner = *request->inner;
@@ -180,12 +175,8 @@ ikat_status ikati_nested_lower(const ikati_request *request, ikati_lowering *low
                 use->slot_index = qkv[m];
             }
         }
-        char name[MAX_NAME] = "lengths";
-        if (strcmp(use->name, name) != 0) {
-            snprintf(name, sizeof(name), "%s%s", prefix, use->name);
-        }
         for (uint32_t m = 0; m < request->num_inputs && !use->slot && !status; m++) {
-            if (request->inputs[m].present && strcmp(request->inputs[m].name, name) == 0) {
+            if (is_for(&request->inputs[m], prefix, use->name)) {
                 status = place(request, lowering, m, use);
             }
         }

@@ -5,19 +5,6 @@ typedef struct cutter {
     uint32_t most[3]; // largest batches, heads, rows of one block
 } cutter;
 
-ikati_operand ikati_matrices_operand(const ikati_matrices *m, ikati_axis_range batches,
-                                     ikati_axis_range heads, ikati_axis_range rows,
-                                     uint32_t columns) {
-    if (!m->kind || !batches.count || !heads.count || !rows.count || !columns) {
-        return (ikati_operand){0};
-    }
-    return (ikati_operand){m->kind, m->index, m->dtype,
-                           m->offset + batches.first * m->batch + heads.first * m->head +
-                               rows.first * m->row,
-                           1 + (batches.count - 1) * m->batch + (heads.count - 1) * m->head +
-                               (rows.count - 1) * m->row + (columns - 1) * m->column};
-}
-
 static uint64_t bytes_of(const cutter *c, const ikati_matrices *m, uint32_t heads_per_head,
                          uint32_t halo) {
     const ikati_axis_range batches = {0, c->most[0]};
@@ -65,31 +52,18 @@ static bool needs_pack(const ikati_lowering *lowering, const ikati_row_work *w) 
 
 static ikat_status add_block(ikati_lowering *lowering, const ikati_row_work *w,
                              ikati_row_block blk) {
-    blk.to = ikati_matrices_operand(&w->to, blk.batches, blk.heads, blk.rows, w->num_columns);
-    const uint32_t strides[3] = {ikati_step_of(w->to.batch, blk.batches.count),
-                                 ikati_step_of(w->to.head, blk.heads.count),
-                                 ikati_step_of(w->to.row, blk.rows.count)};
-    for (int i = 0; i < 3; i++) {
-        blk.to_strides[i] = strides[i];
-    }
+    const uint32_t counts[3] = {blk.batches.count, blk.heads.count, blk.rows.count};
+    const ikati_row_target to = {
+        ikati_matrices_operand(&w->to, blk.batches, blk.heads, blk.rows, w->num_columns),
+        {ikati_step_of(w->to.batch, counts[0]), ikati_step_of(w->to.head, counts[1]),
+         ikati_step_of(w->to.row, counts[2])}};
+    blk.to = to;
     if (!needs_pack(lowering, w)) {
         return w->add(w->user, lowering, &blk);
     }
-    const ikati_operand to = blk.to;
-    const uint32_t head = blk.rows.count * w->num_columns;
-    const uint64_t count = (uint64_t)blk.batches.count * blk.heads.count * head;
-    const uint32_t scratch = ikati_lowering_scratch(lowering, count * sizeof(float));
-    if (scratch == UINT32_MAX) {
-        return IKAT_NO_MEMORY;
-    }
-    blk.to = (ikati_operand){IKATI_SLOT_SCRATCH, scratch, IKAT_FLOAT32, 0, count};
-    blk.to_strides[0] = head * blk.heads.count;
-    blk.to_strides[1] = head;
-    blk.to_strides[2] = w->num_columns;
-    ikat_status status = w->add(w->user, lowering, &blk);
-    const uint32_t counts[3] = {blk.batches.count, blk.heads.count, blk.rows.count};
-    return status ? status
-                  : ikati_lowering_pack(lowering, scratch, &to, counts, w->num_columns, strides);
+    ikat_status status = ikati_lowering_stage(lowering, counts, w->num_columns, &blk.to);
+    status = status ? status : w->add(w->user, lowering, &blk);
+    return status ? status : ikati_lowering_pack(lowering, &blk.to, &to, counts, w->num_columns);
 }
 
 ikat_status ikati_lower_row_blocks(ikati_lowering *lowering, const ikati_row_work *w) {

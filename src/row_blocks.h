@@ -4,15 +4,14 @@
 #ifndef IKATI_ROW_BLOCKS_H
 #define IKATI_ROW_BLOCKS_H
 
-#include "lower_gemm.h"
+#include "matrices.h"
 
 enum { IKATI_MAX_ROW_READS = 2 };
 
 // A part of the rows, and where its results go.
 typedef struct ikati_row_block {
     ikati_axis_range batches, heads, rows;
-    ikati_operand to;
-    uint32_t to_strides[3]; // of batch, head and row
+    ikati_row_target to;
 } ikati_row_block;
 
 // to       [num_rows, num_columns], one a batch entry and head; columns have stride 1
@@ -33,10 +32,5 @@ typedef struct ikati_row_work {
 
 // Calls add for blocks that together are all rows; nothing is done where an extent is 0.
 ikat_status ikati_lower_row_blocks(ikati_lowering *lowering, const ikati_row_work *work);
-
-// What a block binds of matrices; of kind NONE if there is none.
-ikati_operand ikati_matrices_operand(const ikati_matrices *matrices, ikati_axis_range batches,
-                                     ikati_axis_range heads, ikati_axis_range rows,
-                                     uint32_t columns);
 
 #endif

@@ -17,6 +17,25 @@ ikati_view ikati_output_view(const ikati_request *request, uint32_t index) {
     return (ikati_view){use->present ? IKATI_SLOT_OUTPUT : IKATI_SLOT_NONE, index, &use->tensor};
 }
 
+ikat_tensor ikati_packed_tensor(ikat_dtype dtype, int64_t batches, int64_t heads, int64_t rows,
+                                int64_t columns) {
+    return (ikat_tensor){.dtype = dtype,
+                         .rank = 4,
+                         .shape = {batches, heads, rows, columns},
+                         .strides = {heads * rows * columns, rows * columns, columns, 1}};
+}
+
+ikat_status ikati_scratch_view(ikati_lowering *lowering, const ikat_tensor *tensor,
+                               ikati_view *out_view) {
+    uint64_t bytes = ikat_dtype_size(tensor->dtype);
+    for (uint32_t axis = 0; axis < tensor->rank; axis++) {
+        bytes *= (uint64_t)tensor->shape[axis];
+    }
+    const uint32_t scratch = ikati_lowering_scratch(lowering, bytes);
+    *out_view = (ikati_view){IKATI_SLOT_SCRATCH, scratch, tensor};
+    return scratch == UINT32_MAX ? IKAT_NO_MEMORY : IKAT_OK;
+}
+
 ikati_view_strides ikati_view_strides_of(const ikati_view *view) {
     if (view->kind == IKATI_SLOT_NONE) {
         return (ikati_view_strides){0};

@@ -16,6 +16,15 @@ typedef struct ikati_view {
 ikati_view ikati_input_view(const ikati_request *request, const char *name);
 ikati_view ikati_output_view(const ikati_request *request, uint32_t index);
 
+// Describes a packed tensor of four axes, strides written out; extents may be 0.
+ikat_tensor ikati_packed_tensor(ikat_dtype dtype, int64_t batches, int64_t heads, int64_t rows,
+                                int64_t columns);
+
+// Makes a view of scratch in the layout of a tensor, packed or with its inner axes in another order,
+// which stays the caller's. IKAT_NO_MEMORY.
+ikat_status ikati_scratch_view(ikati_lowering *lowering, const ikat_tensor *tensor,
+                               ikati_view *out_view);
+
 // Strides along batch, head and position, 0 where it repeats.
 typedef struct ikati_view_strides {
     uint64_t batch, head, row;

@@ -1,5 +1,7 @@
 #include "windows.h"
 
+#include "lower_rows.h"
+
 #include <inttypes.h>
 
 ikat_status ikati_input_require(const ikati_request *request, const char *name, const char *why) {
@@ -56,19 +58,12 @@ ikat_status ikati_conv_check(const ikati_request *request) {
 ikat_status ikati_made_rows_create(ikati_lowering *lowering, const ikat_tensor *positions,
                                    int64_t num_rows, bool is_joined, ikati_made_rows *out) {
     const int64_t heads = positions->shape[1], columns = positions->shape[3];
-    const int64_t all = heads * num_rows * columns;
-    out->tensor = (ikat_tensor){.dtype = IKAT_FLOAT32,
-                                .rank = 4,
-                                .shape = {positions->shape[0], heads, num_rows, columns},
-                                .strides = {all, num_rows * columns, columns, 1}};
+    out->tensor = ikati_packed_tensor(IKAT_FLOAT32, positions->shape[0], heads, num_rows, columns);
     if (is_joined) {
         out->tensor.strides[1] = columns;
         out->tensor.strides[2] = heads * columns;
     }
-    const uint32_t scratch =
-        ikati_lowering_scratch(lowering, (uint64_t)(positions->shape[0] * all) * sizeof(float));
-    out->view = (ikati_view){IKATI_SLOT_SCRATCH, scratch, &out->tensor};
-    return scratch == UINT32_MAX ? IKAT_NO_MEMORY : IKAT_OK;
+    return ikati_scratch_view(lowering, &out->tensor, &out->view);
 }
 
 static ikat_status lower_rows(const ikati_request *request, ikati_lowering *lowering,
@@ -110,27 +105,13 @@ ikat_status ikati_lower_windows(const ikati_request *request, ikati_lowering *lo
                                out_values);
 }
 
-// Made rows are float32, and so must the queries be.
-static ikat_status widen_queries(ikati_lowering *lowering, ikati_view *q, ikati_made_rows *wide) {
-    if (q->tensor->dtype == IKAT_FLOAT32) {
-        return IKAT_OK;
-    }
-    ikat_status status =
-        ikati_made_rows_create(lowering, q->tensor, q->tensor->shape[2], false, wide);
-    status = status ? status
-                    : ikati_lower_float_rows(
-                          lowering, q, wide->view.index, 0, (uint64_t)wide->tensor.strides[0],
-                          (uint64_t)wide->tensor.strides[1], (uint64_t)wide->tensor.strides[2]);
-    *q = wide->view;
-    return status;
-}
-
 ikat_status ikati_lower_made_attention(const ikati_request *request, ikati_lowering *lowering,
                                        const ikati_attend_windows *windows,
                                        const ikati_made_rows *keys, const ikati_made_rows *values,
                                        const ikati_attention *attention) {
     ikati_attention own = *attention;
-    ikati_made_rows wide, visible_keys = *keys, visible_values = *values;
+    ikati_made_rows visible_keys = *keys, visible_values = *values;
+    ikat_tensor wide;
     const uint32_t num_keys = ikati_attend_count_keys(windows, windows->num_positions);
     visible_keys.tensor.shape[2] = visible_values.tensor.shape[2] = num_keys;
     own.k = (ikati_view){keys->view.kind, keys->view.index, &visible_keys.tensor};
@@ -140,6 +121,6 @@ ikat_status ikati_lower_made_attention(const ikati_request *request, ikati_lower
     if (ikati_extent(request, "N") == windows->num_positions) {
         own.query_lengths = own.lengths;
     }
-    ikat_status status = widen_queries(lowering, &own.q, &wide);
+    ikat_status status = ikati_lower_widen(lowering, &own.q, &wide); // as made rows are
     return status ? status : ikati_lower_attention(lowering, &own);
 }

@@ -1,5 +1,5 @@
 // Keys and values that are made of others, windows of positions or projections, and attention over them:
-// argument rows, checks and lowering of what linformer and memory_compressed share.
+// filters, checks and lowering of what linformer and memory_compressed share.
 
 #ifndef IKATI_WINDOWS_H
 #define IKATI_WINDOWS_H
@@ -7,18 +7,6 @@
 #include "attention.h"
 #include "lower_attend.h"
 #include "lower_pool.h"
-
-// Cross-attention over M positions.
-#define IKATI_CROSS_ATTENTION_INPUTS                                                              \
-    {.name = "q", .shape = "[B,H,N,D]", .dtype = "float", .help = "queries"},                     \
-        {.name = "k", .shape = "[B,Hkv,M,D]", .dtype = "float", .help = "keys; Hkv divides H"}, { \
-        .name = "v", .shape = "[B,Hkv,M,Dv]", .dtype = "float", .help = "values"                  \
-    }
-#define IKATI_KEY_LENGTHS_INPUT                                                                  \
-    {                                                                                            \
-        .name = "lengths", .shape = "[B]", .dtype = "int32", .optional = true, .values = "0..M", \
-        .help = "valid keys"                                                                     \
-    }
 
 // Filters of a convolution over positions.
 #define IKATI_CONV_INPUT(input_name, input_shape, input_help)                         \

@@ -11,9 +11,7 @@
 #include <string.h>
 
 static const ikat_argument_info inputs[] = {
-    {.name = "q", .shape = "[B,H,N,D]", .dtype = "float", .help = "queries"},
-    {.name = "k", .shape = "[B,Hkv,M,D]", .dtype = "float", .help = "keys; Hkv divides H"},
-    {.name = "v", .shape = "[B,Hkv,M,Dv]", .dtype = "float", .help = "values"},
+    IKATI_CROSS_ATTENTION_INPUTS,
     {.name = "table.*",
      .shape = "1 to 4 axes",
      .dtype = "int32 or any float",

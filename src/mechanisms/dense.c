@@ -13,9 +13,7 @@
 #include <math.h>
 
 static const ikat_argument_info inputs[] = {
-    {.name = "q", .shape = "[B,H,N,D]", .dtype = "float", .help = "queries"},
-    {.name = "k", .shape = "[B,Hkv,M,D]", .dtype = "float", .help = "keys; Hkv divides H"},
-    {.name = "v", .shape = "[B,Hkv,M,Dv]", .dtype = "float", .help = "values"},
+    IKATI_CROSS_ATTENTION_INPUTS,
     {.name = "bias",
      .shape = "[B or 1,H or 1,N,M]",
      .dtype = "any float",

@@ -105,14 +105,15 @@ static ikat_status make_target(const fnet_lowering *f, const ikati_operand *out,
                                  .axis = f->out_row};
         return IKAT_OK;
     }
-    const uint64_t row = f->num_channels, batch = row * num;
-    *to = (ikati_fft_planes){
-        .kind = IKATI_SLOT_SCRATCH,
-        .index = ikati_lowering_scratch(f->lowering, num_batches * batch * sizeof(float)),
-        .dtype = IKAT_FLOAT32,
-        .batch = batch,
-        .axis = row};
-    return to->index == UINT32_MAX ? IKAT_NO_MEMORY : IKAT_OK;
+    const uint32_t counts[3] = {num_batches, 1, num};
+    ikati_row_target staged;
+    ikat_status status = ikati_lowering_stage(f->lowering, counts, f->num_channels, &staged);
+    *to = (ikati_fft_planes){.kind = staged.operand.kind,
+                             .index = staged.operand.index,
+                             .dtype = staged.operand.dtype,
+                             .batch = staged.strides[0],
+                             .axis = staged.strides[2]};
+    return status;
 }
 
 static ikat_status finish(const fnet_lowering *f, const ikati_operand *out, uint32_t num_batches,
@@ -121,9 +122,11 @@ static ikat_status finish(const fnet_lowering *f, const ikati_operand *out, uint
         return IKAT_OK;
     }
     const uint32_t counts[3] = {num_batches, 1, num};
-    const uint32_t strides[3] = {ikati_step_of(f->out_batch, num_batches), 0,
-                                 ikati_step_of(f->out_row, num)};
-    return ikati_lowering_pack(f->lowering, to->index, out, counts, f->num_channels, strides);
+    const uint64_t elements = (uint64_t)num_batches * num * f->num_channels;
+    const ikati_row_target staged = {{to->kind, to->index, to->dtype, 0, elements}, {0}};
+    const ikati_row_target target = {
+        *out, {ikati_step_of(f->out_batch, num_batches), 0, ikati_step_of(f->out_row, num)}};
+    return ikati_lowering_pack(f->lowering, &staged, &target, counts, f->num_channels);
 }
 
 static ikat_status lower_entries(const fnet_lowering *f, uint32_t batch, uint32_t num) {

@@ -122,18 +122,10 @@ static ikat_status add_steps(const coarsening *self) {
 static ikat_status coarsen(const ikati_request *request, ikati_lowering *lowering,
                            const ikati_hierarchical_level *level, bool takes_first,
                            const ikati_view *from, ikat_tensor *out_tensor, ikati_view *out_view) {
-    const int64_t *shape = from->tensor->shape, num = level->num_tokens;
-    *out_tensor = ikat_tensor_packed(IKAT_FLOAT32, 4, shape[0], shape[1], num, shape[3]);
-    out_tensor->strides[3] = 1;
-    out_tensor->strides[2] = shape[3];
-    out_tensor->strides[1] = num * shape[3];
-    out_tensor->strides[0] = shape[1] * num * shape[3];
-    const uint32_t scratch = ikati_lowering_scratch(
-        lowering, (uint64_t)(shape[0] * out_tensor->strides[0]) * sizeof(float));
-    if (scratch == UINT32_MAX) {
-        return IKAT_NO_MEMORY;
-    }
-    *out_view = (ikati_view){IKATI_SLOT_SCRATCH, scratch, out_tensor};
+    const int64_t *shape = from->tensor->shape;
+    *out_tensor =
+        ikati_packed_tensor(IKAT_FLOAT32, shape[0], shape[1], level->num_tokens, shape[3]);
+    ikat_status status = ikati_scratch_view(lowering, out_tensor, out_view);
     const coarsening self = {
         .lowering = lowering,
         .from = *from,
@@ -143,7 +135,7 @@ static ikat_status coarsen(const ikati_request *request, ikati_lowering *lowerin
         .shift = level->shift,
         .takes_first = takes_first,
     };
-    return add_steps(&self);
+    return status ? status : add_steps(&self);
 }
 
 // The tensors of level l > 0, and where its last cluster may be partly valid the weight of that.

@@ -7,9 +7,7 @@
 #include "linear.h"
 
 static const ikat_argument_info inputs[] = {
-    {.name = "q", .shape = "[B,H,N,D]", .dtype = "float", .help = "queries"},
-    {.name = "k", .shape = "[B,Hkv,M,D]", .dtype = "float", .help = "keys; Hkv divides H"},
-    {.name = "v", .shape = "[B,Hkv,M,Dv]", .dtype = "float", .help = "values"},
+    IKATI_CROSS_ATTENTION_INPUTS,
     {.name = "decay",
      .shape = "[Hkv] or [B,Hkv,M]",
      .dtype = "any float",

@@ -57,7 +57,6 @@ static const ikat_setting_info settings[] = {
 
 #define ZEROS \
     ",0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0"
-#define IKATI_QKV(shape, value_shape) "q=" shape " k=" shape " v=" value_shape
 #define GLOBAL(shape, value_shape) " q_global=" shape " k_global=" shape " v_global=" value_shape
 
 static const ikat_mechanism_case cases[] = {

@@ -45,11 +45,8 @@ static ikati_matrices rows(const nystrom *s, uint32_t of, uint32_t columns) {
 }
 
 static ikati_view view_rows(const nystrom *s, uint32_t of, uint32_t columns, ikat_tensor *tensor) {
-    const int64_t l = s->landmarks;
-    *tensor = (ikat_tensor){.dtype = IKAT_FLOAT32,
-                            .rank = 4,
-                            .shape = {s->num_batches, s->num_heads, l, columns},
-                            .strides = {s->num_heads * l * columns, l * columns, columns, 1}};
+    *tensor =
+        ikati_packed_tensor(IKAT_FLOAT32, s->num_batches, s->num_heads, s->landmarks, columns);
     return (ikati_view){IKATI_SLOT_SCRATCH, of, tensor};
 }
 
@@ -127,7 +124,7 @@ static ikat_status add_pinv(const nystrom *s, uint32_t options, uint32_t mask_ta
                           ikati_lowering_device(s->lowering)->id);
     }
     for (uint32_t first = 0; first < all && !status; first += most) {
-        const uint32_t count = all - first < most ? all - first : most;
+        const uint32_t count = ikati_next_range(first, most, all).count;
         ikati_step step = {0};
         const ikati_pick pick = {.offers = IKATI_NEED_FLOAT};
         status = ikati_pick_variant(s->lowering, IKATI_KERNEL_pinv, &pick, &step);
@@ -244,19 +241,26 @@ static ikat_status attend_landmarks(const nystrom *s) {
 }
 
 static ikat_status lower_landmarks(nystrom *s) {
-    const uint64_t l = s->landmarks, square = l * l;
+    const uint64_t l = s->landmarks;
     ikati_view *const widened[] = {&s->call.q, &s->call.k, &s->call.v};
     ikat_status status = IKAT_OK;
     for (int i = 0; i < 3 && !status; i++) {
         status = ikati_lower_widen(s->lowering, widened[i], &s->widened[i]);
     }
-    s->queries = scratch(s, l * s->size);
-    s->keys = scratch(s, l * s->size);
-    s->values = scratch(s, l * s->value_size);
-    uint32_t *const all[] = {&s->kernel, &s->inverse, &s->swap, &s->a, &s->x};
-    for (int i = 0; i < 5 && !status; i++) {
-        *all[i] = scratch(s, square);
-        status = *all[i] == UINT32_MAX ? IKAT_NO_MEMORY : IKAT_OK;
+    const struct {
+        uint32_t *index;
+        uint64_t size;
+    } rooms[] = {{&s->queries, l * s->size},
+                 {&s->keys, l * s->size},
+                 {&s->values, l * s->value_size},
+                 {&s->kernel, l * l},
+                 {&s->inverse, l * l},
+                 {&s->swap, l * l},
+                 {&s->a, l * l},
+                 {&s->x, l * l}};
+    for (size_t i = 0; i < sizeof(rooms) / sizeof(rooms[0]) && !status; i++) {
+        *rooms[i].index = scratch(s, rooms[i].size);
+        status = *rooms[i].index == UINT32_MAX ? IKAT_NO_MEMORY : IKAT_OK;
     }
     status = status ? status : make_landmarks(s, &s->call.q, 1, s->size, false, s->queries);
     status =
@@ -305,28 +309,9 @@ static ikat_status convolve(const nystrom *s, const ikati_view *base, const ikat
 
 // Float32 scratch for the result, where it is not the last step or of another type than the landmarks.
 static ikat_status redirect_out(nystrom *s) {
-    const int64_t row = s->value_size, head = row * s->num_positions;
-    const uint32_t base = scratch(s, (uint64_t)head);
-    s->base =
-        (ikat_tensor){.dtype = IKAT_FLOAT32,
-                      .rank = 4,
-                      .shape = {s->num_batches, s->num_heads, s->num_positions, s->value_size},
-                      .strides = {s->num_heads * head, head, row, 1}};
-    s->call.out = (ikati_view){IKATI_SLOT_SCRATCH, base, &s->base};
-    return base == UINT32_MAX ? IKAT_NO_MEMORY : IKAT_OK;
-}
-
-static ikat_status round_out(const nystrom *s, const ikati_view *base) {
-    const ikati_view out = ikati_output_view(s->request, 0);
-    const ikati_combine copy = {
-        .x = ikati_matrices_of(base, 0, 1, 2, 3),
-        .to = ikati_matrices_of(&out, 0, 1, 2, 3),
-        .num_batches = s->num_batches,
-        .num_heads = s->num_heads,
-        .num_rows = s->num_positions,
-        .num_columns = s->value_size,
-    };
-    return ikati_lower_combine(s->lowering, &copy);
+    s->base = ikati_packed_tensor(IKAT_FLOAT32, s->num_batches, s->num_heads, s->num_positions,
+                                  s->value_size);
+    return ikati_scratch_view(s->lowering, &s->base, &s->call.out);
 }
 
 ikat_status ikati_nystromformer_lower(const ikati_request *request, ikati_lowering *lowering) {
@@ -341,7 +326,7 @@ ikat_status ikati_nystromformer_lower(const ikati_request *request, ikati_loweri
         .landmarks = (uint32_t)ikati_nystromformer_landmarks(request),
         .call = ikati_attention_of_call(request),
     };
-    const ikati_view v = s.call.v;
+    const ikati_view v = s.call.v, out = s.call.out;
     const bool convolves = ikati_input(request, "conv_v")->present;
     const bool rounds = s.landmarks && request->dtype == IKAT_FLOAT16 && !convolves;
     s.heads_per_kv = s.num_heads / (uint32_t)ikati_extent(request, "Hkv");
@@ -357,5 +342,5 @@ ikat_status ikati_nystromformer_lower(const ikati_request *request, ikati_loweri
     if (convolves) {
         return status ? status : convolve(&s, &base, &v);
     }
-    return status || !rounds ? status : round_out(&s, &base);
+    return status || !rounds ? status : ikati_lower_copy(lowering, &base, &out);
 }

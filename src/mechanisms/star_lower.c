@@ -139,8 +139,8 @@ static void fill_params(const ring_builder *b, const ring_block *blk, ring_param
 #undef STRIDES
 }
 
-static ikat_status add_ring(const ring_builder *b, const ring_block *blk, const ikati_operand *out,
-                            const uint32_t out_strides[3]) {
+static ikat_status add_ring(const ring_builder *b, const ring_block *blk,
+                            const ikati_row_target *out) {
     const ikati_ring_attention *r = b->ring;
     ikati_step step = {0};
     const ikati_pick pick = {.offers = IKATI_NEED_FLOAT};
@@ -150,9 +150,9 @@ static ikat_status add_ring(const ring_builder *b, const ring_block *blk, const 
     }
     ring_params params;
     fill_params(b, blk, &params);
-    params.out_batch = out_strides[0];
-    params.out_head = out_strides[1];
-    params.out_row = out_strides[2];
+    params.out_batch = out->strides[0];
+    params.out_head = out->strides[1];
+    params.out_row = out->strides[2];
     if (!blk->is_pruned) {
         step.operands[0] = operand_of(b, &r->q, blk, false, b->size);
         step.operands[1] = operand_of(b, &r->k, blk, true, b->size);
@@ -162,9 +162,9 @@ static ikat_status add_ring(const ring_builder *b, const ring_block *blk, const 
         step.operands[5] = (ikati_operand){IKATI_SLOT_SCRATCH, r->table.scratch, IKAT_FLOAT32, 0,
                                            r->table.num_words};
     }
-    step.operands[6] = *out;
+    step.operands[6] = out->operand;
     step.operands[7] = operand_of(b, &r->lse, blk, false, 1);
-    step.specialisation[0] = options_of(b, blk, out->dtype);
+    step.specialisation[0] = options_of(b, blk, out->operand.dtype);
     const uint64_t rows = (uint64_t)blk->batches.count * blk->heads.count * b->num_positions;
     step.num_groups = ikati_divide_up(rows, step.variant->tile_rows);
     step.flops = 10.0 * (b->size + b->value_size) * (double)rows;
@@ -176,24 +176,16 @@ static ikat_status add_ring(const ring_builder *b, const ring_block *blk, const 
 }
 
 static ikat_status add_block(const ring_builder *b, const ring_block *blk) {
-    const ikati_operand out = operand_of(b, &b->ring->out, blk, false, b->value_size);
-    uint32_t strides[3] = {0};
-    fill_strides(b, &b->ring->out, blk, false, strides);
-    if (!b->needs_pack) {
-        return add_ring(b, blk, &out, strides);
-    }
-    const uint32_t row = b->value_size, head = row * b->num_positions,
-                   batch = head * blk->heads.count;
-    const uint64_t count = (uint64_t)batch * blk->batches.count;
-    const uint32_t scratch = ikati_lowering_scratch(b->lowering, count * sizeof(float));
-    if (scratch == UINT32_MAX) {
-        return IKAT_NO_MEMORY;
-    }
-    const ikati_operand packed = {IKATI_SLOT_SCRATCH, scratch, IKAT_FLOAT32, 0, count};
-    const uint32_t packed_strides[3] = {batch, head, row};
     const uint32_t counts[3] = {blk->batches.count, blk->heads.count, b->num_positions};
-    ikat_status status = add_ring(b, blk, &packed, packed_strides);
-    return status ? status : ikati_lowering_pack(b->lowering, scratch, &out, counts, row, strides);
+    ikati_row_target out = {.operand = operand_of(b, &b->ring->out, blk, false, b->value_size)};
+    fill_strides(b, &b->ring->out, blk, false, out.strides);
+    if (!b->needs_pack) {
+        return add_ring(b, blk, &out);
+    }
+    ikati_row_target staged;
+    ikat_status status = ikati_lowering_stage(b->lowering, counts, b->value_size, &staged);
+    status = status ? status : add_ring(b, blk, &staged);
+    return status ? status : ikati_lowering_pack(b->lowering, &staged, &out, counts, b->value_size);
 }
 
 // The run of heads from `first` on that are kept, or pruned, alike.

@@ -60,13 +60,6 @@ static uint32_t scratch(const synthesizer *s, int64_t elements) {
     return ikati_lowering_scratch(s->lowering, (uint64_t)elements * sizeof(float));
 }
 
-static ikat_tensor packed(int64_t a, int64_t b, int64_t c, int64_t d) {
-    return (ikat_tensor){.dtype = IKAT_FLOAT32,
-                         .rank = 4,
-                         .shape = {a, b, c, d},
-                         .strides = {b * c * d, c * d, d, 1}};
-}
-
 // The weight of a component, one a head: every element of a row.
 static ikati_matrices alpha_of(const synthesizer *s, ikati_component component) {
     const ikati_view alpha = find(s, "alpha");
@@ -333,11 +326,11 @@ static ikati_view part_of(const ikati_view *view, const ikati_row_block *blk, in
 static ikati_view rows_view(const synthesizer *s, bool of_q, ikat_tensor *tensor) {
     const int64_t n = s->num_positions;
     if (!s->width || s->is_wide) {
-        *tensor = packed(s->num_batches, s->num_heads, n, ZEROS);
+        *tensor = ikati_packed_tensor(IKAT_FLOAT32, s->num_batches, s->num_heads, n, ZEROS);
         tensor->strides[0] = tensor->strides[1] = tensor->strides[2] = 0;
         return (ikati_view){IKATI_SLOT_TABLE, s->constants, tensor};
     }
-    *tensor = packed(s->num_batches, s->num_heads, n, s->width);
+    *tensor = ikati_packed_tensor(IKAT_FLOAT32, s->num_batches, s->num_heads, n, s->width);
     if (!of_q) {
         tensor->strides[0] = s->k_batches == 1 ? 0 : s->k_heads * n * s->width;
         tensor->strides[1] = s->k_heads == 1 ? 0 : n * s->width;
@@ -513,8 +506,8 @@ static ikat_status add_block(const void *user, ikati_lowering *lowering,
     if (base == UINT32_MAX || to == UINT32_MAX) {
         return IKAT_NO_MEMORY;
     }
-    ikat_tensor tensor =
-        packed(blk->batches.count, blk->heads.count, blk->rows.count, s->num_positions);
+    ikat_tensor tensor = ikati_packed_tensor(IKAT_FLOAT32, blk->batches.count, blk->heads.count,
+                                             blk->rows.count, s->num_positions);
     const ikati_view bias = {IKATI_SLOT_SCRATCH, to, &tensor};
     ikat_status status = s->is_wide ? multiply_block(s, blk, base) : IKAT_OK;
     status = status ? status : synthesize_block(s, blk, base, to);
@@ -543,22 +536,9 @@ static ikat_status lower_blocks(const synthesizer *s) {
 
 // Where results are float32 before they are rounded: attention has one type.
 static ikat_status redirect_out(synthesizer *s) {
-    s->tensors[0] = packed(s->num_batches, s->num_heads, s->num_positions, s->value_size);
-    s->out = (ikati_view){IKATI_SLOT_SCRATCH, scratch(s, s->num_batches * s->tensors[0].strides[0]),
-                          &s->tensors[0]};
-    return s->out.index == UINT32_MAX ? IKAT_NO_MEMORY : IKAT_OK;
-}
-
-static ikat_status round_out(const synthesizer *s, const ikati_view *out) {
-    const ikati_combine copy = {
-        .x = ikati_matrices_of(&s->out, 0, 1, 2, 3),
-        .to = ikati_matrices_of(out, 0, 1, 2, 3),
-        .num_batches = (uint32_t)s->num_batches,
-        .num_heads = (uint32_t)s->num_heads,
-        .num_rows = (uint32_t)s->num_positions,
-        .num_columns = (uint32_t)s->value_size,
-    };
-    return ikati_lower_combine(s->lowering, &copy);
+    s->tensors[0] = ikati_packed_tensor(IKAT_FLOAT32, s->num_batches, s->num_heads,
+                                        s->num_positions, s->value_size);
+    return ikati_scratch_view(s->lowering, &s->tensors[0], &s->out);
 }
 
 // Makes all that blocks of rows read.
@@ -618,5 +598,5 @@ ikat_status ikati_synthesizer_lower(const ikati_request *request, ikati_lowering
     if (!status) {
         status = s.is_blocked ? lower_blocks(&s) : attend_block(&s, &all, &none);
     }
-    return status || !rounds ? status : round_out(&s, &out);
+    return status || !rounds ? status : ikati_lower_copy(lowering, &s.out, &out);
 }
