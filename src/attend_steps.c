@@ -65,7 +65,8 @@ static uint32_t attend_options(const ikati_attend_builder *b, bool in_parts) {
 }
 
 // Words for a step's name.
-static void name_options(uint32_t options, char *text, size_t capacity) {
+static void name_options(const ikati_attention *attention, uint32_t options, char *text,
+                         size_t capacity) {
     static const struct {
         uint32_t bit;
         const char *word;
@@ -89,7 +90,7 @@ static void name_options(uint32_t options, char *text, size_t capacity) {
         {OPTION_SCORE_EXPRESSION, ".score"},
         {OPTION_SEED, ".seed"},
     };
-    text[0] = 0;
+    snprintf(text, capacity, "%s", attention->was_pattern ? ".whole" : "");
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
         if ((options & words[i].bit) && strlen(text) + strlen(words[i].word) < capacity) {
             strcat(text, words[i].word);
@@ -399,7 +400,7 @@ ikat_status ikati_attend_add_attend(ikati_attend_builder *b, const ikati_attend_
         (double)ikati_attend_keys_of_group(b, keys_per_split < blk->keys.count ? keys_per_split
                                                                                : blk->keys.count);
     char words[64];
-    name_options(step.specialisation[0], words, sizeof(words));
+    name_options(b->attention, step.specialisation[0], words, sizeof(words));
     return ikati_lowering_step(b->lowering, &step, b->dtype, words);
 }
 
@@ -442,7 +443,7 @@ ikat_status ikati_attend_add_walk(ikati_attend_builder *b, const ikati_attend_bl
     step.pairs = list->pairs * (double)heads / ((double)b->num_batches * b->num_heads);
     step.flops = 2.0 * (b->head_size + (t->counts ? 0 : b->value_size)) * step.pairs;
     char words[64];
-    name_options(step.specialisation[0], words, sizeof(words));
+    name_options(b->attention, step.specialisation[0], words, sizeof(words));
     if (t->counts) { // these pairs come again
         step.num_tiles = 0;
         step.pairs = 0;

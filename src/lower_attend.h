@@ -78,7 +78,8 @@ uint32_t ikati_attend_count_keys(const ikati_attend_windows *windows, uint32_t n
 // windows                    NULL: keys and rows are positions
 // head_mask                  [H], 0: the head is pruned: out 0, lse -inf, nothing read; NULL: none is
 // pattern                    who sees whom, besides window and lengths; NULL: all. Only for
-//                            ikati_lower_patterns
+//                            ikati_lower_patterns, which takes one that sees all as none
+// was_pattern                that happened; said in the names of steps
 // expressions                NULL: none; only with a pattern, and without bias
 // topk                       keys that a row keeps, ties apart; 0: all. Only with one pattern, and
 //                            without expressions
@@ -99,6 +100,7 @@ typedef struct ikati_attention {
     const ikati_attend_windows *windows;
     const int32_t *head_mask;
     const ikati_pattern *pattern;
+    bool was_pattern;
     const ikati_attend_expressions *expressions;
     int32_t out_shift;
     uint32_t topk;

@@ -115,14 +115,37 @@ static ikat_status make_schedule(pattern_lowering *self, uint32_t i) {
                           "shorter ones",
                           ikati_lowering_device(self->lowering)->id);
     }
-    ikati_schedule *schedule = &self->schedules[i];
-    status = ikati_schedule_build(host, pattern, &params, schedule);
-    if (status) {
-        return status;
+    return ikati_schedule_build(host, pattern, &params, &self->schedules[i]);
+}
+
+static ikat_status add_tables(pattern_lowering *self) {
+    for (uint32_t i = 0; i < self->num; i++) {
+        const ikati_schedule *schedule = &self->schedules[i];
+        self->tables[i] = ikati_lowering_table(self->lowering, schedule->words,
+                                               schedule->num_words * sizeof(*schedule->words));
+        if (self->tables[i] == UINT32_MAX) {
+            return IKAT_NO_MEMORY;
+        }
     }
-    self->tables[i] = ikati_lowering_table(self->lowering, schedule->words,
-                                           schedule->num_words * sizeof(*schedule->words));
-    return self->tables[i] == UINT32_MAX ? IKAT_NO_MEMORY : IKAT_OK;
+    return IKAT_OK;
+}
+
+// Whether every row sees every key, and nothing else needs the schedule: then the call is dense, which
+// costs up to a tenth less. A mask over nearly all pairs would cost more than it saves.
+static bool is_whole(const pattern_lowering *self) {
+    const ikati_attention *a = &self->attentions[0];
+    const ikati_attend_builder *b = &self->builders[0];
+    const double pairs =
+        (double)b->num_batches * b->num_heads * (double)b->num_queries * b->num_keys;
+    return self->num == 1 && !a->expressions && !a->topk && !a->out_shift && !a->cluster_shift &&
+           self->schedules[0].visible_pairs == pairs;
+}
+
+static ikat_status lower_whole(pattern_lowering *self) {
+    ikati_attention whole = self->attentions[0];
+    whole.pattern = NULL;
+    whole.was_pattern = true;
+    return ikati_lower_attention(self->lowering, &whole);
 }
 
 // Scratch for parts of, in all, `rows` rows a (batch, head).
@@ -404,8 +427,11 @@ ikat_status ikati_lower_patterns(ikati_lowering *lowering, const ikati_attention
     for (uint32_t i = 0; i < num_attentions && !status; i++) {
         status = make_schedule(&self, i);
     }
-    if (!status) {
-        status = add_blocks(&self);
+    if (!status && is_whole(&self)) {
+        status = lower_whole(&self);
+    } else if (!status) {
+        status = add_tables(&self);
+        status = status ? status : add_blocks(&self);
     }
     for (uint32_t i = 0; good && i < num_attentions; i++) {
         ikati_schedule_free(host, &self.schedules[i]);

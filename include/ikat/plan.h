@@ -139,8 +139,9 @@ IKAT_API ikat_status ikat_plan_create(ikat_device *device, const ikat_plan_param
                                       ikat_plan **out_plan);
 
 // Prepares the same call for other shapes or other structure: same mechanism, settings, outputs,
-// rows, input names and types. Shares every compiled program, so that nothing is compiled unless another
-// variant suits the new shapes better. The old plan stays valid.
+// rows, input names and types. Shares every compiled program, so that nothing is compiled unless
+// another variant suits the new shapes better, or a pattern sees every pair now and becomes dense.
+// The old plan stays valid.
 //
 // inputs  those whose tensor or values change; the others stay
 IKAT_API ikat_status ikat_plan_derive(const ikat_plan *plan, const ikat_argument *inputs,

@@ -154,12 +154,38 @@ static void enough_is_all(void **state) {
     close_null(&f);
 }
 
+// A mask that keeps every tile makes a dense call, which steps' names say; one tile less does not.
+static void all_tiles_are_dense(void **state) {
+    (void)state;
+    int32_t mask[HEADS * SIDE * SIDE];
+    for (size_t i = 0; i < sizeof(mask) / sizeof(mask[0]); i++) {
+        mask[i] = 1;
+    }
+    dense_call with_mask, without;
+    fixture f;
+    open_null(&f);
+    call_with_mask(&with_mask, mask);
+    dense_call_init(&without, 2, HEADS, SIDE * 64, 16);
+    ikat_plan *whole = make(&f, &with_mask), *dense = make(&f, &without);
+    assert_int_equal(whole->lowering.num_steps, dense->lowering.num_steps);
+    assert_ptr_equal(whole->lowering.steps[0].program, dense->lowering.steps[0].program);
+    assert_non_null(strstr(whole->lowering.steps[0].name, ".whole"));
+    assert_null(strstr(dense->lowering.steps[0].name, ".whole"));
+    assert_int_equal(whole->lowering.num_tables, dense->lowering.num_tables);
+    ikat_plan_destroy(&whole);
+    mask[7] = 0;
+    whole = make(&f, &with_mask);
+    assert_non_null(strstr(whole->lowering.steps[0].name, ".schedule"));
+    ikat_plan_destroy(&whole);
+    ikat_plan_destroy(&dense);
+    close_null(&f);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(tiles_are_skipped),
-        cmocka_unit_test(another_mask_compiles_nothing),
-        cmocka_unit_test(counts_share_programs),
-        cmocka_unit_test(enough_is_all),
+        cmocka_unit_test(tiles_are_skipped),     cmocka_unit_test(another_mask_compiles_nothing),
+        cmocka_unit_test(counts_share_programs), cmocka_unit_test(enough_is_all),
+        cmocka_unit_test(all_tiles_are_dense),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
