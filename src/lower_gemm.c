@@ -19,6 +19,7 @@ enum {
     DEPTH_GRANULE = 64,        // splits begin at multiples of it
     MIN_SPLIT_DEPTH = 512,     // less is not worth a part
     MAX_GROUP_DEPTH = 1 << 16, // bounds a workgroup's work, and the rounds of its loops
+    MAX_CACHED_DEPTH = 4096,   // of rows that heads share and a processor's cache is to hold
 };
 
 typedef struct gemm_params {
@@ -168,7 +169,10 @@ static uint32_t choose_splits(const builder *b) {
     const uint64_t tiles = ikati_divide_up(b->gemm.num_rows, variant->tile_rows) *
                            ikati_divide_up(b->gemm.num_columns, variant->tile_keys) * matrices;
     const uint64_t most = b->gemm.depth / MIN_SPLIT_DEPTH;
-    const uint64_t needed = ikati_divide_up(b->gemm.depth, MAX_GROUP_DEPTH);
+    const bool cached = b->gemm.num_heads > 1 && !b->gemm.a.head &&
+                        ikati_lowering_device(b->lowering)->type == IKAT_DEVICE_CPU;
+    const uint64_t needed =
+        ikati_divide_up(b->gemm.depth, cached ? MAX_CACHED_DEPTH : MAX_GROUP_DEPTH);
     uint64_t wanted = ikati_divide_up(ikati_lowering_busy_groups(b->lowering), tiles);
     wanted = wanted < most ? wanted : most;
     wanted = wanted > needed ? wanted : needed;

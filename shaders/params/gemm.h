@@ -15,8 +15,9 @@
 #define GEMM_BINDINGS(X) X(a, READ) X(b, READ) X(bias, READ) X(depths, READ) X(c, WRITE)
 
 //   num_heads         matrices are counted batch * num_heads + head; strides along both, 0: repeats
-//   num_row_tiles, num_column_tiles   tiles of c; a group is (batch, head, row tile, column tile,
-//                     split), split running fastest
+//   num_row_tiles, num_column_tiles   tiles of c; a group is (batch, head, split, row tile, column
+//                     tile), the last running fastest; where heads share a it is (batch, split, row tile, head,
+//                     column tile)
 //   depth_begin       where the step's depth begins in what `depths` counts
 //   num_splits        parts into which the depth is cut; part s covers [s * depth_per_split, (s + 1) *
 //                     depth_per_split) of it, and goes to c + s * c_split

@@ -47,6 +47,7 @@ static const product products[] = {
     {SIZES("batched", 3, 2, 20, 70, 40), .biased = true, .relu = true},
     {SIZES("repeats_b", 3, 4, 20, 24, 40), .biased = true, .repeats = 0x66},
     {SIZES("repeats_a", 3, 4, 20, 24, 40), .repeats = 0x11},
+    {SIZES("repeats_a_tiles", 2, 3, 150, 140, 4500), .repeats = 0x10},
     {SIZES("repeats_bias", 2, 3, 9, 24, 16), .biased = true, .repeats = 0x04},
     {SIZES("single_rows", 5, 1, 1, 96, 64), .biased = true, .repeats = 0x66},
     {SIZES("transposed_a", 2, 2, 68, 72, 36), .transposed_a = true},

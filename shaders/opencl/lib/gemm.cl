@@ -33,14 +33,23 @@ typedef struct Tile {
 static inline Tile tile_of_group(const Params *p, __global const int *depths, uint group,
                                  uint tile_rows, uint tile_columns) {
     Tile t;
-    t.split = group % p->num_splits;
-    group /= p->num_splits;
     t.column = group % p->num_column_tiles * tile_columns;
     group /= p->num_column_tiles;
-    t.row = group % p->num_row_tiles * tile_rows;
-    group /= p->num_row_tiles;
-    t.head = group % p->num_heads;
-    t.batch = group / p->num_heads;
+    if (p->a_head == 0u) { // heads that share rows of a come one after the other
+        t.head = group % p->num_heads;
+        group /= p->num_heads;
+        t.row = group % p->num_row_tiles * tile_rows;
+        group /= p->num_row_tiles;
+        t.split = group % p->num_splits;
+        t.batch = group / p->num_splits;
+    } else {
+        t.row = group % p->num_row_tiles * tile_rows;
+        group /= p->num_row_tiles;
+        t.split = group % p->num_splits;
+        group /= p->num_splits;
+        t.head = group % p->num_heads;
+        t.batch = group / p->num_heads;
+    }
     uint depth = p->depth;
     if (has(GEMM_DEPTHS)) {
         const int left = depths[p->base_depths + t.batch] - (int)p->depth_begin;
