@@ -19,7 +19,7 @@ enum {
     DEPTH_GRANULE = 64,        // splits begin at multiples of it
     MIN_SPLIT_DEPTH = 512,     // less is not worth a part
     MAX_GROUP_DEPTH = 1 << 16, // bounds a workgroup's work, and the rounds of its loops
-    MAX_CACHED_DEPTH = 4096,   // of rows that heads share and a processor's cache is to hold
+    MAX_CACHED_DEPTH = 1024,   // of rows that heads share and a processor's cache is to hold
 };
 
 typedef struct gemm_params {
