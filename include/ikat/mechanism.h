@@ -74,7 +74,8 @@ static inline bool ikat_name_matches(const char *row, const char *name) {
 // inputs  the mechanism's own; ikat_mechanism_input tells those that the library adds
 // bench_inputs, bench_settings  what a call of the usual kind has besides the required inputs, for
 //         benches: as in examples (below), with shape letters where sizes are a bench's to choose,
-//         "proj_k=1,256,M"; NULL: nothing. A required input that is named there has that shape
+//         "proj_k=1,256,M" (N1 and N2: the nearest two factors of N); NULL: nothing. A required
+//         input that is named there has that shape
 typedef struct ikat_mechanism_info {
     const char *name;
     const char *title;

@@ -214,6 +214,7 @@ const ikati_mechanism ikati_mechanism_axial = {
             .num_outputs = IKATI_COUNT(outputs),
             .settings = settings,
             .num_settings = IKATI_COUNT(settings),
+            .bench_settings = "grid=N1,N2",
         },
     .cases = cases,
     .num_cases = IKATI_COUNT(cases),

@@ -7,6 +7,7 @@
 #include "values.h"
 
 #include <cjson/cJSON.h>
+#include <ikat/ikat.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -396,6 +397,21 @@ static void check_known(const char *name) {
 }
 
 // A mask in a file of another type is a host array of the plan; what `ikat list` says of it.
+// Every mechanism has a usual call for the bench, and its sampled rows are right.
+static void test_bench_of_all(void **state) {
+    (void)state;
+    assert_int_equal(
+        shell_run("bench --device cpu --n 96 --heads 2 --time 0 --no-start --json all.json"), 0);
+    size_t size;
+    uint8_t *bytes = shell_read("all.json", &size);
+    assert_non_null(bytes);
+    cJSON *json = cJSON_ParseWithLength((const char *)bytes, size);
+    assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(json, "results")),
+                     ikat_mechanism_count());
+    cJSON_Delete(json);
+    free(bytes);
+}
+
 static void test_structure(void **state) {
     (void)state;
     const int64_t mask[] = {0, 1, 0};
@@ -455,6 +471,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(test_whole_or_nothing),
         cmocka_unit_test(test_empty_axes),
         cmocka_unit_test(test_plan_and_bench),
+        cmocka_unit_test(test_bench_of_all),
         cmocka_unit_test(test_structure),
         cmocka_unit_test(test_known_answers),
     };

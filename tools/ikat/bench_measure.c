@@ -10,7 +10,17 @@
 
 enum { MIN_SAMPLES = 5, SEED = 1 };
 
+// The largest divisor of n that is no larger than its root: rows of the grid that is nearest a square.
+static int64_t rows_of_grid(int64_t n) {
+    int64_t rows = 1;
+    for (int64_t i = 2; i * i <= n; i++) {
+        rows = n % i ? rows : i;
+    }
+    return rows;
+}
+
 static void set_letters(const bench_sizes *sizes, cli_letters *letters) {
+    const int64_t rows = rows_of_grid(sizes->queries);
     letters_set(letters, "B", sizes->batch);
     letters_set(letters, "H", sizes->heads);
     letters_set(letters, "Hkv", sizes->kv_heads);
@@ -21,6 +31,8 @@ static void set_letters(const bench_sizes *sizes, cli_letters *letters) {
     letters_set(letters, "C", sizes->heads * sizes->head_size);
     letters_set(letters, "G", sizes->globals);
     letters_set(letters, "S", sizes->queries);
+    letters_set(letters, "N1", rows);
+    letters_set(letters, "N2", sizes->queries / rows);
 }
 
 // "q=1,8,2048,64 " for one input.

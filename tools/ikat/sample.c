@@ -121,6 +121,21 @@ static void compare_part(cli_sampling *sampling, const job_tensor *got, uint32_t
     free(b);
 }
 
+// The axis of an output along which rows are sampled: N, or Nq where queries are as many; the rank if it has
+// none.
+static uint32_t row_axis(const cli_sampling *sampling, const cli_pattern *shape,
+                         const ikat_tensor *tensor) {
+    const uint32_t axis = pattern_axis(shape, "N");
+    if (axis < tensor->rank) {
+        return axis;
+    }
+    const uint32_t queries = pattern_axis(shape, "Nq");
+    int64_t num_positions = 0;
+    letters_get(&sampling->drawing->letters, "N", &num_positions);
+    return queries < tensor->rank && tensor->shape[queries] == num_positions ? queries
+                                                                             : tensor->rank;
+}
+
 // Each row has to be right by itself, but for single numbers (lse), which may be near 0: an error
 // relative to one says nothing.
 static void compare_output(cli_sampling *sampling, const job_tensor *got) {
@@ -132,7 +147,7 @@ static void compare_output(cli_sampling *sampling, const job_tensor *got) {
     cli_pattern shape;
     if (rows->num && (pattern_of(info->shape, &sampling->drawing->letters, &got->tensor, &shape) ||
                       pattern_read(info->shape, rank, &shape))) {
-        axis = pattern_axis(&shape, "N");
+        axis = row_axis(sampling, &shape, &got->tensor);
     }
     uint32_t step = axis + 1 < rank ? 1 : rows->num;
     uint32_t i = 0;
