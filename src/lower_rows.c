@@ -5,6 +5,8 @@
 #include "../shaders/params/mean.h"
 #include "../shaders/params/norm.h"
 
+#include <float.h>
+#include <math.h>
 #include <string.h>
 
 enum { ROWS_PER_PART = 256 }; // of a mean: what one invocation adds up
@@ -49,7 +51,7 @@ static ikat_status add_norm(const void *user, ikati_lowering *lowering,
         .residual_row = ikati_step_of(n->residual.row, rows.count),
         .y_batch = blk->to.strides[0],
         .y_row = blk->to.strides[2],
-        .eps = (float)n->eps,
+        .eps = fmaxf((float)n->eps, FLT_MIN), // above 0 whatever it was
     };
     step.operands[0] = ikati_matrices_operand(&n->x, batches, one, rows, n->num_columns);
     step.operands[1] = ikati_matrices_operand(&n->gamma, one, one, one, n->num_columns);

@@ -78,8 +78,8 @@ static ikat_status check_range(const ikati_request *request, const ikat_setting_
         return IKAT_OK;
     }
     char upper[64] = "";
-    if (info->maximum < INT32_MAX) {
-        snprintf(upper, sizeof(upper), " and <= %g", info->maximum);
+    if (isfinite(info->maximum)) {
+        snprintf(upper, sizeof(upper), " and <= %.16g", info->maximum);
     }
     char lower[64] = "finite";
     if (info->minimum > -INT32_MAX) {

@@ -240,7 +240,7 @@ static ikat_status check_local(const ikati_request *request, const ikati_local_g
     }
     if (c->conv_heads < 1 || c->num_taps < 1 || c->conv_size < 1 || c->conv_size % c->conv_heads) {
         return ikati_fail(request->host, IKAT_INVALID, IKAT_MESSAGE_SHAPE,
-                          "the kernel has Hl = %" PRId64 " heads of %" PRId64
+                          "conv_kernel or conv_w_kernel has Hl = %" PRId64 " heads of %" PRId64
                           " taps, expected a divisor of E = %" PRId64 " and at least one tap",
                           c->conv_heads, c->num_taps, c->conv_size);
     }

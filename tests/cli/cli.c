@@ -397,6 +397,25 @@ static void check_known(const char *name) {
 }
 
 // A mask in a file of another type is a host array of the plan; what `ikat list` says of it.
+// Values of inputs that are handed to a mechanism inside are checked as that one's, and what was
+// converted is said only where nothing is wrong.
+static void test_inner_values(void **state) {
+    (void)state;
+    static const char call[] =
+        "local_global --device cpu --in x=x.npy --in w_q=w_q.npy --in w_k=w_q.npy "
+        "--in w_v=w_q.npy --in conv_kernel=taps.npy --set heads=2 --out out=o.npy";
+    shell_write_floats("x.npy", "(2, 6, 8)", 96);
+    shell_write_floats("w_q.npy", "(4, 4)", 16);
+    shell_write_floats("taps.npy", "(2, 3)", 6);
+    shell_write_npy("good.npy", "<i8", false, "(2,)", (const int64_t[]){6, 0}, 16);
+    shell_write_npy("long.npy", "<i8", false, "(2,)", (const int64_t[]){6, 7}, 16);
+    assert_int_equal(shell_run("run %s --in attention.query_lengths=good.npy", call), 0);
+    assert_non_null(strstr(shell_errors(), "note: attention.query_lengths: int64 is converted"));
+    assert_int_equal(shell_run("run %s --in attention.query_lengths=long.npy", call), 2);
+    expect_refusal("attention.query_lengths has the value 7");
+    assert_null(strstr(shell_errors(), "note"));
+}
+
 // Every mechanism has a usual call for the bench, and its sampled rows are right.
 static void test_bench_of_all(void **state) {
     (void)state;
@@ -471,6 +490,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(test_whole_or_nothing),
         cmocka_unit_test(test_empty_axes),
         cmocka_unit_test(test_plan_and_bench),
+        cmocka_unit_test(test_inner_values),
         cmocka_unit_test(test_bench_of_all),
         cmocka_unit_test(test_structure),
         cmocka_unit_test(test_known_answers),

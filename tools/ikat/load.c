@@ -90,7 +90,8 @@ static ikat_dtype find_main_type(const input_file *files, uint32_t num) {
 
 // Types of the library are passed as they are, and checked there; others become what the input
 // takes.
-static int add_input(cli_job *job, const input_file *file, ikat_dtype main) {
+static int add_input(cli_load *load, const input_file *file, ikat_dtype main) {
+    cli_job *job = &load->job;
     const npy_array *array = &file->array;
     const char *name = file->given->name;
     ikat_dtype dtype = npy_dtype(array);
@@ -102,7 +103,8 @@ static int add_input(cli_job *job, const input_file *file, ikat_dtype main) {
         dtype = file->info ? load_dtype(file->info, has_main_type(file->info) ? main : IKAT_FLOAT32)
                            : IKAT_FLOAT32;
         npy_type_name(array, type);
-        tool_note("%s: %s is converted to %s", name, type, ikat_dtype_name(dtype));
+        tool_append(load->converted, sizeof(load->converted), "%s: %s is converted to %s\n", name,
+                    type, ikat_dtype_name(dtype));
     }
     ikat_tensor tensor = {.dtype = dtype, .rank = array->rank};
     memcpy(tensor.shape, array->shape, sizeof(tensor.shape));
@@ -126,7 +128,7 @@ static int load_inputs(const cli_args *args, cli_load *load) {
     }
     ikat_dtype main = code ? IKAT_DTYPE_NONE : find_main_type(files, num);
     for (uint32_t i = 0; i < num && !code; i++) {
-        code = add_input(&load->job, &files[i], main);
+        code = add_input(load, &files[i], main);
     }
     for (uint32_t i = 0; i < num; i++) {
         free(files[i].bytes);
@@ -228,22 +230,59 @@ static int check_values(const cli_job *job, const job_tensor *tensor, const char
     return TOOL_OK;
 }
 
+// The mechanism that setting PREFIX names, or would by default; NULL if it is no such setting.
+static const ikat_mechanism_info *find_inner(const cli_load *load, const char *prefix,
+                                             size_t length) {
+    const char *word = NULL;
+    for (uint32_t i = 0; i < load->info->num_settings; i++) {
+        const ikat_setting_info *setting = &load->info->settings[i];
+        if (strncmp(setting->name, prefix, length) == 0 && setting->name[length] == '\0') {
+            word = setting->default_text;
+        }
+    }
+    for (uint32_t i = 0; i < load->job.num_settings && word; i++) {
+        const ikat_setting *given = &load->settings[i];
+        if (strncmp(given->name, prefix, length) == 0 && given->name[length] == '\0') {
+            word = given->value.text; // of the command line
+        }
+    }
+    return word ? ikat_mechanism_find(word) : NULL;
+}
+
+// The row of an input: the mechanism's own, or of PREFIX.NAME that of the one that setting PREFIX names.
+// NULL if there is none.
+static const ikat_argument_info *find_row(const cli_load *load, const char *name) {
+    const char *dot = strchr(name, '.');
+    const ikat_mechanism_info *inner = dot ? find_inner(load, name, (size_t)(dot - name)) : NULL;
+    return inner ? ikat_mechanism_find_input(inner, dot + 1)
+                 : ikat_mechanism_find_input(load->info, name);
+}
+
 int load_check_values(const cli_load *load) {
     const cli_job *job = &load->job;
-    const ikat_mechanism_info *info = load->info;
     cli_letters letters = {.num = 0};
+    int64_t positions;
     for (uint32_t i = 0; i < job->num_tensors; i++) {
-        const ikat_argument_info *argument = ikat_mechanism_find_input(info, job->tensors[i].name);
+        const ikat_argument_info *argument =
+            ikat_mechanism_find_input(load->info, job->tensors[i].name);
         if (!job->tensors[i].output && argument) {
             letters_learn(&letters, argument->shape, &job->tensors[i].tensor);
         }
     }
+    if (!letters_get(&letters, "M", &positions) && letters_get(&letters, "N", &positions)) {
+        letters_set(&letters, "M", positions); // of a mechanism inside
+    }
     int code = TOOL_OK;
     for (uint32_t i = 0; i < job->num_tensors && !code; i++) {
-        const ikat_argument_info *argument = ikat_mechanism_find_input(info, job->tensors[i].name);
+        const ikat_argument_info *argument = find_row(load, job->tensors[i].name);
         if (!job->tensors[i].output && argument) {
             code = check_values(job, &job->tensors[i], argument->values, &letters);
         }
+    }
+    const char *line = load->converted;
+    for (size_t length; *line && !code; line += length + 1) {
+        length = strcspn(line, "\n");
+        tool_note("%.*s", (int)length, line);
     }
     return code;
 }

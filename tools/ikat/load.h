@@ -6,10 +6,12 @@
 #include "args.h"
 #include "job.h"
 
+// converted  what was converted, a line each: said once nothing is wrong with the call
 typedef struct cli_load {
     const ikat_mechanism_info *info;
     ikat_setting *settings;
     cli_job job;
+    char converted[2048];
 } cli_load;
 
 // Reads the call of mechanism `name`. Inputs of --shape (dtype `shape_dtype` where they have the
@@ -19,7 +21,8 @@ int load_call(const cli_args *args, const char *name, ikat_dtype shape_dtype, cl
 void load_free(cli_load *load);
 
 // Checks the values of inputs against what their mechanism allows, once the plan has checked their
-// shapes.
+// shapes; then says what was converted. Inputs handed on to a mechanism inside (attention.lengths) are
+// checked as that one's.
 int load_check_values(const cli_load *load);
 
 // Element type of an input that is drawn or only described: `main` for those of the call's main
