@@ -11,28 +11,25 @@
 
 enum { IKATI_MAX_HEAD_SIZE = 512, IKATI_MAX_HEADS = 65535 };
 
-// Rows of self-attention: q, k, v; out, lse; lengths; scale.
-#define IKATI_SELF_ATTENTION_INPUTS                                                               \
-    {.name = "q", .shape = "[B,H,N,D]", .dtype = "float", .help = "queries"},                     \
-        {.name = "k", .shape = "[B,Hkv,N,D]", .dtype = "float", .help = "keys; Hkv divides H"}, { \
-        .name = "v", .shape = "[B,Hkv,N,Dv]", .dtype = "float", .help = "values"                  \
+// Rows of attention: q, k, v and lengths, where keys are counted by the letter `keys`; out, lse; scale.
+#define IKATI_QKV_INPUTS(keys)                                                          \
+    {.name = "q", .shape = "[B,H,N,D]", .dtype = "float", .help = "queries"},           \
+        {.name = "k",                                                                   \
+         .shape = "[B,Hkv," keys ",D]",                                                 \
+         .dtype = "float",                                                              \
+         .help = "keys; Hkv divides H"},                                                \
+    {                                                                                   \
+        .name = "v", .shape = "[B,Hkv," keys ",Dv]", .dtype = "float", .help = "values" \
     }
-#define IKATI_LENGTHS_INPUT                                                                      \
-    {                                                                                            \
-        .name = "lengths", .shape = "[B]", .dtype = "int32", .optional = true, .values = "0..N", \
-        .help = "valid positions"                                                                \
+#define IKATI_LENGTHS_OF(keys, valid)                                          \
+    {                                                                          \
+        .name = "lengths", .shape = "[B]", .dtype = "int32", .optional = true, \
+        .values = "0.." keys, .help = valid                                    \
     }
-// The same of cross-attention over M keys.
-#define IKATI_CROSS_ATTENTION_INPUTS                                                              \
-    {.name = "q", .shape = "[B,H,N,D]", .dtype = "float", .help = "queries"},                     \
-        {.name = "k", .shape = "[B,Hkv,M,D]", .dtype = "float", .help = "keys; Hkv divides H"}, { \
-        .name = "v", .shape = "[B,Hkv,M,Dv]", .dtype = "float", .help = "values"                  \
-    }
-#define IKATI_KEY_LENGTHS_INPUT                                                                  \
-    {                                                                                            \
-        .name = "lengths", .shape = "[B]", .dtype = "int32", .optional = true, .values = "0..M", \
-        .help = "valid keys"                                                                     \
-    }
+#define IKATI_SELF_ATTENTION_INPUTS IKATI_QKV_INPUTS("N")
+#define IKATI_LENGTHS_INPUT IKATI_LENGTHS_OF("N", "valid positions")
+#define IKATI_CROSS_ATTENTION_INPUTS IKATI_QKV_INPUTS("M")
+#define IKATI_KEY_LENGTHS_INPUT IKATI_LENGTHS_OF("M", "valid keys")
 #define IKATI_ATTENTION_OUTPUTS                                                   \
     {.name = "out", .shape = "[B,H,N,Dv]", .dtype = "float", .help = "result"}, { \
         .name = "lse", .shape = "[B,H,N]", .dtype = "float32", .optional = true,  \
