@@ -34,9 +34,12 @@ typedef struct ikati_tensor_use {
 } ikati_tensor_use;
 
 // The extent that a shape letter has in a call.
+//
+// argument  the tensor whose shape gave it, for messages of the call's checks; NULL: ikati_shape_fix
 typedef struct ikati_letter {
     char name[8];
     int64_t extent;
+    const char *argument;
 } ikati_letter;
 
 // A call: what was asked for, checked. Arrays run parallel to those of mechanism->info, inputs to

@@ -3,6 +3,7 @@
 #include "core.h"
 #include "lower_rows.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static const char *const made[] = {"q", "k", "v"};
@@ -93,6 +94,19 @@ static uint32_t list_settings(const ikati_request *request, const ikati_nested *
     return num;
 }
 
+// Whose errors a log is told: those of the inner call, by names that are not the caller's.
+typedef struct naming {
+    const ikati_host *host;
+    const char *mechanism;
+} naming;
+
+static void log_inner(void *user, ikat_log_level level, ikat_message_id id, const char *text) {
+    const naming *self = user;
+    char line[1024];
+    snprintf(line, sizeof(line), "attention = %s: %s", self->mechanism, text);
+    self->host->log(self->host->log_user, level, id, line);
+}
+
 ikat_status ikati_nested_create(ikati_request *request, const ikati_nested *n) {
     const ikati_mechanism *mechanism = ikati_mechanism_find(n->mechanism);
     if (!mechanism) {
@@ -118,7 +132,12 @@ ikat_status ikati_nested_create(ikati_request *request, const ikati_nested *n) {
     if (!inner) {
         return IKAT_NO_MEMORY;
     }
-    status = ikati_request_create_for(request->host, mechanism, &params, inner);
+    naming self = {request->host, n->mechanism};
+    ikati_host named = *request->host;
+    named.log = named.log ? log_inner : NULL;
+    named.log_user = &self;
+    status = ikati_request_create_for(&named, mechanism, &params, inner);
+    inner->host = request->host;
     if (status) {
         ikati_free(request->host, inner);
         return status;

@@ -62,30 +62,38 @@ static uint32_t parse_pattern(const char *pattern, shape_pattern out[MAX_ALTERNA
     return count;
 }
 
+static const ikati_letter *find_letter(const ikati_request *request, const char *name) {
+    for (uint32_t i = 0; i < request->num_letters; i++) {
+        if (strcmp(request->letters[i].name, name) == 0) {
+            return &request->letters[i];
+        }
+    }
+    return NULL;
+}
+
 // The extent of a word: a number, or a letter that is bound. False if it is a free letter.
 static bool word_extent(const ikati_request *request, const char *word, int64_t *out_extent) {
     if (word[0] >= '0' && word[0] <= '9') {
         *out_extent = strtoll(word, NULL, 10);
         return true;
     }
-    for (uint32_t i = 0; i < request->num_letters; i++) {
-        if (strcmp(request->letters[i].name, word) == 0) {
-            *out_extent = request->letters[i].extent;
-            return true;
-        }
-    }
-    return false;
+    const ikati_letter *letter = find_letter(request, word);
+    *out_extent = letter ? letter->extent : 0;
+    return letter != NULL;
 }
 
-static void bind_letter(ikati_request *request, const char *word, int64_t extent) {
-    assert(request->num_letters < IKATI_MAX_LETTERS);
+static void bind_letter(ikati_request *request, const char *name, int64_t extent,
+                        const char *argument) {
+    assert(request->num_letters < IKATI_MAX_LETTERS &&
+           strlen(name) < sizeof(((ikati_letter *)0)->name));
     ikati_letter *letter = &request->letters[request->num_letters++];
-    memcpy(letter->name, word, sizeof(letter->name));
-    letter->extent = extent;
+    *letter = (ikati_letter){.extent = extent, .argument = argument};
+    memcpy(letter->name, name, strlen(name));
 }
 
 // Whether an extent fits an axis; binds the axis' letter if it was free.
-static bool match_axis(ikati_request *request, const axis_pattern *axis, int64_t extent) {
+static bool match_axis(ikati_request *request, const char *argument, const axis_pattern *axis,
+                       int64_t extent) {
     const char *free_word = NULL;
     for (uint32_t w = 0; w < axis->num_words; w++) {
         int64_t expected;
@@ -96,7 +104,7 @@ static bool match_axis(ikati_request *request, const axis_pattern *axis, int64_t
         }
     }
     if (free_word) {
-        bind_letter(request, free_word, extent);
+        bind_letter(request, free_word, extent, argument);
     }
     return free_word != NULL;
 }
@@ -158,7 +166,7 @@ ikat_status ikati_shape_match(ikati_request *request, const char *argument, cons
         uint32_t num_letters = request->num_letters;
         bool fits = true;
         for (uint32_t axis = 0; fits && axis < tensor->rank; axis++) {
-            fits = match_axis(request, &alternatives[a].axes[axis], tensor->shape[axis]);
+            fits = match_axis(request, argument, &alternatives[a].axes[axis], tensor->shape[axis]);
         }
         if (fits) {
             return IKAT_OK;
@@ -233,18 +241,15 @@ void ikati_shape_range(const ikati_request *request, const char *range, int64_t 
     *out_maximum = read_bound(request, dots + 2);
 }
 
-ikat_status ikati_shape_fix(ikati_request *request, const char *argument, const char *letter,
-                            int64_t extent) {
-    int64_t bound;
-    if (!word_extent(request, letter, &bound)) {
-        char word[8] = "";
-        assert(strlen(letter) < sizeof(word));
-        memcpy(word, letter, strlen(letter));
-        bind_letter(request, word, extent);
-        bound = extent;
+ikat_status ikati_shape_fix(ikati_request *request, const char *letter, int64_t extent) {
+    const ikati_letter *bound = find_letter(request, letter);
+    if (!bound) {
+        bind_letter(request, letter, extent, NULL);
+        return IKAT_OK;
     }
-    return bound == extent ? IKAT_OK
-                           : ikati_fail(request->host, IKAT_INVALID, IKAT_MESSAGE_SHAPE,
-                                        "%s has %s = %" PRId64 ", expected %" PRId64, argument,
-                                        letter, bound, extent);
+    return bound->extent == extent ? IKAT_OK
+                                   : ikati_fail(request->host, IKAT_INVALID, IKAT_MESSAGE_SHAPE,
+                                                "%s has %s = %" PRId64 ", expected %" PRId64,
+                                                bound->argument ? bound->argument : "the call",
+                                                letter, bound->extent, extent);
 }

@@ -25,8 +25,7 @@ void ikati_shape_range(const ikati_request *request, const char *range, int64_t 
                        int64_t *out_maximum);
 
 // Fixes the extent of a letter that only outputs or optional inputs have. If an input has bound it
-// already, to another extent, logs one line that names `argument` and returns IKAT_INVALID.
-ikat_status ikati_shape_fix(ikati_request *request, const char *argument, const char *letter,
-                            int64_t extent);
+// already, to another extent, logs one line that names that input and returns IKAT_INVALID.
+ikat_status ikati_shape_fix(ikati_request *request, const char *letter, int64_t extent);
 
 #endif

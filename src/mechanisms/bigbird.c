@@ -156,8 +156,8 @@ static ikat_status check(ikati_request *request) {
         return status;
     }
     const int64_t num_random = ikati_bigbird_num_random(request);
-    status = ikati_shape_fix(request, "random_blocks", "nb", (n - tokens + size - 1) / size);
-    status = status ? status : ikati_shape_fix(request, "random_blocks", "r", num_random);
+    status = ikati_shape_fix(request, "nb", (n - tokens + size - 1) / size);
+    status = status ? status : ikati_shape_fix(request, "r", num_random);
     if (!status && num_random == 0 && request->outputs[2].present) {
         status = ikati_attention_refuse(request, "output random_blocks",
                                         "only where there are random blocks");

@@ -227,7 +227,7 @@ static ikat_status check(ikati_request *request) {
         status = ikati_attention_refuse(request, "shift", "not together with permutations");
     }
     status = status ? status : check_shift(request, num_blocks);
-    status = status ? status : ikati_shape_fix(request, "permutations", "nb", num_blocks);
+    status = status ? status : ikati_shape_fix(request, "nb", num_blocks);
     return status || !table ? status : check_permutations(request, num_blocks);
 }
 

@@ -152,12 +152,10 @@ static ikat_status check(ikati_request *request) {
     }
     const int64_t num_queries = ikati_extent(request, "N"), num_keys = ikati_extent(request, "M");
     if (!status) {
-        status = ikati_shape_fix(request, "block_map", "Nt",
-                                 num_queries / side + (num_queries % side != 0));
+        status = ikati_shape_fix(request, "Nt", num_queries / side + (num_queries % side != 0));
     }
     return status ? status
-                  : ikati_shape_fix(request, "block_map", "Mt",
-                                    num_keys / side + (num_keys % side != 0));
+                  : ikati_shape_fix(request, "Mt", num_keys / side + (num_keys % side != 0));
 }
 
 static ikati_cost cost(const ikati_request *request) {

@@ -262,10 +262,9 @@ static ikat_status check_blocks(ikati_request *request) {
     const uint64_t num_queries = (uint64_t)ikati_extent(request, "N");
     const uint64_t num_keys = (uint64_t)ikati_extent(request, "M");
     ikat_status status =
-        ikati_shape_fix(request, "block_mask", "nq", (int64_t)ikati_divide_up(num_queries, side));
+        ikati_shape_fix(request, "nq", (int64_t)ikati_divide_up(num_queries, side));
     return status ? status
-                  : ikati_shape_fix(request, "block_mask", "nk",
-                                    (int64_t)ikati_divide_up(num_keys, side));
+                  : ikati_shape_fix(request, "nk", (int64_t)ikati_divide_up(num_keys, side));
 }
 
 static ikat_status check(ikati_request *request) {

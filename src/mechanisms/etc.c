@@ -358,7 +358,7 @@ static ikat_status check_columns(ikati_request *request) {
     const ikati_etc_piece *local = &ikati_etc_sides[IKATI_ETC_LONG].pieces[0];
     const int64_t columns = 2 * ikati_setting(request, "radius")->integer + 1;
     const char *name = has_input(request, local->labels) ? local->labels : local->mask;
-    return has_input(request, name) ? ikati_shape_fix(request, name, "W", columns) : IKAT_OK;
+    return has_input(request, name) ? ikati_shape_fix(request, "W", columns) : IKAT_OK;
 }
 
 static ikat_status check(ikati_request *request) {

@@ -251,22 +251,22 @@ static ikat_status check_local(const ikati_request *request, const ikati_local_g
 static ikat_status check_layers(ikati_request *request, const ikati_local_global *c) {
     const int64_t both = c->sums ? c->global_size : c->global_size + c->local_size;
     const struct {
-        const char *argument, *letter;
+        const char *letter;
         int64_t extent;
     } layers[] = {
-        {"w_o", "HDv", c->heads * c->value_size},
-        {"b_o", "Eg", c->global_size},
-        {"conv_w_in", "Cl", c->local_channels},
-        {"conv_b_in", "Ein", c->conv_size * (c->glu ? 2 : 1)},
-        {"conv_bias", "E", c->conv_size},
-        {"conv_b_out", "El", c->local_size},
-        {"w_out", "Ec", both},
-        {"b_out", "Co", c->columns},
-        {"out", "Ex", c->columns},
+        {"HDv", c->heads * c->value_size},
+        {"Eg", c->global_size},
+        {"Cl", c->local_channels},
+        {"Ein", c->conv_size * (c->glu ? 2 : 1)},
+        {"E", c->conv_size},
+        {"El", c->local_size},
+        {"Ec", both},
+        {"Co", c->columns},
+        {"Ex", c->columns},
     };
     ikat_status status = IKAT_OK;
     for (uint32_t i = 0; i < IKATI_COUNT(layers) && !status; i++) {
-        status = ikati_shape_fix(request, layers[i].argument, layers[i].letter, layers[i].extent);
+        status = ikati_shape_fix(request, layers[i].letter, layers[i].extent);
     }
     if (!status && c->sums && c->global_size != c->local_size) {
         status = ikati_fail(request->host, IKAT_INVALID, IKAT_MESSAGE_SHAPE,

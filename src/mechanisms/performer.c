@@ -136,7 +136,7 @@ static ikat_status check_draw(ikati_request *request) {
     const ikati_call_setting *given = ikati_setting(request, "num_features");
     const double size = (double)ikati_extent(request, "D");
     const double usual = floor(size * log(size));
-    return ikati_shape_fix(request, "num_features", "R",
+    return ikati_shape_fix(request, "R",
                            given->given ? given->integer
                            : usual < 1  ? 1
                                         : (int64_t)usual);

@@ -239,7 +239,7 @@ static ikat_status check(ikati_request *request) {
                             "eps is %g, expected above 0", ikati_setting(request, "eps")->number);
     }
     if (!status && !is_pma) { // without seeds
-        status = ikati_shape_fix(request, "out", "S", ikati_extent(request, "N"));
+        status = ikati_shape_fix(request, "S", ikati_extent(request, "N"));
     }
     return status;
 }

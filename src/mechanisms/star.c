@@ -277,7 +277,7 @@ static ikat_status check_parts(ikati_request *request, ikati_star_step step) {
                           step == IKATI_STAR_RELAY ? "one relay" : "N", expected, steps[step]);
     }
     ikat_status status = refuse_output(request, 2, steps[step]);
-    status = status ? status : ikati_shape_fix(request, "relay", "C", 0); // not made
+    status = status ? status : ikati_shape_fix(request, "C", 0); // not made
     return status ? status : ikati_attention_check(request);
 }
 
@@ -316,8 +316,8 @@ static ikat_status check_full(ikati_request *request) {
                             "eps is %g, expected above 0", ikati_setting(request, "eps")->number);
     }
     // Of lse, which is not made.
-    status = status ? status : ikati_shape_fix(request, "lse", "H", 0);
-    return status ? status : ikati_shape_fix(request, "lse", "Nq", 0);
+    status = status ? status : ikati_shape_fix(request, "H", 0);
+    return status ? status : ikati_shape_fix(request, "Nq", 0);
 }
 
 static ikat_status check(ikati_request *request) {

@@ -317,7 +317,7 @@ static ikat_status check_heads(ikati_request *request) {
                           "v has Dv = %" PRId64 ", expected 1 to %d", value_size,
                           IKATI_MAX_HEAD_SIZE);
     }
-    return ikati_shape_fix(request, "an input", "H", heads);
+    return ikati_shape_fix(request, "H", heads);
 }
 
 // Extents of what is drawn; of what is not, none.
@@ -332,9 +332,9 @@ static ikat_status check_draws(ikati_request *request) {
                               "output %s is wanted, which is not drawn", drawn[i]);
         }
     }
-    ikat_status status = ikati_shape_fix(request, "r", "Nx", ikati_synthesizer_max_length(request));
+    ikat_status status = ikati_shape_fix(request, "Nx", ikati_synthesizer_max_length(request));
     return status ? status
-                  : ikati_shape_fix(request, "r1", "Ky", ikati_setting(request, "rank")->integer);
+                  : ikati_shape_fix(request, "Ky", ikati_setting(request, "rank")->integer);
 }
 
 static ikat_status check(ikati_request *request) {

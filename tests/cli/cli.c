@@ -396,7 +396,6 @@ static void check_known(const char *name) {
     free(bytes);
 }
 
-// A mask in a file of another type is a host array of the plan; what `ikat list` says of it.
 // Values of inputs that are handed to a mechanism inside are checked as that one's, and what was
 // converted is said only where nothing is wrong.
 static void test_inner_values(void **state) {
@@ -414,6 +413,8 @@ static void test_inner_values(void **state) {
     assert_int_equal(shell_run("run %s --in attention.query_lengths=long.npy", call), 2);
     expect_refusal("attention.query_lengths has the value 7");
     assert_null(strstr(shell_errors(), "note"));
+    assert_int_equal(shell_run("run %s --set attention.softcap=-1", call), 2);
+    expect_refusal("attention = dense: softcap is");
 }
 
 // Every mechanism has a usual call for the bench, and its sampled rows are right.
@@ -431,6 +432,7 @@ static void test_bench_of_all(void **state) {
     free(bytes);
 }
 
+// A mask in a file of another type is a host array of the plan; what `ikat list` says of it.
 static void test_structure(void **state) {
     (void)state;
     const int64_t mask[] = {0, 1, 0};

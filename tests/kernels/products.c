@@ -46,10 +46,10 @@ static int64_t larger(const ikati_request *request, const char *one, const char 
 
 static ikat_status check(ikati_request *request) {
     const bool ta = flag(request, "transposed_a"), tb = flag(request, "transposed_b");
-    ikati_shape_fix(request, "c", "B", larger(request, "Ba", "Bb"));
-    ikati_shape_fix(request, "c", "H", larger(request, "Ha", "Hb"));
-    ikati_shape_fix(request, "c", "N", ikati_extent(request, ta ? "Ca" : "Ra"));
-    ikati_shape_fix(request, "c", "M", ikati_extent(request, tb ? "Rb" : "Cb"));
+    ikati_shape_fix(request, "B", larger(request, "Ba", "Bb"));
+    ikati_shape_fix(request, "H", larger(request, "Ha", "Hb"));
+    ikati_shape_fix(request, "N", ikati_extent(request, ta ? "Ca" : "Ra"));
+    ikati_shape_fix(request, "M", ikati_extent(request, tb ? "Rb" : "Cb"));
     return IKAT_OK;
 }
 
