@@ -71,6 +71,7 @@ static void test_options(void **state) {
         {"bench dense --heads 1.5", "--heads"},
         {"bench dense --dtype float64", "--dtype"},
         {"bench nosuch", "nosuch"},
+        {"bench dense --against nosuch", "nosuch"},
         {"bench dense --device cpu --set causal=3", "causal"},
         {"bench dense --device cpu --set foo=3", "foo"},
         {"bench dense --device cpu --kv-heads 3", "Hkv"},
@@ -318,6 +319,29 @@ static void test_plan_and_bench(void **state) {
     assert_true(shell_exists("b.csv"));
 }
 
+// Times beside another mechanism's; the reference does so only if it is told to.
+static void test_bench_against(void **state) {
+    (void)state;
+    static const char call[] = "bench local --device cpu --heads 2 --n 16,1024 --head-size 8 "
+                               "--time 0 --set causal=1 --set query_block=32 --set memory=32 "
+                               "--json against.json";
+    assert_int_equal(shell_run("%s", call), 0);
+    assert_null(strstr(shell_output(), "the least time of"));
+    assert_int_equal(shell_run("%s --against dense", call), 0);
+    assert_non_null(strstr(shell_output(), "% of the least time of dense for "));
+    assert_non_null(strstr(shell_output(), "faster than dense"));
+    size_t size;
+    uint8_t *bytes = shell_read("against.json", &size);
+    assert_non_null(bytes);
+    cJSON *json = cJSON_ParseWithLength((const char *)bytes, size);
+    const cJSON *row = cJSON_GetArrayItem(cJSON_GetObjectItem(json, "results"), 0);
+    assert_string_equal(cJSON_GetObjectItem(row, "against")->valuestring, "dense");
+    assert_int_equal(cJSON_GetObjectItem(row, "against_n")->valueint, 16);
+    assert_true(cJSON_GetObjectItem(row, "against_min_ms")->valuedouble > 0);
+    cJSON_Delete(json);
+    free(bytes);
+}
+
 // Relative error of a file of float32 against one of float64.
 static double file_error(const char *got_name, const char *expected_name) {
     size_t got_size, expected_size;
@@ -492,6 +516,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(test_whole_or_nothing),
         cmocka_unit_test(test_empty_axes),
         cmocka_unit_test(test_plan_and_bench),
+        cmocka_unit_test(test_bench_against),
         cmocka_unit_test(test_inner_values),
         cmocka_unit_test(test_bench_of_all),
         cmocka_unit_test(test_structure),

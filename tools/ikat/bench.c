@@ -28,6 +28,8 @@ static const cli_option options[] = {
     OPTION_VARIANT,
     OPTION_LIMITS,
     {"time", "S", false, false, "seconds of samples a row, at least 5 samples (default 1)"},
+    {"against", "NAME", false, false,
+     "compare with this mechanism's time, or none (default dense; on cpu none)"},
     {"no-start", NULL, false, false,
      "leave out how long first results take, cold and from the disk cache"},
     {"json", "FILE", false, false, "results as JSON"},
@@ -46,6 +48,7 @@ typedef struct cli_bench {
     int64_t lengths[MAX_LENGTHS];
     uint32_t num_lengths;
     int64_t queries; // 0: as keys
+    const ikat_mechanism_info *against;
     char *cache_dir;
     char inputs[512];
     bench_row **rows;
@@ -127,6 +130,18 @@ static int read_inputs(cli_bench *bench) {
     return TOOL_OK;
 }
 
+static int read_against(cli_bench *bench) {
+    const char *name = args_value(bench->args, "against");
+    if (name && strcmp(name, "none") == 0) {
+        return TOOL_OK;
+    }
+    bench->against = ikat_mechanism_find(name ? name : "dense");
+    return bench->against
+               ? TOOL_OK
+               : tool_fail("--against is '%s', expected none or a mechanism that 'ikat list' shows",
+                           name);
+}
+
 static bench_row *add_row(cli_bench *bench) {
     bench->rows = tool_resize(bench->rows, bench->num_rows + 1, sizeof(*bench->rows));
     bench_row *row = tool_alloc(1, sizeof(*row));
@@ -157,12 +172,16 @@ static int bench_device(cli_bench *bench, const char *name) {
         tool_progress("first results", 0, bench->num_lengths + 1);
         bench_measure_start(&bench->params, name, limits, bench->cache_dir, &start);
     }
+    // The reference is not there for its speed.
+    const bool compares = has_kernels || args_value(bench->args, "against");
+    bench_against against = {compares ? bench->against : NULL, 0};
     const uint32_t first = bench->num_rows;
     for (uint32_t i = 0; i < bench->num_lengths; i++) {
         bench_row *row = add_row(bench);
         set_length(bench, i);
         tool_progress(name ? name : "the best device", i + 1, bench->num_lengths + 1);
         bench_measure(&bench->params, device, row);
+        bench_measure_against(&bench->params, device, &against, row);
         tool_progress("", 1, 1);
         row->start = start;
         if (row->status == IKAT_INVALID) {
@@ -173,10 +192,13 @@ static int bench_device(cli_bench *bench, const char *name) {
             bench_print_device(row);
         }
         bench_print_row(row);
+        bench_print_against(row);
         fflush(stdout);
     }
     if (!code) {
-        bench_print_growth((const bench_row *const *)bench->rows + first, bench->num_rows - first);
+        const bench_row *const *rows = (const bench_row *const *)bench->rows + first;
+        bench_print_growth(rows, bench->num_rows - first);
+        bench_print_crossover(rows, bench->num_rows - first);
     }
     bench->tool->quiet = false;
     ikat_device_destroy(&device);
@@ -238,6 +260,7 @@ static int run(cli_tool *tool, const cli_args *args) {
                        .params = {.tool = tool, .variant = args_value(args, "variant")}};
     int code = read_options(&bench);
     code = code ? code : read_inputs(&bench);
+    code = code ? code : read_against(&bench);
     if (code) {
         return code;
     }

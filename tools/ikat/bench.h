@@ -38,6 +38,9 @@ typedef enum bench_correct { BENCH_UNCHECKED, BENCH_CORRECT, BENCH_WRONG } bench
 
 // Times in milliseconds. `samples` are by the device's clock where it has one (by_device), wall_ms
 // always by the host's.
+//
+// against  another mechanism that was measured beside this one, NULL: none, at against_keys keys; its
+//          least time and its visible pairs are scaled to this row's sizes by the pairs of the square
 typedef struct bench_row {
     const ikat_mechanism_info *info;
     char settings[256];
@@ -67,6 +70,10 @@ typedef struct bench_row {
     bench_start start;
     bench_correct correct;
     double deviation; // relative error of the sampled rows
+    const char *against;
+    int64_t against_keys;
+    double against_minimum;
+    double against_pairs;
     ikat_status status;
     char error[512]; // empty if it ran and is correct
 } bench_row;
@@ -98,12 +105,28 @@ void bench_measure(const bench_params *params, ikat_device *device, bench_row *o
 void bench_measure_start(const bench_params *params, const char *device, const char *limits,
                          const char *cache_dir, bench_start *out_start);
 
+// The mechanism that others are compared with (NULL: none), and how long it took a pair of the square
+// when it was last measured, 0 at first.
+typedef struct bench_against {
+    const ikat_mechanism_info *info;
+    double pair_time;
+} bench_against;
+
+// Measures it beside a row of params->info that has run, with the settings that both have: at the
+// largest halved length that is bearable. Leaves the row as it is if it cannot run.
+void bench_measure_against(const bench_params *params, ikat_device *device, bench_against *against,
+                           bench_row *row);
+
 // Reports. Both writers return an exit code.
 void bench_print_device(const bench_row *row);
 void bench_print_row(const bench_row *row);
 // How least times grow with the length: x of N^x, fitted by least squares over rows of one mechanism
 // and device. Prints nothing of fewer than three that ran.
 void bench_print_growth(const bench_row *const *rows, uint32_t num);
+// The share of the other mechanism's time, and from which length on it is slower. Nothing where there
+// is none.
+void bench_print_against(const bench_row *row);
+void bench_print_crossover(const bench_row *const *rows, uint32_t num);
 int bench_write_json(const char *path, const bench_row *const *rows, uint32_t num);
 int bench_write_csv(const char *path, const bench_row *const *rows, uint32_t num);
 

@@ -150,6 +150,13 @@ static cJSON *row_to_json(const bench_row *row) {
         cJSON_AddBoolToObject(json, "correct", row->correct == BENCH_CORRECT);
     }
     add_number(json, "deviation", row->deviation);
+    if (row->against) {
+        cJSON_AddStringToObject(json, "against", row->against);
+        add_number(json, "against_n", (double)row->against_keys);
+        add_number(json, "against_min_ms", row->against_minimum);
+    } else {
+        cJSON_AddNullToObject(json, "against");
+    }
     if (row->error[0]) {
         cJSON_AddStringToObject(json, "error", row->error);
     } else {
@@ -223,6 +230,8 @@ static void print_csv_row(FILE *file, const bench_row *row) {
             row->correct == BENCH_UNCHECKED ? ""
             : row->correct == BENCH_CORRECT ? "true"
                                             : "false");
+    print_field(file, row->against ? row->against : "");
+    fprintf(file, "%.6g,", row->against_minimum);
     print_field(file, row->error);
     fputs("\n", file);
 }
@@ -238,7 +247,7 @@ int bench_write_csv(const char *path, const bench_row *const *rows, uint32_t num
           "queries,n,head_size,"
           "value_size,median_ms,min_ms,spread,wall_ms,gflops,gbps,workspace_bytes,create_ms,"
           "compile_ms,first_run_ms,"
-          "submit_ms,correct,error,\n",
+          "submit_ms,correct,against,against_min_ms,error,\n",
           file);
     for (uint32_t i = 0; i < num; i++) {
         print_csv_row(file, rows[i]);
