@@ -282,7 +282,13 @@ static void read_sizes(ikati_linear_builder *b) {
 }
 
 ikat_status ikati_lower_linear(ikati_lowering *lowering, const ikati_linear_attention *attention) {
-    ikati_linear_builder b = {.lowering = lowering, .attention = attention};
+    ikati_linear_attention own = *attention;
+    ikati_linear_builder b = {.lowering = lowering, .attention = &own};
+    // Kernels compute in float32, where a factor may overflow: it cancels, but for eps.
+    if (own.normalizes && own.scale != 0 && own.guard == 0) {
+        own.eps /= own.scale;
+        own.scale = 1;
+    }
     read_sizes(&b);
     if (!b.num_batches) {
         return IKAT_OK;

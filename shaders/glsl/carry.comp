@@ -8,6 +8,7 @@
 #define KERNEL_PARAMS CARRY_PARAMS
 #define KERNEL_SPECIALISATION CARRY_SPECIALISATION
 #include "lib/kernel.glsl"
+#include "lib/numbers.glsl"
 
 layout(local_size_x = 64) in;
 
@@ -67,9 +68,13 @@ void main() {
     for (uint c = 0u; c < p.num_chunks; c++) {
         vec4 next = states[(at + c * p.states_chunk) >> 2];
         if (has(CARRY_PREFIX)) states[(at + c * p.states_chunk) >> 2] = value;
-        // A chunk's decay is behind the last row of its products.
-        float decay = has(CARRY_FADE) ? fade[decays + (c + 1u) * p.chunk * (p.chunk + 16u) - 16u] : 1.0;
-        value = decay * value + next;
+        if (has(CARRY_FADE)) { // behind the last row of a chunk's products
+            uint own_decay = decays + (c + 1u) * p.chunk * (p.chunk + 16u) - 16u;
+            vec4 rest = fade[own_decay + 1u] * value;
+            value *= fade[own_decay];
+            [[unroll]] for (int i = 0; i < 4; ++i) if (is_finite(rest[i])) next[i] += rest[i];
+        }
+        value += next;
     }
     carried[own] = value;
     if (has(CARRY_S_OUT | CARRY_Z_OUT)) [[unroll]] for (int i = 0; i < 4; ++i)

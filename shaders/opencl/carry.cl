@@ -38,11 +38,15 @@ carry(__global float *states, __global const float *fade, __global const float *
     __global float *at = states + p->base_states + batch * p->states_batch + head * p->states_head + e;
     const uint decays = p->base_fade + batch * p->fade_batch + head * p->fade_head;
     for (uint c = 0; c < p->num_chunks; c++, at += p->states_chunk) {
-        const float4 next = vload4(0, at);
+        float4 next = vload4(0, at);
         if (has(CARRY_PREFIX)) vstore4(value, 0, at);
-        // A chunk's decay is behind the last row of its products.
-        const float decay = has(CARRY_FADE) ? fade[decays + (c + 1u) * p->chunk * (p->chunk + 16u) - 16u] : 1.0f;
-        value = decay * value + next;
+        if (has(CARRY_FADE)) { // behind the last row of a chunk's products
+            __global const float *decay = fade + decays + (c + 1u) * p->chunk * (p->chunk + 16u) - 16u;
+            const float4 rest = decay[1] * value;
+            value *= decay[0];
+            next += select((float4)(0.0f), rest, isfinite(rest));
+        }
+        value += next;
     }
     vstore4(value, 0, own);
     vstore4(value, 0, elements);

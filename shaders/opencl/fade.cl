@@ -15,6 +15,17 @@ typedef float Decay;
 #define load_decay load_float
 #endif
 
+#pragma OPENCL FP_CONTRACT OFF
+
+// product + rest becomes its product with x, product being the nearest float.
+static inline void multiply(float *product, float *rest, float x) {
+    const float whole = *product * x;
+    const float small = *rest * x + fma(*product, x, -whole);
+    const float sum = whole + small;
+    *rest = isfinite(sum) ? small - (sum - whole) : 0.0f;
+    *product = isfinite(sum) ? sum : whole;
+}
+
 __kernel __attribute__((reqd_work_group_size(64, 1, 1))) void
 fade(__global const Decay *decay, __global const int *lengths, __global float *products,
      const Params params, uint first_group) {
@@ -29,13 +40,14 @@ fade(__global const Decay *decay, __global const int *lengths, __global float *p
     const uint from = p->base_decay + batch * p->decay_batch + head * p->decay_head, own = row % p->chunk;
     __global float *to = products + p->base_fade + batch * p->fade_batch + head * p->fade_head +
                          row * (p->chunk + 16u);
-    float product = 1.0f;
+    float product = 1.0f, rest = 0.0f;
     for (uint j = p->chunk; j-- > own + 1u;) to[j] = 0.0f;
     for (uint j = own + 1u; j-- > 0u;) {
         const uint slot = p->row_begin + row - own + j;
         to[j] = product;
         if (slot >= first && slot - first < valid)
-            product *= load_decay(decay, from + (slot - first - p->position_begin) * p->decay_row);
+            multiply(&product, &rest, load_decay(decay, from + (slot - first - p->position_begin) * p->decay_row));
     }
-    for (uint i = 0; i < 16u; i++) to[p->chunk + i] = product;
+    to[p->chunk] = product;
+    to[p->chunk + 1u] = rest;
 }

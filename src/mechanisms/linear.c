@@ -105,6 +105,8 @@ static const ikat_mechanism_case cases[] = {
      "sizes that are multiples of nothing, rows left of the first key"},
     {"retention", IKATI_QKV("1,2,140,16", "1,2,140,24") " decay=2@0.96875,0.984375",
      "causal=1 feature_map=identity normalize=0 scale=0.25 chunk=64", "RetNet's"},
+    {"slow_decay", "q=1,1,5000,4 k=1,1,5000,4@0 v=1,1,5000,5 decay=1@0.999755859375", "causal=1",
+     "a chunk's factor is no float: its error must not add up over chunks"},
     {"gated",
      "q=2,2,100,16 k=2,2,100,16 v=2,2,100,16 decay=2,2,100@0.9,1,0.7,0.95,0.99 lengths=2@100,61",
      "causal=1", "a factor a token"},
