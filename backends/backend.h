@@ -188,8 +188,8 @@ const ikati_host *ikati_context_host(const ikat_context *context);
 ikati_port *ikati_device_port(const ikat_device *device, const ikati_backend *backend);
 ikati_sequence *ikati_bindings_sequence(const ikat_bindings *bindings,
                                         const ikati_backend *backend);
-// The launches of one slice; false past the last slice.
-bool ikati_plan_slice(const ikat_plan *plan, uint32_t slice, uint32_t *out_first,
-                      uint32_t *out_num);
+// The launches of one slice. IKAT_INVALID (logged) past the last one, and for bindings of another plan.
+ikat_status ikati_bindings_slice(const ikat_bindings *bindings, const ikat_plan *plan,
+                                 uint32_t slice, uint32_t *out_first, uint32_t *out_num);
 
 #endif

@@ -372,3 +372,19 @@ ikati_sequence *ikati_bindings_sequence(const ikat_bindings *bindings,
                                         const ikati_backend *backend) {
     return bindings->plan->device->backend == backend ? bindings->sequence : NULL;
 }
+
+ikat_status ikati_bindings_slice(const ikat_bindings *bindings, const ikat_plan *plan,
+                                 uint32_t slice, uint32_t *out_first, uint32_t *out_num) {
+    if (bindings->plan != plan) {
+        return ikati_fail(plan->request.host, IKAT_INVALID, IKAT_MESSAGE_BUFFER,
+                          "these bindings belong to another plan");
+    }
+    if (slice >= plan->num_slices || !plan->slice_starts) {
+        return ikati_fail(plan->request.host, IKAT_INVALID, IKAT_MESSAGE_RANGE,
+                          "slice %" PRIu32 " is not there, the plan has %" PRIu32, slice,
+                          plan->num_slices);
+    }
+    *out_first = plan->slice_starts[slice];
+    *out_num = plan->slice_starts[slice + 1] - plan->slice_starts[slice];
+    return IKAT_OK;
+}

@@ -1,5 +1,6 @@
 #include "cache_file.h"
 
+#include "hash.h"
 #include "platform.h"
 
 #include <stdio.h>
@@ -20,25 +21,14 @@ _Static_assert(sizeof(file_header) == 32, "the header has no padding");
 static const char cache_magic[8] = {'i', 'k', 'a', 't', 'b', 'l', 'o', 'b'};
 enum { CACHE_VERSION = 1 };
 
-#define HASH_START 14695981039346656037u
-
-// FNV-1a, 64 bits.
-static uint64_t hash_bytes(uint64_t hash, const void *data, size_t size) {
-    const uint8_t *bytes = data;
-    for (size_t i = 0; i < size; i++) {
-        hash = (hash ^ bytes[i]) * 1099511628211u;
-    }
-    return hash;
-}
-
 static file_header make_header(const char *key, const void *blob, size_t size) {
     const size_t key_bytes = strlen(key);
-    const uint64_t hash = hash_bytes(HASH_START, key, key_bytes);
+    const uint64_t hash = ikati_hash(IKATI_HASH_START, key, key_bytes);
     file_header header = {
         .version = CACHE_VERSION,
         .key_bytes = (uint32_t)key_bytes,
         .blob_bytes = size,
-        .checksum = hash_bytes(hash, blob, size),
+        .checksum = ikati_hash(hash, blob, size),
     };
     memcpy(header.magic, cache_magic, sizeof(header.magic));
     return header;
@@ -53,7 +43,7 @@ static char *make_path(const ikati_host *host, const char *kind, const char *key
     const size_t size = strlen(host->cache_dir) + strlen(kind) + 32;
     char *path = ikati_alloc(host, size, 1);
     if (path) {
-        const uint64_t hash = hash_bytes(HASH_START, key, strlen(key));
+        const uint64_t hash = ikati_hash(IKATI_HASH_START, key, strlen(key));
         snprintf(path, size, "%s/%s-%016llx.bin", host->cache_dir, kind, (unsigned long long)hash);
     }
     return path;
@@ -109,7 +99,8 @@ bool ikati_cache_load(const ikati_host *host, const char *kind, const char *key,
     char *body = read_body(host, file, key, &header);
     fclose(file);
     if (!body || memcmp(body, key, key_bytes) != 0 ||
-        hash_bytes(HASH_START, body, key_bytes + (size_t)header.blob_bytes) != header.checksum) {
+        ikati_hash(IKATI_HASH_START, body, key_bytes + (size_t)header.blob_bytes) !=
+            header.checksum) {
         ikati_log(host, IKAT_LOG_INFO, IKAT_MESSAGE_CACHE,
                   "%s is damaged or of another key: ignored", path);
         ikati_free(host, body);

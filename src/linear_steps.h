@@ -30,7 +30,8 @@ typedef struct ikati_linear_builder {
     const ikati_linear_attention *attention;
     uint32_t num_batches, num_kv_heads, heads_per_kv, states_per_kv;
     uint32_t num_queries, num_keys, head_size, value_size;
-    uint32_t num_features, value_stride, state_size;
+    uint32_t num_features, value_stride;
+    uint64_t state_size; // below 2^32 once blocks are chosen
     uint32_t chunk, segment, total;
     ikati_axis_range batches, kv_heads;
     uint32_t mask_table;

@@ -272,7 +272,7 @@ static void read_sizes(ikati_linear_builder *b) {
         (uint32_t)ikati_round_up(f->rows.kind ? f->num_rows : b->head_size, IKATI_SLOT_GRANULE);
     b->num_features *= f->map == IKATI_FEATURE_MIRRORED ? 2 : 1;
     b->value_stride = (uint32_t)ikati_round_up(b->value_size, IKATI_SLOT_GRANULE);
-    b->state_size = b->num_features * (b->value_stride + 1);
+    b->state_size = (uint64_t)b->num_features * (b->value_stride + 1);
     const uint32_t larger = b->num_queries > b->num_keys ? b->num_queries : b->num_keys;
     b->total = a->causal && b->num_queries != b->num_keys ? larger : 0;
     b->chunk = choose_chunk(b, larger);

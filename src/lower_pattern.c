@@ -2,6 +2,7 @@
 
 #include "attend_steps.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 // A pattern of which some heads are pruned: their class comes after the others and sees nothing.
@@ -121,8 +122,15 @@ static ikat_status make_schedule(pattern_lowering *self, uint32_t i) {
 static ikat_status add_tables(pattern_lowering *self) {
     for (uint32_t i = 0; i < self->num; i++) {
         const ikati_schedule *schedule = &self->schedules[i];
-        self->tables[i] = ikati_lowering_table(self->lowering, schedule->words,
-                                               schedule->num_words * sizeof(*schedule->words));
+        const uint64_t bytes = schedule->num_words * sizeof(*schedule->words);
+        if (bytes > ikati_lowering_binding_bytes(self->lowering)) {
+            return ikati_fail(self->lowering->host, IKAT_UNSUPPORTED, IKAT_MESSAGE_DEVICE,
+                              "the pattern's tables have %" PRIu64
+                              " bytes, expected at most %" PRIu64 ", which %s binds at once",
+                              bytes, ikati_lowering_binding_bytes(self->lowering),
+                              ikati_lowering_device(self->lowering)->id);
+        }
+        self->tables[i] = ikati_lowering_table(self->lowering, schedule->words, bytes);
         if (self->tables[i] == UINT32_MAX) {
             return IKAT_NO_MEMORY;
         }

@@ -1,5 +1,6 @@
 #include "core.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 // Work of one slice where the caller names none: about a tenth of a second on the slower devices of
@@ -39,6 +40,17 @@ static ikat_status lower_and_compile(ikat_plan *plan) {
     return status;
 }
 
+// What the plan and its bindings allocate is held to the device's limit, as buffers are.
+static ikat_status check_memory(const ikat_plan *plan, const char *what, uint64_t bytes) {
+    const ikat_device_info *info = &plan->device->info;
+    return bytes <= info->limits.max_buffer_bytes
+               ? IKAT_OK
+               : ikati_fail(plan->request.host, IKAT_UNSUPPORTED, IKAT_MESSAGE_DEVICE,
+                            "the plan's %s has %" PRIu64 " bytes, expected at most %" PRIu64
+                            ", which %s allocates at once",
+                            what, bytes, info->limits.max_buffer_bytes, info->id);
+}
+
 static ikat_status upload_tables(ikat_plan *plan) {
     const ikati_lowering *lowering = &plan->lowering;
     const ikati_backend *backend = plan->device->backend;
@@ -60,6 +72,8 @@ static ikat_status build_steps(ikat_plan *plan) {
     if (!status) {
         status = ikati_workspace_place(&plan->lowering);
     }
+    status = status ? status : check_memory(plan, "workspace", plan->lowering.workspace_bytes);
+    status = status ? status : check_memory(plan, "tables", plan->lowering.tables_bytes);
     if (!status) {
         status = ikati_slices_cut(&plan->lowering, plan->slice_flops, &plan->launches,
                                   &plan->num_launches, &plan->slice_starts, &plan->num_slices);
@@ -224,7 +238,9 @@ void ikat_plan_get_info(const ikat_plan *plan, ikat_plan_info *out_info) {
 
 ikat_status ikat_plan_get_step(const ikat_plan *plan, uint32_t index, ikat_step_info *out_step) {
     if (index >= plan->lowering.num_steps) {
-        return IKAT_INVALID;
+        return ikati_fail(plan->request.host, IKAT_INVALID, IKAT_MESSAGE_RANGE,
+                          "step %" PRIu32 " is not there, the plan has %" PRIu32, index,
+                          plan->lowering.num_steps);
     }
     const ikati_step *step = &plan->lowering.steps[index];
     uint32_t num_slices = 0;
@@ -247,14 +263,4 @@ double ikat_plan_tolerance(const ikat_plan *plan, const char *output) {
     uint32_t index = find_use(plan->request.outputs, info->num_outputs, output);
     return index < info->num_outputs ? plan->request.mechanism->tolerance(&plan->request, index)
                                      : 0.0;
-}
-
-bool ikati_plan_slice(const ikat_plan *plan, uint32_t slice, uint32_t *out_first,
-                      uint32_t *out_num) {
-    if (slice >= plan->num_slices || !plan->slice_starts) {
-        return false;
-    }
-    *out_first = plan->slice_starts[slice];
-    *out_num = plan->slice_starts[slice + 1] - plan->slice_starts[slice];
-    return true;
 }

@@ -1,6 +1,7 @@
 #include "core.h"
 
 #include "expression/expression.h"
+#include "expression/lexer.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -31,11 +32,12 @@ static bool parse_int(const char *text, size_t length, int64_t *out, double *out
 }
 
 // Decimal only: no hexadecimal, no "nan" or "inf" (the range check refuses what overflows to
-// infinity).
+// infinity). Not strtod, which follows the host's locale.
 static bool parse_float(const char *text, double *out) {
-    char *end;
-    *out = strtod(text, &end);
-    return end != text && *end == 0 && text[strspn(text, "+-.0123456789eE")] == 0;
+    const bool has_sign = text[0] == '-' || text[0] == '+';
+    const size_t length = ikati_read_float(text + has_sign, out);
+    *out = text[0] == '-' ? -*out : *out;
+    return length > 0 && text[has_sign + length] == '\0';
 }
 
 static bool find_word(const ikat_setting_info *info, const char *text, ikati_call_setting *out) {
@@ -52,7 +54,8 @@ static bool find_word(const ikat_setting_info *info, const char *text, ikati_cal
 // "an integer", "one of strided, fixed"
 static void describe_type(const ikat_setting_info *info, char *out, size_t capacity) {
     static const char *const names[] = {
-        "text", "an integer", "a number", "integers with commas between", "", "text", "a number"};
+        "text",    "an integer of 64 bits", "a number", "integers with commas between", "", "text",
+        "a number"};
     if (info->type != IKAT_SETTING_WORD) {
         snprintf(out, capacity, "%s", names[info->type]);
         return;
@@ -86,7 +89,7 @@ static ikat_status check_range(const ikati_request *request, const ikat_setting_
         snprintf(lower, sizeof(lower), "finite and >= %g", info->minimum);
     }
     return ikati_fail(
-        request->host, IKAT_INVALID, IKAT_MESSAGE_RANGE, "%s is %g, expected %s%s", info->name,
+        request->host, IKAT_INVALID, IKAT_MESSAGE_RANGE, "%s is %.16g, expected %s%s", info->name,
         value, info->type == IKAT_SETTING_FLOAT ? lower : lower + strlen("finite and "), upper);
 }
 

@@ -179,9 +179,9 @@ static ikat_status check_structure(const ikati_request *request, const ikati_ten
         const double value = value_at(use, i);
         if (!(value >= (double)minimum && value <= (double)maximum)) {
             return ikati_fail(host, IKAT_INVALID, IKAT_MESSAGE_RANGE,
-                              "%s has the value %g at element %" PRIu64
-                              ", expected %s, which is %" PRId64 " to %" PRId64,
-                              use->name, value, i, info->values, minimum, maximum);
+                              "%s has the value %g at element %" PRIu64 ", expected %" PRId64
+                              " to %" PRId64 " (%s)",
+                              use->name, value, i, minimum, maximum, info->values);
         }
     }
     return IKAT_OK;
@@ -242,15 +242,12 @@ static ikat_status check_outputs(ikati_request *request) {
                                   ikat_dtype_name(use->tensor.dtype),
                                   ikat_dtype_name(inferred.dtype));
             }
-            ikat_status status =
-                ikati_shape_match(request, argument->name, argument->shape, &use->tensor);
-            if (status) {
-                return status;
-            }
         } else {
             use->tensor = inferred;
         }
         ikat_status status = check_layout(request, argument->name, &use->tensor, true);
+        status = status ? status
+                        : ikati_shape_match(request, argument->name, argument->shape, &use->tensor);
         if (status) {
             return status;
         }
@@ -498,7 +495,10 @@ ikat_status ikati_request_derive(const ikati_request *request, const ikat_argume
     out_request->num_letters = 0;
     out_request->dtype = IKAT_DTYPE_NONE;
     for (uint32_t i = 0; i < request->mechanism->info.num_outputs; i++) {
-        out_request->outputs[i].tensor = (ikat_tensor){0};
+        ikat_tensor *tensor = &out_request->outputs[i].tensor;
+        if (!tensor->offset && ikati_tensor_is_packed(tensor)) {
+            *tensor = (ikat_tensor){0}; // a view stays, and must still fit
+        }
     }
     ikat_status status = own_settings(out_request);
     status = status ? status : change_arguments(out_request, changed, num_changed);

@@ -11,9 +11,18 @@ static const char compiler_failed[] = "the driver's compiler failed";
 // Not listed: such rows are for other calls.
 static const char other_calls[] = "made for calls with, or without, expressions or topk";
 
+// Those that a workgroup binds: all but what it reads as texels.
+static uint32_t count_storage_buffers(const ikati_kernel *kernel, const ikati_variant *variant) {
+    uint32_t num = 0;
+    for (uint32_t i = 0; i < kernel->num_bindings; i++) {
+        num += !(variant->texel_bindings & (UINT32_C(1) << i));
+    }
+    return num;
+}
+
 // Why a variant cannot run here; NULL if it can. Hard limits only, see `unsuitable`.
-static const char *impossible(const ikati_lowering *lowering, const ikati_variant *variant,
-                              const ikati_pick *pick) {
+static const char *impossible(const ikati_lowering *lowering, const ikati_kernel *kernel,
+                              const ikati_variant *variant, const ikati_pick *pick) {
     const ikat_device_limits *limits = &lowering->device->info.limits;
     const uint32_t types = IKATI_NEED_FLOAT | IKATI_NEED_HALF;
     const uint32_t call = types | IKATI_NEED_ALIGNED4;
@@ -25,6 +34,9 @@ static const char *impossible(const ikati_lowering *lowering, const ikati_varian
     }
     if (variant->shared_bytes > limits->shared_memory_bytes) {
         return "shared memory";
+    }
+    if (count_storage_buffers(kernel, variant) > limits->max_storage_buffers) {
+        return "storage buffers";
     }
     if (variant->group_size > limits->max_group_size) {
         return "workgroup size";
@@ -113,7 +125,7 @@ ikat_status ikati_pick_variant(ikati_lowering *lowering, ikati_kernel_id id, con
         }
         const char *reason =
             match_forced(lowering, variant) < wanted ? "not the one asked for" : NULL;
-        reason = reason ? reason : impossible(lowering, variant, pick);
+        reason = reason ? reason : impossible(lowering, kernel, variant, pick);
         reason = reason || wanted ? reason : unsuitable(lowering, variant, pick);
         if (reason == other_calls && !wanted) {
             continue;

@@ -103,7 +103,10 @@ ikat_status cpu_wait(ikati_port *handle, ikat_ticket ticket, uint64_t timeout_ns
     if (out_complete) {
         *out_complete = complete;
     }
-    return IKAT_OK;
+    return complete
+               ? IKAT_OK
+               : ikati_fail(port->host, IKAT_INVALID, IKAT_MESSAGE_RANGE,
+                            "cpu: ticket %llu was never given out", (unsigned long long)ticket);
 }
 
 ikat_status cpu_time(ikati_port *handle, ikat_ticket ticket, uint64_t *out_time_ns) {

@@ -271,11 +271,15 @@ static ikat_status null_submit(ikati_port *opaque, ikati_sequence *opaque_sequen
 
 static ikat_status null_wait(ikati_port *opaque, ikat_ticket ticket, uint64_t timeout_ns,
                              bool *out_complete) {
-    (void)opaque;
-    (void)ticket;
-    (void)timeout_ns;
-    *out_complete = true;
-    return IKAT_OK;
+    null_port *port = (null_port *)opaque;
+    (void)timeout_ns; // nothing is ever under way
+    ikati_mutex_lock(port->mutex);
+    *out_complete = ticket <= port->last_ticket;
+    ikati_mutex_unlock(port->mutex);
+    return *out_complete
+               ? IKAT_OK
+               : ikati_fail(port->host, IKAT_INVALID, IKAT_MESSAGE_RANGE,
+                            "null: ticket %llu was never given out", (unsigned long long)ticket);
 }
 
 static ikat_status null_time(ikati_port *opaque, ikat_ticket ticket, uint64_t *out_time_ns) {

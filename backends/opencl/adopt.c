@@ -184,20 +184,12 @@ static bool is_list(cl_uint num_events, const cl_event *events) {
     return whole;
 }
 
-static ikat_status check_enqueue(const ikat_plan *plan, uint32_t slice,
-                                 const ocl_sequence *sequence, cl_command_queue queue,
-                                 uint32_t *out_first, uint32_t *out_num) {
-    ocl_port *port = sequence->port;
-    const char *wrong = NULL;
-    if (!plan || !ikati_plan_slice(plan, slice, out_first, out_num) ||
-        *out_first > sequence->num_launches || *out_num > sequence->num_launches - *out_first) {
-        wrong = "the plan has no such slice";
-    } else if (!queue || !is_queue_of(&port->cl, queue, port->context, port->device)) {
-        wrong = "the queue is not of the adopted context and device";
-    }
-    return wrong ? ikati_fail(port->host, IKAT_INVALID, IKAT_MESSAGE_RANGE,
-                              "ikat_opencl_enqueue: %s", wrong)
-                 : ocl_port_alive(port);
+static ikat_status check_queue(ocl_port *port, cl_command_queue queue) {
+    return queue && is_queue_of(&port->cl, queue, port->context, port->device)
+               ? ocl_port_alive(port)
+               : ikati_fail(port->host, IKAT_INVALID, IKAT_MESSAGE_RANGE,
+                            "ikat_opencl_enqueue: the queue is not of the adopted context and "
+                            "device");
 }
 
 ikat_status ikat_opencl_enqueue(const ikat_plan *plan, uint32_t slice, ikat_bindings *bindings,
@@ -209,11 +201,12 @@ ikat_status ikat_opencl_enqueue(const ikat_plan *plan, uint32_t slice, ikat_bind
     const ocl_sequence *sequence =
         bindings ? (const ocl_sequence *)ikati_bindings_sequence(bindings, &ikati_backend_opencl)
                  : NULL;
-    if (!sequence) {
+    if (!sequence || !plan) {
         return IKAT_INVALID;
     }
     uint32_t first, num;
-    const ikat_status status = check_enqueue(plan, slice, sequence, queue, &first, &num);
+    ikat_status status = ikati_bindings_slice(bindings, plan, slice, &first, &num);
+    status = status != IKAT_OK ? status : check_queue(sequence->port, queue);
     if (status != IKAT_OK) {
         return status;
     }

@@ -5,6 +5,7 @@
 #include "source.h"
 
 #include "../../src/cache_file.h"
+#include "../../src/hash.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -51,22 +52,14 @@ static bool write_options(build *self) {
     return length > 0 && length < MAX_OPTIONS;
 }
 
-// FNV-1a.
-static uint64_t checksum(const char *text) {
-    uint64_t sum = UINT64_C(14695981039346656037);
-    for (; *text; text++) {
-        sum = (sum ^ (uint8_t)*text) * UINT64_C(1099511628211);
-    }
-    return sum;
-}
-
 // The text of a call is in the key whole: no two of a user's expressions are taken for one another.
 static int write_key(const build *self, char *key, size_t capacity) {
     const ikati_program_params *params = self->params;
-    return snprintf(key, capacity, "%s|%s|%s|%016llx|%s%s%s", params->kernel->name,
-                    params->variant->name, self->options,
-                    (unsigned long long)checksum(self->source), self->port->identity,
-                    params->text ? "|" : "", params->text ? params->text : "");
+    return snprintf(
+        key, capacity, "%s|%s|%s|%016llx|%s%s%s", params->kernel->name, params->variant->name,
+        self->options,
+        (unsigned long long)ikati_hash(IKATI_HASH_START, self->source, strlen(self->source)),
+        self->port->identity, params->text ? "|" : "", params->text ? params->text : "");
 }
 
 // Without memory for a key nothing is loaded or kept.

@@ -82,10 +82,10 @@ ikat_status ocl_submit(ikati_port *opaque, ikati_sequence *opaque_sequence, uint
 // of old tickets are gone: the oldest one kept stands for them.
 static ikat_status take_event(ocl_port *port, ikat_ticket ticket, cl_event *out_event) {
     ikati_mutex_lock(port->mutex);
-    assert(ticket <= port->last_ticket);
-    const ikat_status status = port->lost ? IKAT_DEVICE_LOST : IKAT_OK;
+    const bool known = ticket <= port->last_ticket;
+    ikat_status status = port->lost ? IKAT_DEVICE_LOST : IKAT_OK;
     *out_event = NULL;
-    if (status == IKAT_OK && ticket > port->last_complete) {
+    if (status == IKAT_OK && known && ticket > port->last_complete) {
         const ikat_ticket oldest = port->last_ticket - (OCL_NUM_TICKETS - 1);
         const ocl_submission *submission =
             submission_of(port, is_kept(port, ticket) ? ticket : oldest);
@@ -93,6 +93,10 @@ static ikat_status take_event(ocl_port *port, ikat_ticket ticket, cl_event *out_
         *out_event = submission->last;
     }
     ikati_mutex_unlock(port->mutex);
+    if (status == IKAT_OK && !known) {
+        status = ikati_fail(port->host, IKAT_INVALID, IKAT_MESSAGE_RANGE,
+                            "opencl: ticket %llu was never given out", (unsigned long long)ticket);
+    }
     return status;
 }
 

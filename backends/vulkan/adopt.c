@@ -168,12 +168,10 @@ ikat_status ikat_vulkan_record(const ikat_plan *plan, uint32_t slice, VkCommandB
         return IKAT_INVALID;
     }
     ikati_port *port = vk_sequence_port(sequence);
-    if (!ikati_plan_slice(plan, slice, &first, &num)) {
-        return ikati_fail(port->host, IKAT_INVALID, IKAT_MESSAGE_RANGE,
-                          "vulkan: the plan has no slice %u", slice);
-    }
-    if (vk_port_lost(port)) {
-        return IKAT_DEVICE_LOST;
+    ikat_status status = ikati_bindings_slice(bindings, plan, slice, &first, &num);
+    status = status == IKAT_OK && vk_port_lost(port) ? IKAT_DEVICE_LOST : status;
+    if (status != IKAT_OK) {
+        return status;
     }
     if (slice > 0) {
         vk_barrier_compute(port, commands);

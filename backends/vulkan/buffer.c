@@ -102,10 +102,12 @@ static ikat_status write_staged(ikati_port *port, ikati_memory *memory, uint64_t
         const copy c = {
             staging->block.buffer, memory->block.buffer, {at, memory->base + offset, num}};
         status = vk_queue_submit(port, record_copy, &c, RUN_NONE, &staging->tickets[half]);
+        if (status == IKAT_OK) {
+            memory->last_write = staging->tickets[half];
+        }
         offset += num;
         data += num;
         size -= num;
-        memory->last_write = staging->tickets[half];
     }
     return status;
 }
@@ -136,6 +138,9 @@ static ikat_status read_staged(ikati_port *port, ikati_memory *memory, uint64_t 
             memcpy(data + done, staging->block.mapped + half * (uint64_t)STAGING_HALF, (size_t)num);
             done += num;
         }
+    }
+    for (uint32_t half = 0; half < 2 && status != IKAT_OK; half++) { // they may still be reading
+        (void)vk_queue_wait(port, staging->tickets[half], UINT64_MAX, NULL);
     }
     return status;
 }

@@ -8,6 +8,7 @@
 #include "vk.h"
 
 #include "../../src/cache_file.h"
+#include "../../src/hash.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -21,15 +22,6 @@ typedef struct cache_head {
 } cache_head;
 
 static const char cache_magic[8] = {'i', 'k', 'a', 't', 'v', 'k', '0', '1'};
-
-// FNV-1a.
-static uint64_t checksum(const uint8_t *bytes, size_t size) {
-    uint64_t hash = UINT64_C(14695981039346656037);
-    for (size_t i = 0; i < size; i++) {
-        hash = (hash ^ bytes[i]) * UINT64_C(1099511628211);
-    }
-    return hash;
-}
 
 static void cache_key(const ikati_port *port, char *key, size_t room) {
     const VkPhysicalDeviceProperties *own = &port->physical.properties;
@@ -64,7 +56,7 @@ static const void *unwrap(const void *data, size_t size_bytes, size_t *out_size)
     const uint8_t *blob = (const uint8_t *)data + sizeof(head);
     if (memcmp(head.magic, cache_magic, sizeof(cache_magic)) != 0 ||
         head.size_bytes != size_bytes - sizeof(head) ||
-        head.checksum != checksum(blob, size_bytes - sizeof(head))) {
+        head.checksum != ikati_hash(IKATI_HASH_START, blob, size_bytes - sizeof(head))) {
         return NULL;
     }
     *out_size = size_bytes - sizeof(head);
@@ -169,7 +161,7 @@ ikat_status vk_cache_export(ikati_port *port, void *data, size_t *inout_size) {
     if (result != VK_SUCCESS && result != VK_INCOMPLETE) {
         return vk_fail(port, result, "vkGetPipelineCacheData");
     }
-    cache_head head = {.size_bytes = size, .checksum = checksum(blob, size)};
+    cache_head head = {.size_bytes = size, .checksum = ikati_hash(IKATI_HASH_START, blob, size)};
     memcpy(head.magic, cache_magic, sizeof(cache_magic));
     memcpy(data, &head, sizeof(head));
     *inout_size = sizeof(head) + size;

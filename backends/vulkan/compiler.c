@@ -9,6 +9,7 @@
 #include "source.h"
 
 #include "../../src/cache_file.h"
+#include "../../src/hash.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -107,21 +108,13 @@ static const char *find_source(const char *name) {
     return NULL;
 }
 
-// FNV-1a.
-static uint64_t checksum(const char *text) {
-    uint64_t sum = UINT64_C(14695981039346656037);
-    for (; *text; text++) {
-        sum = (sum ^ (uint8_t)*text) * UINT64_C(1099511628211);
-    }
-    return sum;
-}
-
 // The text of the call is in the key whole: no two of a user's expressions are taken for one another.
 static int write_key(const ikati_program_params *params, const char *source, char *key,
                      size_t capacity) {
     return snprintf(key, capacity, "%s|%s|%s|%016llx|%s", params->kernel->name,
                     params->variant->name, params->variant->defines,
-                    (unsigned long long)checksum(source), params->text);
+                    (unsigned long long)ikati_hash(IKATI_HASH_START, source, strlen(source)),
+                    params->text);
 }
 
 // NULL where nothing is kept.

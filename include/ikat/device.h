@@ -101,7 +101,7 @@ typedef struct ikat_device_params {
 // params      NULL: the best device
 // out_device  NULL on failure
 //
-// IKAT_NO_DEVICE if nothing matches, IKAT_INVALID if the name is malformed.
+// IKAT_NO_DEVICE if nothing matches, IKAT_NO_MEMORY.
 IKAT_API ikat_status ikat_device_open(ikat_context *context, const ikat_device_params *params,
                                       ikat_device **out_device);
 
@@ -131,7 +131,7 @@ typedef uint64_t ikat_ticket;
 //
 // out_complete  false if the time ran out first. May be NULL
 //
-// IKAT_DEVICE_LOST if the device is gone.
+// IKAT_DEVICE_LOST if the device is gone; IKAT_INVALID for a ticket that it never gave out.
 IKAT_API ikat_status ikat_device_wait(ikat_device *device, ikat_ticket ticket, uint64_t timeout_ns,
                                       bool *out_complete);
 

@@ -133,8 +133,10 @@ typedef struct ikat_plan ikat_plan;
 // out_plan  NULL on failure; destroy it before its device
 //
 // IKAT_INVALID     a shape, name or value is wrong (the log says which and what was expected)
-// IKAT_UNSUPPORTED this device can run no variant of some step
+// IKAT_UNSUPPORTED this device can run no variant of some step, or cannot bind or allocate what it
+//                  needs; or the mechanism cannot be part of another, on any device (local_global)
 // IKAT_COMPILE     it should, but every variant's compilation failed
+// IKAT_NO_MEMORY, IKAT_DEVICE_LOST
 IKAT_API ikat_status ikat_plan_create(ikat_device *device, const ikat_plan_params *params,
                                       ikat_plan **out_plan);
 
@@ -143,9 +145,15 @@ IKAT_API ikat_status ikat_plan_create(ikat_device *device, const ikat_plan_param
 // another variant suits the new shapes better, or a pattern sees every pair now and becomes dense.
 // The old plan stays valid.
 //
-// inputs  those whose tensor or values change; the others stay
-IKAT_API ikat_status ikat_plan_derive(const ikat_plan *plan, const ikat_argument *inputs,
-                                      uint32_t num_inputs, ikat_plan **out_plan);
+// tensors   inputs whose tensor or values change, and outputs whose strides do; other inputs stay. So
+//           do outputs that were described with strides or an offset, and must still fit; others
+//           become what the new shapes make them
+// out_plan  NULL on failure; destroy it before its device
+//
+// IKAT_INVALID besides, if the plan has no such tensor, or the main tensors have another type.
+// Else as ikat_plan_create.
+IKAT_API ikat_status ikat_plan_derive(const ikat_plan *plan, const ikat_argument *tensors,
+                                      uint32_t num_tensors, ikat_plan **out_plan);
 
 // Destroys a plan and leaves NULL. Its bindings must have been destroyed.
 IKAT_API void ikat_plan_destroy(ikat_plan **plan);
@@ -295,7 +303,7 @@ IKAT_API ikat_status ikat_bindings_create(const ikat_plan *plan, const ikat_bind
 // Destroys bindings and leaves NULL. Waits for submissions that still use them.
 IKAT_API void ikat_bindings_destroy(ikat_bindings **bindings);
 
-// Runs all slices and waits.
+// Runs all slices and waits. Errors as ikat_plan_submit.
 IKAT_API ikat_status ikat_plan_run(const ikat_plan *plan, ikat_bindings *bindings);
 
 // Submits slices [first_slice, first_slice + num_slices) to the device's queue, after everything
@@ -304,6 +312,12 @@ IKAT_API ikat_status ikat_plan_run(const ikat_plan *plan, ikat_bindings *binding
 //
 // num_slices  0: all from first_slice on
 // out_ticket  for ikat_device_wait; may be NULL
+//
+// IKAT_INVALID     there are no such slices, or the bindings belong to another plan
+// IKAT_UNSUPPORTED the device was adopted without a queue
+// IKAT_NO_MEMORY, IKAT_DEVICE_LOST
+//
+// Thread-safety: may be called from any thread, with different bindings.
 IKAT_API ikat_status ikat_plan_submit(const ikat_plan *plan, ikat_bindings *bindings,
                                       uint32_t first_slice, uint32_t num_slices,
                                       ikat_ticket *out_ticket);

@@ -20,7 +20,8 @@
 extern "C" {
 #endif
 
-// Features of a device beyond Vulkan 1.1 that kernels use where they are enabled. None is required.
+// Features of a device beyond Vulkan 1.1. None is required. Today's kernels use the last; the others
+// are for kernels to come: halves and bytes are unpacked from 32-bit words until then.
 //
 // subgroup_size_control  subgroupSizeControl and computeFullSubgroups, both
 typedef struct ikat_vulkan_features {
@@ -61,7 +62,9 @@ IKAT_API ikat_status ikat_vulkan_requirements(ikat_context *context,
 // queue          VK_NULL_HANDLE: the library never submits. ikat_plan_run and ikat_plan_submit
 //                return IKAT_UNSUPPORTED; ikat_buffer_write and _read work on buffers of the
 //                library's that the host can map, and copy at once
-// queue_family   of `queue`; must have compute
+// queue_family   of `queue`; must have compute. What ikat_plan_submit writes is available to the host
+//                once it is waited for, and to later plans; a shader of the host's own on that queue
+//                needs a barrier first, from COMPUTE_SHADER and SHADER_WRITE
 // lock, unlock   called around every vkQueueSubmit to `queue`, for a queue that other threads use
 //                too; both or none. Whoever holds that lock must not call the library
 // texel_buffers  every buffer that will be wrapped has VK_BUFFER_USAGE_UNIFORM_TEXEL_BUFFER_BIT:
@@ -134,7 +137,7 @@ IKAT_API ikat_status ikat_vulkan_wrap_buffer(ikat_device *device, VkBuffer buffe
 //
 // bindings  until the commands have executed neither run by another command buffer nor destroyed
 //
-// IKAT_INVALID past the last slice, or if plan or bindings are of another backend.
+// IKAT_INVALID past the last slice, or if the bindings are of another plan or backend.
 //
 // Thread-safety: may be called from any thread, with different command buffers and bindings.
 IKAT_API ikat_status ikat_vulkan_record(const ikat_plan *plan, uint32_t slice,

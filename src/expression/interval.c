@@ -1,16 +1,15 @@
 #include "interval.h"
 
+#include "../integers.h"
+
 typedef ikati_interval interval;
 
 static const interval whole = {INT32_MIN, INT32_MAX};
 
-static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
-static int64_t greatest(int64_t a, int64_t b) { return a > b ? a : b; }
-
 ikati_interval ikati_interval_point(int64_t value) { return (interval){value, value}; }
 
 ikati_interval ikati_interval_hull(ikati_interval a, ikati_interval b) {
-    return (interval){least(a.low, b.low), greatest(a.high, b.high)};
+    return (interval){ikati_least(a.low, b.low), ikati_most(a.high, b.high)};
 }
 
 static bool contains(interval a, int64_t value) { return a.low <= value && value <= a.high; }
@@ -30,10 +29,10 @@ ikati_interval ikati_interval_truth(ikati_interval a) {
 static interval negate(interval a) { return (interval){-a.high, -a.low}; }
 
 static interval multiply(interval a, interval b) {
-    const interval low = {least(a.low * b.low, a.low * b.high),
-                          greatest(a.low * b.low, a.low * b.high)};
-    const interval high = {least(a.high * b.low, a.high * b.high),
-                           greatest(a.high * b.low, a.high * b.high)};
+    const interval low = {ikati_least(a.low * b.low, a.low * b.high),
+                          ikati_most(a.low * b.low, a.low * b.high)};
+    const interval high = {ikati_least(a.high * b.low, a.high * b.high),
+                           ikati_most(a.high * b.low, a.high * b.high)};
     return ikati_interval_hull(low, high);
 }
 
@@ -46,15 +45,16 @@ static int64_t quotient(int64_t a, int64_t b, bool floored) {
 static interval divide_by_part(interval a, interval b, bool floored) {
     const interval low = {quotient(a.low, b.low, floored), quotient(a.low, b.high, floored)};
     const interval high = {quotient(a.high, b.low, floored), quotient(a.high, b.high, floored)};
-    return (interval){least(least(low.low, low.high), least(high.low, high.high)),
-                      greatest(greatest(low.low, low.high), greatest(high.low, high.high))};
+    return (interval){ikati_least(ikati_least(low.low, low.high), ikati_least(high.low, high.high)),
+                      ikati_most(ikati_most(low.low, low.high), ikati_most(high.low, high.high))};
 }
 
 static interval divide(interval a, interval b, bool floored) {
     if (contains(a, INT32_MIN) && contains(b, -1)) {
         return whole;
     }
-    const interval negative = {b.low, least(b.high, -1)}, positive = {greatest(b.low, 1), b.high};
+    const interval negative = {b.low, ikati_least(b.high, -1)},
+                   positive = {ikati_most(b.low, 1), b.high};
     interval result = ikati_interval_point(0);
     bool any = contains(b, 0); // division by 0 gives 0
     if (negative.low <= negative.high) {
@@ -71,7 +71,7 @@ static interval divide(interval a, interval b, bool floored) {
 
 static interval modulo(interval a, interval b) {
     if (!is_point(b) || b.low <= 0) {
-        return (interval){least(b.low + 1, 0), greatest(b.high - 1, 0)};
+        return (interval){ikati_least(b.low + 1, 0), ikati_most(b.high - 1, 0)};
     }
     const int64_t p = b.low, turns = quotient(a.low, p, true);
     if (turns != quotient(a.high, p, true)) {
@@ -81,10 +81,10 @@ static interval modulo(interval a, interval b) {
 }
 
 static interval remainder_of(interval a, interval b) {
-    const int64_t magnitude = greatest(-b.low, b.high); // of the divisor, the largest
-    const int64_t bound = greatest(magnitude - 1, 0);
-    return (interval){a.low < 0 ? greatest(a.low, -bound) : 0,
-                      a.high > 0 ? least(a.high, bound) : 0};
+    const int64_t magnitude = ikati_most(-b.low, b.high); // of the divisor, the largest
+    const int64_t bound = ikati_most(magnitude - 1, 0);
+    return (interval){a.low < 0 ? ikati_most(a.low, -bound) : 0,
+                      a.high > 0 ? ikati_least(a.high, bound) : 0};
 }
 
 static interval equal(interval a, interval b) {
@@ -95,9 +95,9 @@ static interval absolute(interval a) {
     if (contains(a, INT32_MIN)) {
         return whole;
     }
-    const int64_t high = greatest(-a.low, a.high);
+    const int64_t high = ikati_most(-a.low, a.high);
     return (interval){
-        contains(a, 0) ? 0 : least(a.low < 0 ? -a.low : a.low, a.high < 0 ? -a.high : a.high),
+        contains(a, 0) ? 0 : ikati_least(a.low < 0 ? -a.low : a.low, a.high < 0 ? -a.high : a.high),
         high};
 }
 
@@ -121,14 +121,14 @@ ikati_interval ikati_interval_binary(ikati_operation operation, ikati_interval a
     case IKATI_OP_FLOOR_DIVIDE: return divide(a, b, true);
     case IKATI_OP_REMAINDER: return remainder_of(a, b);
     case IKATI_OP_MODULO: return modulo(a, b);
-    case IKATI_OP_MIN: return (interval){least(a.low, b.low), least(a.high, b.high)};
-    case IKATI_OP_MAX: return (interval){greatest(a.low, b.low), greatest(a.high, b.high)};
+    case IKATI_OP_MIN: return (interval){ikati_least(a.low, b.low), ikati_least(a.high, b.high)};
+    case IKATI_OP_MAX: return (interval){ikati_most(a.low, b.low), ikati_most(a.high, b.high)};
     case IKATI_OP_LESS: return decided(a.high < b.low, a.low >= b.high);
     case IKATI_OP_LESS_EQUAL: return decided(a.high <= b.low, a.low > b.high);
     case IKATI_OP_EQUAL: return equal(a, b);
     case IKATI_OP_NOT_EQUAL: return equal(equal(a, b), ikati_interval_point(0));
-    case IKATI_OP_AND: return (interval){least(x.low, y.low), least(x.high, y.high)};
-    case IKATI_OP_OR: return (interval){greatest(x.low, y.low), greatest(x.high, y.high)};
+    case IKATI_OP_AND: return (interval){ikati_least(x.low, y.low), ikati_least(x.high, y.high)};
+    case IKATI_OP_OR: return (interval){ikati_most(x.low, y.low), ikati_most(x.high, y.high)};
     default: return whole;
     }
 }

@@ -3,6 +3,7 @@
 
 #include "bigbird.h"
 
+#include "../integers.h"
 #include "../philox.h"
 
 #include <stdlib.h>
@@ -15,12 +16,10 @@ typedef struct bigbird {
     int64_t left_end, right_start;
     int64_t reach; // blocks to either side
     int64_t num_random;
-    int32_t *table; // [class, block, num_random], each row ascending, unused slots last
+    int64_t num_columns; // of the table: a draw may ask for more blocks than there are
+    int32_t *table;      // [class, block, num_columns], each row ascending, unused slots last
     uint32_t *class_of_head, *first_head;
 } bigbird;
-
-static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
-static int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
 
 static void read_sizes(const ikati_request *request, bigbird *out) {
     out->num_positions = ikati_extent(request, "N");
@@ -28,29 +27,34 @@ static void read_sizes(const ikati_request *request, bigbird *out) {
     out->block_size = ikati_setting(request, "block_size")->integer;
     out->num_blocks = ikati_extent(request, "nb");
     out->num_random = ikati_bigbird_num_random(request);
-    out->left_end = least(ikati_setting(request, "global_blocks_left")->integer, out->num_blocks);
+    out->left_end =
+        ikati_least(ikati_setting(request, "global_blocks_left")->integer, out->num_blocks);
     out->right_start =
-        most(out->num_blocks - ikati_setting(request, "global_blocks_right")->integer, 0);
-    out->reach = least(ikati_setting(request, "window_blocks")->integer / 2, out->num_blocks);
+        ikati_most(out->num_blocks - ikati_setting(request, "global_blocks_right")->integer, 0);
+    out->reach = ikati_least(ikati_setting(request, "window_blocks")->integer / 2, out->num_blocks);
+    out->num_columns = ikati_structure(request, "random_blocks")
+                           ? out->num_random
+                           : ikati_least(out->num_random, out->num_blocks);
 }
 
 // The draw.
 
 // Candidate `index` of block I: those that are neither global nor near it, in ascending order.
 static int64_t candidate_at(const bigbird *s, int64_t block, int64_t index) {
-    const int64_t before = most(block - s->reach - s->left_end, 0);
+    const int64_t before = ikati_most(block - s->reach - s->left_end, 0);
     return index < before ? s->left_end + index : block + s->reach + 1 + index - before;
 }
 
 static int64_t count_candidates(const bigbird *s, int64_t block) {
-    return most(block - s->reach - s->left_end, 0) + most(s->right_start - block - s->reach - 1, 0);
+    return ikati_most(block - s->reach - s->left_end, 0) +
+           ikati_most(s->right_start - block - s->reach - 1, 0);
 }
 
 // Shuffles the first candidates to the front, writes them, and undoes the shuffle: `order` is
 // 0, 1, 2, ... before and after. `swapped` has room for as many as are drawn.
 static void draw_row(const bigbird *s, uint64_t seed, int64_t row, int64_t block, int32_t *order,
                      int32_t *swapped, int32_t *out) {
-    const int64_t count = count_candidates(s, block), drawn = least(count, s->num_random);
+    const int64_t count = count_candidates(s, block), drawn = ikati_least(count, s->num_random);
     for (int64_t t = 0; t < drawn; t++) {
         const uint64_t word =
             ikati_draw_bits(seed, 0, (uint64_t)row * (uint64_t)s->num_random + (uint64_t)t);
@@ -76,28 +80,33 @@ static ikat_status draw_table(const ikati_request *request, const bigbird *s, in
     for (int64_t i = 0; i < s->num_blocks; i++) {
         order[i] = (int32_t)i;
     }
-    memset(out_table, -1, (size_t)(heads * s->num_blocks * s->num_random) * sizeof(*out_table));
+    memset(out_table, -1, (size_t)(heads * s->num_blocks * s->num_columns) * sizeof(*out_table));
     for (int64_t row = 0; row < heads * s->num_blocks; row++) {
         const int64_t block = row % s->num_blocks;
         if (block >= s->left_end && block < s->right_start) {
             draw_row(s, seed, row, block, order, order + s->num_blocks,
-                     out_table + row * s->num_random);
+                     out_table + row * s->num_columns);
         }
     }
     ikati_free(request->host, order);
     return IKAT_OK;
 }
 
-ikat_status ikati_bigbird_table(const ikati_request *request, int32_t *out_table) {
-    bigbird sizes = {0};
+static ikat_status fill_table(const ikati_request *request, const bigbird *s, int32_t *out_table) {
     const int32_t *given = ikati_structure(request, "random_blocks");
-    read_sizes(request, &sizes);
-    const int64_t count = ikati_extent(request, "H") * sizes.num_blocks * sizes.num_random;
     if (!given) {
-        return draw_table(request, &sizes, out_table);
+        return draw_table(request, s, out_table);
     }
+    const int64_t count = ikati_extent(request, "H") * s->num_blocks * s->num_columns;
     memcpy(out_table, given, (size_t)count * sizeof(*given));
     return IKAT_OK;
+}
+
+ikat_status ikati_bigbird_table(const ikati_request *request, int32_t *out_table) {
+    bigbird sizes = {0};
+    read_sizes(request, &sizes);
+    sizes.num_columns = sizes.num_random;
+    return fill_table(request, &sizes, out_table);
 }
 
 // The pattern.
@@ -137,12 +146,12 @@ static void emit_global(const bigbird *s, int64_t first, int64_t end, ikati_patt
 // left, then window, random blocks and what is global on the right.
 static void emit_block(const bigbird *s, const int32_t *listed, int64_t block,
                        ikati_pattern_sink *sink) {
-    const int64_t fixed[2][2] = {{most(block - s->reach, 0), block + s->reach + 1},
+    const int64_t fixed[2][2] = {{ikati_most(block - s->reach, 0), block + s->reach + 1},
                                  {s->right_start, s->num_blocks}};
     int64_t first = 0, end = block_start(s, s->left_end), next_fixed = 0, next_listed = 0;
     emit_group(block_start(s, block), block_start(s, block + 1), sink);
     for (;;) {
-        const bool any_listed = next_listed < s->num_random && listed[next_listed] >= 0;
+        const bool any_listed = next_listed < s->num_columns && listed[next_listed] >= 0;
         int64_t from, to;
         if (next_fixed < 2 && (!any_listed || fixed[next_fixed][0] <= listed[next_listed])) {
             from = fixed[next_fixed][0];
@@ -157,7 +166,7 @@ static void emit_block(const bigbird *s, const int32_t *listed, int64_t block,
             emit_keys(first, end, sink);
             first = block_start(s, from);
         }
-        end = most(end, block_start(s, to));
+        end = ikati_most(end, block_start(s, to));
     }
     emit_keys(first, end, sink);
 }
@@ -172,7 +181,7 @@ static void describe(const ikati_pattern *pattern, uint32_t class_index, ikati_p
     emit_global(s, 0, left, sink);
     for (int64_t block = s->left_end; block < s->right_start; block++) {
         const int64_t row = class_index * s->num_blocks + block;
-        emit_block(s, s->num_random ? s->table + row * s->num_random : NULL, block, sink);
+        emit_block(s, s->num_columns ? s->table + row * s->num_columns : NULL, block, sink);
     }
     emit_global(s, right, s->num_positions, sink);
 }
@@ -185,16 +194,15 @@ static int compare_blocks(const void *a, const void *b) {
 
 static bool read_table(const ikati_request *request, ikati_patterns *patterns, bigbird *s,
                        uint32_t *out_num_classes) {
-    const int64_t heads = ikati_extent(request, "H"), row = s->num_blocks * s->num_random;
+    const int64_t heads = ikati_extent(request, "H"), row = s->num_blocks * s->num_columns;
     s->class_of_head = ikati_patterns_alloc(patterns, heads, sizeof(*s->class_of_head));
     s->first_head = ikati_patterns_alloc(patterns, heads, sizeof(*s->first_head));
     s->table = ikati_patterns_alloc(patterns, heads * row, sizeof(*s->table));
-    if (!s->class_of_head || !s->first_head || !s->table ||
-        ikati_bigbird_table(request, s->table)) {
+    if (!s->class_of_head || !s->first_head || !s->table || fill_table(request, s, s->table)) {
         return false;
     }
-    for (int64_t i = 0; i < heads * s->num_blocks && s->num_random; i++) {
-        qsort(s->table + i * s->num_random, (size_t)s->num_random, sizeof(*s->table),
+    for (int64_t i = 0; i < heads * s->num_blocks && s->num_columns; i++) {
+        qsort(s->table + i * s->num_columns, (size_t)s->num_columns, sizeof(*s->table),
               compare_blocks);
     }
     *out_num_classes = ikati_classify(s->table, (uint32_t)heads, (size_t)row * sizeof(*s->table),

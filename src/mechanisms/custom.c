@@ -161,7 +161,7 @@ static ikat_status check(ikati_request *request) {
 static ikati_cost cost(const ikati_request *request) {
     ikati_custom custom;
     const ikat_status status = ikati_custom_open(request, &custom);
-    const double pairs = status ? 0 : ikati_custom_pairs(&custom);
+    const double pairs = status ? -1 : ikati_custom_pairs(&custom);
     ikati_custom_close(&custom);
     return ikati_attention_cost(request, pairs);
 }

@@ -218,7 +218,7 @@ ikat_status ikati_custom_sees(const ikati_request *request, uint32_t batch, uint
 double ikati_custom_pairs(ikati_custom *custom) {
     ikati_patterns patterns;
     if (ikati_custom_patterns(custom, &patterns)) {
-        return 0;
+        return -1;
     }
     const ikati_pattern *pattern = &patterns.items[0];
     const custom_classes *self = pattern->user;
@@ -226,8 +226,8 @@ double ikati_custom_pairs(ikati_custom *custom) {
     ikati_expression_value *values =
         ikati_patterns_alloc(&patterns, custom->mask.num_nodes, sizeof(*values));
     double *of_class = ikati_patterns_alloc(&patterns, pattern->num_classes, sizeof(*of_class));
-    double pairs = 0;
-    for (uint32_t i = 0; values && of_class && i < num; i++) {
+    double pairs = values && of_class ? 0 : -1;
+    for (uint32_t i = 0; pairs >= 0 && i < num; i++) {
         const uint32_t batch = i / self->num_heads, head = i % self->num_heads;
         if (!ikati_keeps_head(custom->request, head)) {
             continue;

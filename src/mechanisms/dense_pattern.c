@@ -11,6 +11,7 @@
 
 #include "dense.h"
 
+#include "../integers.h"
 #include "../words.h"
 
 #include <string.h>
@@ -49,9 +50,6 @@ typedef struct dense_writer {
     ikati_words words;
 } dense_writer;
 
-static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
-static int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
-
 ikati_dense_window ikati_dense_window_of(const ikati_request *request) {
     const int64_t none = ikati_extent(request, "N") + ikati_extent(request, "M");
     int64_t left = ikati_setting(request, "window_left")->integer;
@@ -79,7 +77,7 @@ static bool is_same_row(const dense_writer *w, int64_t a, int64_t b) {
 // One past the last row of the group that begins at row `first`.
 static int64_t group_end(const dense_writer *w, int64_t first) {
     const dense_pattern *s = w->pattern;
-    const int64_t rows = s->rows, mixed = least(first + rows, s->num_queries);
+    const int64_t rows = s->rows, mixed = ikati_least(first + rows, s->num_queries);
     int64_t block = first / s->block_size + 1;
     if (s->block_size < SMALL_BLOCK) {
         return mixed;
@@ -87,7 +85,7 @@ static int64_t group_end(const dense_writer *w, int64_t first) {
     while (block < s->num_query_blocks && is_same_row(w, block, block - 1)) {
         block++;
     }
-    const int64_t end = least(block * s->block_size, s->num_queries);
+    const int64_t end = ikati_least(block * s->block_size, s->num_queries);
     const int64_t tail = (end - first) % rows;
     if (end == s->num_queries || tail == 0 || 4 * tail >= 3 * rows) {
         return end;
@@ -119,12 +117,12 @@ static key_run next_run(const dense_writer *w, int64_t from, int64_t end) {
     while (from < end && w->keeps[from / size] == KEEPS_NONE) {
         from = (from / size + 1) * size;
     }
-    key_run run = {least(from, end), least(from, end), KEEPS_NONE};
+    key_run run = {ikati_least(from, end), ikati_least(from, end), KEEPS_NONE};
     if (run.first < end) {
         run.keeps = w->keeps[run.first / size];
     }
     while (run.end < end && w->keeps[run.end / size] == run.keeps) {
-        run.end = least((run.end / size + 1) * size, end);
+        run.end = ikati_least((run.end / size + 1) * size, end);
     }
     return run;
 }
@@ -164,9 +162,9 @@ static uint32_t write_keys(dense_writer *w, int64_t first, int64_t end, int64_t 
 static void write_group(dense_writer *w, int64_t first, int64_t end) {
     const dense_pattern *s = w->pattern;
     const int64_t left = s->window.left, right = s->window.right;
-    const int64_t first_key = left < 0 ? 0 : most(own_key(s, first) - left, 0);
+    const int64_t first_key = left < 0 ? 0 : ikati_most(own_key(s, first) - left, 0);
     const int64_t end_key =
-        right < 0 ? s->num_keys : least(own_key(s, end - 1) + right + 1, s->num_keys);
+        right < 0 ? s->num_keys : ikati_least(own_key(s, end - 1) + right + 1, s->num_keys);
     int64_t num_runs = 0, num_keys = 0;
     note_kept(w, first, end);
     for (key_run run = next_run(w, first_key, end_key); run.first < run.end;
@@ -237,9 +235,10 @@ static bool read_mask(const ikati_request *request, ikati_patterns *patterns, de
     const int64_t num_heads = ikati_extent(request, "H");
     const int64_t num_masks = mask->present ? mask->tensor.shape[0] : 1;
     if (!mask->present) {
-        s->block_size = most(most(s->num_queries, s->num_keys), 1);
+        s->block_size = ikati_most(ikati_most(s->num_queries, s->num_keys), 1);
     }
-    s->block_size = least(s->block_size, most(most(s->num_queries, s->num_keys), 1));
+    s->block_size =
+        ikati_least(s->block_size, ikati_most(ikati_most(s->num_queries, s->num_keys), 1));
     s->num_query_blocks =
         (int64_t)ikati_divide_up((uint64_t)s->num_queries, (uint64_t)s->block_size);
     s->num_key_blocks = (int64_t)ikati_divide_up((uint64_t)s->num_keys, (uint64_t)s->block_size);

@@ -3,6 +3,7 @@
 // Parmar et al., Image Transformer, arXiv:1802.05751, section 3.3; blocks alone as in Tay et al.,
 // Long Range Arena, arXiv:2011.04006.
 
+#include "../integers.h"
 #include "../attention.h"
 
 #include <inttypes.h>
@@ -109,9 +110,6 @@ typedef struct rectangle {
     int64_t y0, y1, x0, x1;
 } rectangle;
 
-static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
-static int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
-
 // Walks over a pattern: counts the table's positions, writes them, or hands groups to a sink.
 typedef struct walk_state {
     const local *s;
@@ -122,7 +120,7 @@ typedef struct walk_state {
 
 static ikati_positions take(walk_state *walk, const rectangle *r) {
     const local *s = walk->s;
-    const int64_t height = most(r->y1 - r->y0, 0), width = most(r->x1 - r->x0, 0);
+    const int64_t height = ikati_most(r->y1 - r->y0, 0), width = ikati_most(r->x1 - r->x0, 0);
     const int64_t first = r->y0 * s->columns + r->x0;
     if (width == s->columns || height <= 1 || width == 0) {
         return ikati_span((uint32_t)first, 1, (uint32_t)(height * width));
@@ -153,11 +151,11 @@ static void emit_keys(walk_state *walk, const ikati_positions *keys, int64_t rig
 // own rows, and the block itself, whose positions are in the order of generation.
 static void walk_block(walk_state *walk, int64_t y, int64_t x) {
     const local *s = walk->s;
-    const rectangle own = {y, least(y + s->block_rows, s->rows), x,
-                           least(x + s->block_columns, s->columns)};
-    const rectangle reach = {most(y - s->memory_rows, 0), least(own.y1 + s->memory_rows, s->rows),
-                             most(x - s->memory_columns, 0),
-                             least(own.x1 + s->memory_columns, s->columns)};
+    const rectangle own = {y, ikati_least(y + s->block_rows, s->rows), x,
+                           ikati_least(x + s->block_columns, s->columns)};
+    const rectangle reach = {
+        ikati_most(y - s->memory_rows, 0), ikati_least(own.y1 + s->memory_rows, s->rows),
+        ikati_most(x - s->memory_columns, 0), ikati_least(own.x1 + s->memory_columns, s->columns)};
     const ikati_positions queries = take(walk, &own);
     if (walk->sink) {
         walk->sink->group(walk->sink, &queries);
@@ -209,10 +207,10 @@ static void read_sizes(const ikati_request *request, local *s) {
     s->grid = last == 1;
     s->rows = s->grid ? grid->integers[0] : 1;
     s->columns = s->grid ? grid->integers[1] : ikati_extent(request, "N");
-    s->block_rows = s->grid ? least(block->integers[0], s->rows) : 1;
-    s->block_columns = least(block->integers[last], most(s->columns, 1));
-    s->memory_rows = s->grid ? least(memory->integers[0], s->rows) : 0;
-    s->memory_columns = least(memory->given ? memory->integers[last] : 256, s->columns);
+    s->block_rows = s->grid ? ikati_least(block->integers[0], s->rows) : 1;
+    s->block_columns = ikati_least(block->integers[last], ikati_most(s->columns, 1));
+    s->memory_rows = s->grid ? ikati_least(memory->integers[0], s->rows) : 0;
+    s->memory_columns = ikati_least(memory->given ? memory->integers[last] : 256, s->columns);
     s->causal = ikati_setting(request, "causal")->integer != 0;
 }
 

@@ -4,6 +4,7 @@
 // Liu et al., Generating Wikipedia by Summarizing Long Sequences, arXiv:1801.10198, section 4.2; the null
 // keys and strides as in Tensor2Tensor, Mesh TensorFlow and Wang's port.
 
+#include "../integers.h"
 #include "../windows.h"
 
 #include <inttypes.h>
@@ -181,15 +182,13 @@ static ikat_status check(ikati_request *request) {
     return status;
 }
 
-static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
-
 // Sizes beyond all positions are cut: a window that is longer than the input stays so.
 static ikati_attend_windows compressed_windows(const ikati_request *request) {
     const int64_t positions = ikati_extent(request, "M");
     const bool is_conv = word_of(request, "compression") == CONV;
     const ikati_call_setting *stride = ikati_setting(request, "stride");
     const int64_t taps = is_conv ? ikati_extent(request, "w") : 3;
-    const int64_t wanted = least(stride->given ? stride->integer : taps, positions + 1);
+    const int64_t wanted = ikati_least(stride->given ? stride->integer : taps, positions + 1);
     return (ikati_attend_windows){
         .num_positions = (uint32_t)positions,
         .num_front = word_of(request, "null") != NONE,
@@ -203,7 +202,7 @@ static ikati_attend_windows compressed_windows(const ikati_request *request) {
 
 static ikati_attend_windows local_windows(const ikati_request *request) {
     const int64_t positions = ikati_extent(request, "M");
-    const int64_t block = least(ikati_setting(request, "block_size")->integer, positions + 1);
+    const int64_t block = ikati_least(ikati_setting(request, "block_size")->integer, positions + 1);
     return (ikati_attend_windows){.num_positions = (uint32_t)positions,
                                   .size = 1,
                                   .stride = 1,
@@ -216,8 +215,8 @@ static double count_pairs(const ikati_request *request) {
     const bool is_local = word_of(request, "mode") == LOCAL;
     const ikati_attend_windows w = is_local ? local_windows(request) : compressed_windows(request);
     const int64_t num = ikati_extent(request, "N"), shift = (int64_t)w.num_positions - num;
-    const int64_t back = is_local ? least(ikati_setting(request, "look_back")->integer,
-                                          w.num_positions / w.row_block + 1)
+    const int64_t back = is_local ? ikati_least(ikati_setting(request, "look_back")->integer,
+                                                w.num_positions / w.row_block + 1)
                                   : 0;
     double pairs = 0;
     for (int64_t i = 0; i < num; i++) {
@@ -225,7 +224,7 @@ static double count_pairs(const ikati_request *request) {
         if (is_local && own >= 0) {
             const int64_t first = start - back * w.row_block;
             const int64_t end =
-                w.from_block ? least(start + w.row_block, w.num_positions) : own + 1;
+                w.from_block ? ikati_least(start + w.row_block, w.num_positions) : own + 1;
             pairs += (double)(end - (first > 0 ? first : 0));
         } else if (!is_local && word_of(request, "causal")) {
             pairs += own < 0
@@ -270,7 +269,7 @@ static ikat_status lower_null(const ikati_request *request, ikati_lowering *lowe
     if (null == NONE) {
         return IKAT_OK;
     }
-    tensor.shape[2] = null == ZERO ? 0 : least(tensor.shape[2], 1); // no positions: zeros
+    tensor.shape[2] = null == ZERO ? 0 : ikati_least(tensor.shape[2], 1); // no positions: zeros
     if (null == LEARNED) {
         view = ikati_input_view(request, learned);
         tensor = *view.tensor;
@@ -312,8 +311,8 @@ static ikat_status lower_compressed(const ikati_request *request, ikati_lowering
 static ikat_status lower_local(const ikati_request *request, ikati_lowering *lowering,
                                ikati_attention *attention) {
     const ikati_attend_windows windows = local_windows(request);
-    const int64_t back = least(ikati_setting(request, "look_back")->integer,
-                               windows.num_positions / windows.row_block + 1);
+    const int64_t back = ikati_least(ikati_setting(request, "look_back")->integer,
+                                     windows.num_positions / windows.row_block + 1);
     attention->windows = &windows;
     attention->is_cross = true;
     attention->window_left = back * windows.row_block;

@@ -9,6 +9,8 @@
 
 #include "sparse.h"
 
+#include "../integers.h"
+
 // tables  for each group the summary columns that exist, `capacity` apart; all blocks but the last
 //         have all of theirs
 typedef struct sparse {
@@ -20,8 +22,6 @@ typedef struct sparse {
     int64_t *counts;
     int64_t capacity;
 } sparse;
-
-static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
 static uint32_t class_of(const ikati_pattern *pattern, uint32_t batch, uint32_t head) {
     const sparse *s = pattern->user;
@@ -99,7 +99,7 @@ static void describe_strided_split(const ikati_pattern *pattern, uint32_t class_
 
 // Summary columns of group u in blocks first .. end-1.
 static ikati_positions columns_of(const sparse *s, int64_t u, int64_t first, int64_t end) {
-    const int64_t from = least(first * s->columns, s->counts[u]);
+    const int64_t from = ikati_least(first * s->columns, s->counts[u]);
     const int64_t to = end == s->num_blocks ? s->counts[u] : end * s->columns;
     ikati_positions positions = span(0, 1, to > from ? to - from : 0);
     positions.table = s->tables + u * s->capacity + from;
@@ -110,7 +110,8 @@ static ikati_positions columns_of(const sparse *s, int64_t u, int64_t first, int
 static void emit_own_columns(const sparse *s, int64_t u, int64_t block, ikati_pattern_sink *sink) {
     const int64_t lowest = s->stride - s->columns * (u + 1), first = block * s->stride + lowest;
     if (first < s->num_positions) {
-        const ikati_positions own = span(first, 1, least(s->columns, s->num_positions - first));
+        const ikati_positions own =
+            span(first, 1, ikati_least(s->columns, s->num_positions - first));
         emit_keys(&own, IKATI_NO_LEFT, s->causal ? -lowest : IKATI_NO_RIGHT, sink);
     }
 }
@@ -120,7 +121,7 @@ static void emit_own_columns(const sparse *s, int64_t u, int64_t block, ikati_pa
 static void describe_block(const sparse *s, bool first, bool second, int64_t u, int64_t block,
                            ikati_pattern_sink *sink) {
     const int64_t start = block * s->stride;
-    const ikati_positions own = span(start, 1, least(s->stride, s->num_positions - start));
+    const ikati_positions own = span(start, 1, ikati_least(s->stride, s->num_positions - start));
     sink->group(sink, &own);
     if (first) {
         emit_keys(&own, IKATI_NO_LEFT, right_edge(s), sink);
@@ -162,11 +163,11 @@ static void describe_fixed(const ikati_pattern *pattern, uint32_t class_index,
 
 static bool make_tables(const ikati_request *request, ikati_patterns *patterns, sparse *s,
                         int64_t *out_num_groups) {
-    const int64_t num_groups = least(s->distinct, ikati_extent(request, "H"));
+    const int64_t num_groups = ikati_least(s->distinct, ikati_extent(request, "H"));
     s->num_blocks = (s->num_positions + s->stride - 1) / s->stride;
     // Of columns that all lie beyond N nothing is kept.
     s->capacity = s->columns < s->num_positions
-                      ? least(s->num_blocks * s->columns, s->num_positions)
+                      ? ikati_least(s->num_blocks * s->columns, s->num_positions)
                       : s->num_positions;
     s->tables = ikati_patterns_alloc(patterns, num_groups * s->capacity, sizeof(*s->tables));
     s->counts = ikati_patterns_alloc(patterns, num_groups, sizeof(*s->counts));

@@ -8,6 +8,7 @@
 
 #include "synthesizer.h"
 
+#include "../integers.h"
 #include "../lower_rows.h"
 #include "../philox.h"
 #include "../row_blocks.h"
@@ -50,8 +51,6 @@ static bool has(const synthesizer *s, ikati_component component) {
 static ikati_view find(const synthesizer *s, const char *name) {
     return ikati_input_view(s->request, name);
 }
-
-static int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
 
 // Extent of the first axis of [1 or H,...]; 1 of what is absent.
 static int64_t heads_of(const ikati_view *view) { return view->kind ? view->tensor->shape[0] : 1; }
@@ -139,7 +138,7 @@ static ikat_status project(const synthesizer *s, const char *weight, const char 
 // Hidden layer and w2's columns; b2 is one more column of k, of q 1.
 static ikat_status write_dense(const synthesizer *s, int64_t column) {
     const ikati_view w1 = find(s, "w1"), b1 = find(s, "b1"), w2 = find(s, "w2"), b2 = find(s, "b2");
-    const int64_t size = w1.tensor->shape[2], heads = larger(heads_of(&w1), heads_of(&b1));
+    const int64_t size = w1.tensor->shape[2], heads = ikati_most(heads_of(&w1), heads_of(&b1));
     const uint32_t hidden = scratch(s, s->num_batches * heads * s->num_positions * size);
     const ikati_matrices alpha = alpha_of(s, IKATI_COMPONENT_DENSE), none = {0};
     const target to_q = q_columns(s, column, size), to_k = k_columns(s, column, size);
@@ -241,11 +240,11 @@ static int64_t measure(synthesizer *s, const ikati_view factors[2]) {
     if (has(s, IKATI_COMPONENT_DENSE)) {
         const ikati_view w2 = find(s, "w2"), b2 = find(s, "b2");
         width += w2.tensor->shape[1] + (b2.kind != IKATI_SLOT_NONE);
-        s->k_heads = larger(heads_of(&w2), heads_of(&b2));
+        s->k_heads = ikati_most(heads_of(&w2), heads_of(&b2));
     }
     if (has(s, IKATI_COMPONENT_FACTORIZED_RANDOM)) {
         width += factors[0].tensor->shape[2];
-        s->k_heads = larger(s->k_heads, heads_of(&factors[1]));
+        s->k_heads = ikati_most(s->k_heads, heads_of(&factors[1]));
     }
     if (has(s, IKATI_COMPONENT_DOT)) {
         width += find(s, "q").tensor->shape[3];
@@ -296,7 +295,7 @@ static ikat_status make_factors(synthesizer *s) {
     for (int i = 0; i < 2 && !status; i++) {
         const ikati_view w = find(s, weights[i]), bias = find(s, biases[i]);
         s->factor_sizes[i] = w.tensor->shape[2];
-        s->factor_heads[i] = larger(heads_of(&w), heads_of(&bias));
+        s->factor_heads[i] = ikati_most(heads_of(&w), heads_of(&bias));
         s->factors[i] =
             scratch(s, s->num_batches * s->factor_heads[i] * s->num_positions * s->factor_sizes[i]);
         status = s->factors[i] == UINT32_MAX
@@ -584,7 +583,7 @@ ikat_status ikati_synthesizer_lower(const ikati_request *request, ikati_lowering
         .causal = ikati_setting(request, "causal")->integer != 0,
     };
     s.group = s.num_heads / s.num_kv_heads;
-    const ikati_view out = s.out;
+    const ikati_view out = s.out, none = {0};
     const bool rounds = out.kind && request->dtype == IKAT_FLOAT16;
     ikat_status status = prepare(&s);
     if (status || !s.num_batches || !s.num_positions || (!out.kind && !s.lse.kind)) {
@@ -594,7 +593,6 @@ ikat_status ikati_synthesizer_lower(const ikati_request *request, ikati_lowering
     const ikati_row_block all = {.batches = {0, (uint32_t)s.num_batches},
                                  .heads = {0, (uint32_t)s.num_heads},
                                  .rows = {0, (uint32_t)s.num_positions}};
-    const ikati_view none = {0};
     if (!status) {
         status = s.is_blocked ? lower_blocks(&s) : attend_block(&s, &all, &none);
     }

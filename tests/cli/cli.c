@@ -71,6 +71,8 @@ static void test_options(void **state) {
         {"bench dense --heads 1.5", "--heads"},
         {"bench dense --dtype float64", "--dtype"},
         {"bench nosuch", "nosuch"},
+        {"bench dense --device cpu --variant nosuch", "--variant"},
+        {"bench dense --device ''", "--device"},
         {"bench dense --against nosuch", "nosuch"},
         {"bench dense --device cpu --set causal=3", "causal"},
         {"bench dense --device cpu --set foo=3", "foo"},

@@ -282,8 +282,9 @@ static int run_suite(conformance_suite *suite) {
         }
     }
     if (num == 0) {
-        print_message("no device of backend %s here\n", args_value(&suite->args, "backend"));
-        return EXIT_NOTHING;
+        const bool has_devices = suite->targets.num > 0;
+        print_error("%s\n", has_devices ? "no example of that name" : "no device of that backend");
+        return has_devices ? EXIT_FAILURE : EXIT_NOTHING;
     }
     int code = run_group(tests, num);
     if (args_flag(&suite->args, "variants")) {

@@ -37,6 +37,30 @@ static const cli_command *find_command(const char *name) {
     return NULL;
 }
 
+// What every command takes alike: a variant that no backend has would leave all rows free, and a device
+// without a name would be the best one.
+static int check_options(const cli_args *args) {
+    static const char *const backends[] = {"vulkan", "opencl"};
+    const char *wanted = args_value(args, "variant"), *variant;
+    bool found = !wanted;
+    for (size_t b = 0; b < sizeof(backends) / sizeof(backends[0]) && !found; b++) {
+        for (uint32_t i = 0; (variant = ikat_variant_at(backends[b], i)) && !found; i++) {
+            found = *wanted && strstr(variant, wanted);
+        }
+    }
+    if (!found) {
+        return tool_fail("--variant is '%s', expected a part of a variant's name, such as "
+                         "attend.lane",
+                         wanted);
+    }
+    for (uint32_t i = 0; i < args_count(args, "device"); i++) {
+        if (!args_nth(args, "device", i)->text[0]) {
+            return tool_fail("--device is '', expected cpu, vulkan:0 or opencl:TEXT");
+        }
+    }
+    return TOOL_OK;
+}
+
 static int run_command(const cli_command *command, int argc, char **argv) {
     cli_args args;
     int code = args_parse(command, argc, argv, &args);
@@ -47,6 +71,11 @@ static int run_command(const cli_command *command, int argc, char **argv) {
         args_help(command);
         args_free(&args);
         return TOOL_OK;
+    }
+    code = check_options(&args);
+    if (code) {
+        args_free(&args);
+        return code;
     }
     cli_tool tool;
     char *cache_dir = tool_cache_dir();
