@@ -135,6 +135,8 @@ static const ikat_mechanism_case cases[] = {
     {"mixture",
      "v=2,2,33,8 x=2,33,6" DENSE_INPUTS("6", "7", "33") " q=2,2,33,9 k=2,2,33,9 !r !r1 !r2",
      "components=dense,dot", "one pass over concatenated rows"},
+    {"wide_draw", "v=1,3,100,8 !r1 !r2", "components=random",
+     "what is drawn is cut where bindings are small"},
     {"empty", "v=2,2,0,8 x=2,0,6" DENSE_INPUTS("6", "7", "9") " !r !r1 !r2", "", "N = 0"},
     {"large_factorized", "v=1,2,5000,64 !r", "components=factorized_random",
      "where N x N would not do"},

@@ -26,6 +26,10 @@ static void test_records_without_queue(void **state) {
         engine_check(&e);
         assert_int_equal(ikat_vulkan_record(g.plan, num, e.commands, g.bindings), IKAT_INVALID);
         assert_int_equal(ikat_plan_run(g.plan, g.bindings), IKAT_UNSUPPORTED);
+        ikat_plan *other; // whose bindings these are not
+        assert_int_equal(ikat_plan_derive(g.plan, NULL, 0, &other), IKAT_OK);
+        assert_int_equal(ikat_vulkan_record(other, 0, e.commands, g.bindings), IKAT_INVALID);
+        ikat_plan_destroy(&other);
         assert_int_equal(ikat_device_get_info(g.device)->limits.max_texel_elements, 0);
         guest_leave(&g);
         engine_destroy(&e);

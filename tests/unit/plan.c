@@ -284,6 +284,78 @@ static void bindings_refuse(void **state) {
     close_null(&other);
 }
 
+// A plan that is derived keeps the strides that its caller gave to an output, where they still fit.
+static void derived_views_stay(void **state) {
+    (void)state;
+    fixture f;
+    open_null(&f, NULL);
+    dense_call call;
+    dense_call_init(&call, 1, 2, 5, 8);
+    dense_call_output(&call, "out");
+    ikat_tensor view = ikat_tensor_packed(IKAT_FLOAT32, 4, 1, 2, 5, 8);
+    memcpy(view.strides, (int64_t[]){80, 8, 16, 1}, 4 * sizeof(int64_t));
+    call.outputs[0].tensor = view;
+    ikat_plan *plan = create(&f, &call), *derived;
+    const ikat_argument same[] = {{"q", call.inputs[0].tensor, NULL}};
+    assert_int_equal(ikat_plan_derive(plan, same, 1, &derived), IKAT_OK);
+    ikat_tensor out;
+    assert_int_equal(ikat_plan_get_tensor(derived, "out", &out), IKAT_OK);
+    assert_memory_equal(out.strides, view.strides, 4 * sizeof(int64_t));
+    ikat_plan_destroy(&derived);
+    const ikat_tensor shorter = ikat_tensor_packed(IKAT_FLOAT32, 4, 1, 2, 4, 8);
+    const ikat_argument changed[] = {
+        {"q", shorter, NULL}, {"k", shorter, NULL}, {"v", shorter, NULL}, {"out", shorter, NULL}};
+    assert_int_equal(ikat_plan_derive(plan, changed, 3, &derived), IKAT_INVALID);
+    assert_int_equal(f.messages.last_id, IKAT_MESSAGE_SHAPE);
+    assert_int_equal(ikat_plan_derive(plan, changed, 4, &derived), IKAT_OK);
+    ikat_plan_destroy(&derived);
+    ikat_plan_destroy(&plan);
+    close_null(&f);
+}
+
+static void unknown_tickets_are_refused(void **state) {
+    (void)state;
+    fixture f;
+    open_null(&f, NULL);
+    bool complete = true;
+    assert_int_equal(ikat_device_wait(f.device, 0, UINT64_MAX, &complete), IKAT_OK);
+    assert_int_equal(ikat_device_wait(f.device, 1, UINT64_MAX, &complete), IKAT_INVALID);
+    assert_false(complete);
+    assert_int_equal(f.messages.last_id, IKAT_MESSAGE_RANGE);
+    close_null(&f);
+}
+
+// Limits that no tensor of the call exceeds, but something that the plan makes.
+static void limits_hold_for_all(void **state) {
+    (void)state;
+    enum { N = 512 };
+    static int32_t mask[N * N];
+    const struct {
+        const char *limits;
+        bool masked;
+    } rows[] = {{"buffers=2", false}, {"buffer=256", false}, {"range=20480,texel=0", true}};
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        fixture f;
+        open_null(&f, rows[i].limits);
+        dense_call call;
+        dense_call_init(&call, 1, 1, rows[i].masked ? N : 1, 8);
+        if (rows[i].masked) { // a table of many pieces
+            for (int j = 0; j < N * N; j++) {
+                mask[j] = (uint32_t)j * 2654435761u >> 31 & 1u;
+            }
+            dense_call_input(&call, "block_mask", ikat_tensor_packed(IKAT_INT32, 3, 1, N, N, 0));
+            call.inputs[3].values = mask;
+            dense_call_setting(&call, ikat_setting_int("block_size", 1));
+        } else { // keys are split, and their parts are in the workspace
+            call.inputs[1].tensor.shape[2] = call.inputs[2].tensor.shape[2] = 200000;
+        }
+        ikat_plan *plan;
+        assert_int_equal(ikat_plan_create(f.device, &call.params, &plan), IKAT_UNSUPPORTED);
+        assert_null(plan);
+        close_null(&f);
+    }
+}
+
 static void forced_variants(void **state) {
     (void)state;
     fixture f;
@@ -331,6 +403,9 @@ int main(void) {
         cmocka_unit_test(workspace_is_disjoint),
         cmocka_unit_test(workspace_grows_with_n),
         cmocka_unit_test(bindings_refuse),
+        cmocka_unit_test(derived_views_stay),
+        cmocka_unit_test(unknown_tickets_are_refused),
+        cmocka_unit_test(limits_hold_for_all),
         cmocka_unit_test(forced_variants),
         cmocka_unit_test(last_row_needs_nothing),
     };

@@ -200,6 +200,8 @@ static void types_and_strides(void **state) {
     call.outputs[0].tensor = call.inputs[0].tensor;
     memcpy(call.outputs[0].tensor.strides, (int64_t[]){80, 8, 8, 1}, 4 * sizeof(int64_t));
     expect_refused(f, &call, IKAT_MESSAGE_STRIDE, "out");
+    call.outputs[0].tensor.rank = 0x7fffffff;
+    expect_refused(f, &call, IKAT_MESSAGE_RANK, "out");
     dense_call_init(&call, 1, 2, 5, 8);
     dense_call_setting(&call, ikat_setting_int("alibi", 0));
     dense_call_input(&call, "alibi_slopes", ikat_tensor_packed(IKAT_FLOAT32, 1, 2, 0, 0, 0));
