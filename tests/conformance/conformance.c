@@ -135,9 +135,6 @@ static bool takes_turn(const conformance_test *test, uint32_t variant) {
     return (test->index + test->device + variant) % test->suite->turns == 0;
 }
 
-// The first mechanism has most options and runs all variants, types and fills; others share its kernels.
-static bool is_first(const conformance_test *test) { return test->mechanism == 0; }
-
 static void check_values(conformance_test *test, const cli_expected *expected, const char *what) {
     conformance_suite *suite = test->suite;
     ikat_device *device = suite->targets.devices[test->device];
@@ -152,8 +149,7 @@ static void check_values(conformance_test *test, const cli_expected *expected, c
             continue;
         }
         if (!args_flag(&suite->args, "thorough") &&
-            !(harness_wants_variant(&expected->variation, test->index, i) &&
-              (is_first(test) || takes_turn(test, i)))) {
+            !(harness_wants_variant(&expected->variation, test->index, i) && takes_turn(test, i))) {
             continue;
         }
         harness_check(&suite->harness, device, expected, variant, &outcome);
@@ -221,9 +217,7 @@ static bool is_wanted(const conformance_test *test) {
     return (!mechanism || strcmp(test->info->name, mechanism) == 0) &&
            (!device || strstr(device_info(test)->name, device)) &&
            harness_is_large(test->example) == args_flag(&suite->args, "large") &&
-           (args_flag(&suite->args, "variants") ||
-            (args_flag(&suite->args, "thorough") && is_first(test)) ||
-            takes_turn(test, test->mechanism)) &&
+           (args_flag(&suite->args, "variants") || takes_turn(test, test->mechanism)) &&
            (!text || strstr(test->example->name, text));
 }
 
