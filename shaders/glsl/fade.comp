@@ -60,8 +60,9 @@ void main() {
             if (j <= own) {
                 value[i] = product;
                 bool is_valid = slot >= first && slot - first < valid;
-                if (is_valid)
-                    multiply(product, rest, load_decay(from + (slot - first - p.position_begin) * p.decay_row));
+                float next = is_valid ? load_decay(from + (slot - first - p.position_begin) * p.decay_row) : 1.0;
+                if (own + 1u == p.chunk) multiply(product, rest, next);
+                else product *= next;
             }
         }
         fade[(to >> 2) + four] = value;

@@ -45,8 +45,10 @@ fade(__global const Decay *decay, __global const int *lengths, __global float *p
     for (uint j = own + 1u; j-- > 0u;) {
         const uint slot = p->row_begin + row - own + j;
         to[j] = product;
-        if (slot >= first && slot - first < valid)
-            multiply(&product, &rest, load_decay(decay, from + (slot - first - p->position_begin) * p->decay_row));
+        if (slot < first || slot - first >= valid) continue;
+        const float next = load_decay(decay, from + (slot - first - p->position_begin) * p->decay_row);
+        if (own + 1u == p->chunk) multiply(&product, &rest, next);
+        else product *= next;
     }
     to[p->chunk] = product;
     to[p->chunk + 1u] = rest;

@@ -3,8 +3,9 @@
 //   prod_{j < t <= i} g_t,   0 for j > i,
 // and behind them that from before the chunk, prod_{t <= i} g_t, then what that lost when it was rounded to float32,
 // and nothing up to 16. g_t is 1 in slots without a valid position.
-// Products, not sums of logarithms, so that any decay may be given; each carries along what rounding took from it, and
-// is off by half a unit at most. An error of a chunk's would be made again by each chunk, and add up (kernel `carry`).
+// Products, not sums of logarithms, so that any decay may be given. Those of a chunk's last row carry along what
+// rounding took from them, and are off by half a unit at most: their error would be made again by each chunk, and add
+// up (kernel `carry`). What the other rows lost is not written.
 #define FADE_BINDINGS(X) X(decay, READ) X(lengths, READ) X(fade, WRITE)
 
 //   decay   float32, or float16 with FADE_HALF; its first element is position position_begin
