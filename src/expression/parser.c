@@ -365,8 +365,8 @@ ikat_status ikati_expression_parse(const ikati_host *host, ikati_expression_kind
                 .builder = {&p.source, symbols, out_expression}};
     if (length > IKATI_MAX_EXPRESSION_CHARACTERS) {
         return ikati_source_fail(&p.source, IKATI_MAX_EXPRESSION_CHARACTERS, IKAT_MESSAGE_RANGE,
-                                 "found %zu characters, expected at most %d", length,
-                                 IKATI_MAX_EXPRESSION_CHARACTERS);
+                                 "found %llu characters, expected at most %d",
+                                 (unsigned long long)length, IKATI_MAX_EXPRESSION_CHARACTERS);
     }
     p.operands = ikati_alloc(host, length + 1, sizeof(*p.operands));
     p.stack = ikati_alloc(host, length + 1, sizeof(*p.stack));

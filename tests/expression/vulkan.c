@@ -212,7 +212,7 @@ static void every_device(void **state) {
                                            .apiVersion = VK_API_VERSION_1_1};
     const VkInstanceCreateInfo info = {.sType = VK_STRUCTURE_TYPE_INSTANCE_CREATE_INFO,
                                        .pApplicationInfo = &application};
-    VkInstance instance;
+    VkInstance instance = VK_NULL_HANDLE;
     if (volkInitialize() != VK_SUCCESS || vkCreateInstance(&info, NULL, &instance) != VK_SUCCESS) {
         skip();
     }
