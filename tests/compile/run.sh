@@ -165,7 +165,11 @@ check_radv() {
     for chip in $chips; do
         while read -r kernel name needs; do
             # shellcheck disable=SC2046 # several words
-            for value in $(brief_of $(options_of "$kernel" "$needs")); do
+            values=$(brief_of $(options_of "$kernel" "$needs"))
+            if [ "$brief" = 1 ] && [ "$chip" != "${chips%% *}" ]; then
+                values=$(echo "$values" | tail -n 1) # -b: another chip with the last alone
+            fi
+            for value in $values; do
                 # shellcheck disable=SC2046 # several words
                 RADV_FORCE_FAMILY=$chip "$radv" -s "$value" $(limits_of "$name" "$chip") \
                     "$(spirv_of "$kernel" "$name")" || status=1
